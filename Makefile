@@ -1,0 +1,47 @@
+# `make demo` and `make test` need nothing but Python >= 3.11; both set up .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint types lock clean
+
+demo: .venv/.run
+	$(BIN)/ecolyo-worker demo
+
+test: .venv/.test
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: lint types test
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: .venv/.test
+	$(BIN)/mypy
+	$(BIN)/mypy --strict tools
+
+# A stamp says what .venv holds; the locks decide when it is made anew. The build back end is locked
+# too, so the package itself is installed without build isolation.
+.venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/.test: requirements/test.lock .venv/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+# New versions of what is locked; needs uv.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --extra service --output-file requirements/run.lock pyproject.toml requirements/build.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --extra test --constraint requirements/run.lock --output-file requirements/test.lock pyproject.toml requirements/build.in
+
+clean:
+	rm -rf .venv dist

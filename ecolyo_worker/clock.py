@@ -1,0 +1,156 @@
+"""The one place where time is asked for, and what civil time is.
+
+An *instant* is an aware `datetime` in UTC. *Civil time* is the wall clock in the settings' zone; it
+is kept as whole milliseconds since 1970-01-01T00:00 of that wall clock, and a *civil day* as whole
+days since then. Durations are plain differences of civil times.
+"""
+
+import contextlib
+import re
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import anyio
+
+__all__ = [
+    "DAY_MS",
+    "Clock",
+    "SystemClock",
+    "civil_from_instant",
+    "civil_text",
+    "day_of",
+    "day_text",
+    "instant_text",
+    "parse_civil",
+    "parse_day",
+    "utc_ms",
+]
+
+DAY_MS = 86_400_000
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  civil time has no zone
+_EPOCH_DAY = _EPOCH.date().toordinal()
+_MS = timedelta(milliseconds=1)
+
+_DATE_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r"(Z|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
+)
+
+
+class Clock(Protocol):
+    """What the worker asks about time; tests and simulations pass their own."""
+
+    def now(self) -> datetime:
+        """Return this instant, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards, from an unknown start."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return this instant, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic clock, in seconds."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        await anyio.sleep(seconds)
+
+
+def utc_ms(instant: datetime) -> int:
+    """Give an instant as whole milliseconds since 1970 in UTC, for the due times of sending."""
+    return (instant.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // _MS
+
+
+def instant_text(ms: int) -> str:
+    """Give milliseconds of UTC as ISO 8601 with a `Z`, to the second."""
+    return f"{_EPOCH + timedelta(milliseconds=ms):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:
+    """Give the civil time of an instant, or of a naive `datetime`, which is civil already.
+
+    Raises `OverflowError` where the zone would carry it out of the years 1 to 9999.
+    """
+    if instant.tzinfo is not None:
+        instant = instant.astimezone(zone).replace(tzinfo=None)
+    return (instant - _EPOCH) // _MS
+
+
+def civil_text(ms: int) -> str:
+    """Give civil time as `YYYY-MM-DDTHH:MM:SS.mmm`, without offset."""
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
+
+
+def day_of(ms: int) -> int:
+    """Give the civil day that a civil time lies in."""
+    return ms // DAY_MS
+
+
+def day_text(day: int) -> str:
+    """Give a civil day as `YYYY-MM-DD`."""
+    return date.fromordinal(day + _EPOCH_DAY).isoformat()
+
+
+def parse_day(text: str) -> int:
+    """Read a civil day from `YYYY-MM-DD`; raises `ValueError` for anything else."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(text).toordinal() - _EPOCH_DAY
+    message = "a day as YYYY-MM-DD"
+    raise ValueError(message)
+
+
+def parse_civil(text: str, zone: ZoneInfo, *, zulu_is_wall: bool) -> int:
+    """Read civil time from an ISO 8601 date-time; digits beyond milliseconds are cut off.
+
+    With `zulu_is_wall` an offset of zero, in any form, means nothing: the Ecolyo app writes the
+    wall clock with a `Z` behind it. Any other offset, and without `zulu_is_wall` every offset,
+    makes it a true instant, which is converted to the zone. Raises `ValueError`, in words.
+    """
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        message = "allowed: a date-time as YYYY-MM-DDTHH:MM[:SS[.fff]], Z or an offset behind it"
+        raise ValueError(message)
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    microsecond = int((fraction or "0")[:3].ljust(3, "0")) * 1000
+    civil = datetime(  # noqa: DTZ001  its zone is settled below
+        int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond
+    )
+    if offset is None:
+        return (civil - _EPOCH) // _MS
+    shift = _offset(offset)
+    if zulu_is_wall and not shift:
+        return (civil - _EPOCH) // _MS
+    try:
+        return civil_from_instant((civil - shift).replace(tzinfo=UTC), zone)
+    except OverflowError:
+        message = "the offset carries it out of the years 1 to 9999"
+        raise ValueError(message) from None
+
+
+def _offset(text: str) -> timedelta:
+    if text == "Z":
+        return timedelta()
+    hours, minutes = int(text[1:3]), int(text[-2:]) if len(text) > 3 else 0
+    if hours > 23 or minutes > 59:
+        message = f"the offset {text} is more than a day or has more than 59 minutes"
+        raise ValueError(message)
+    shift = timedelta(hours=hours, minutes=minutes)
+    return -shift if text[0] == "-" else shift

@@ -1,0 +1,151 @@
+"""Every error of the package, and who must act on it.
+
+Each error names its reader: the *operator* who runs the worker, the *caller* who asked for
+something, or *us*, who wrote it. `exit_code` is what the command line ends with.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import msgspec
+
+__all__ = [
+    "CommandRefused",
+    "ConfigurationError",
+    "EcolyoError",
+    "EventRefused",
+    "FactsRefused",
+    "IndicatorRefused",
+    "InputRefused",
+    "IntakeFull",
+    "IntakeRefused",
+    "Refusal",
+    "StateRefused",
+    "StoreOwned",
+    "StoreUnavailable",
+    "kind_of",
+    "quote",
+]
+
+Reader = Literal["operator", "caller", "us"]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """One refused piece of input: where it stood, which field, and why, for the one who sent it.
+
+    `index` counts from 0 within what was handed over; a file's reader gives the line instead.
+    """
+
+    index: int
+    field: str
+    reason: str
+
+
+class EcolyoError(Exception):
+    """The base of all errors of this package."""
+
+    reader: ClassVar[Reader] = "us"
+    exit_code: ClassVar[int] = 70
+
+
+class ConfigurationError(EcolyoError):
+    """The settings cannot be used; the operator changes them."""
+
+    reader = "operator"
+    exit_code = 78
+
+
+class StateRefused(EcolyoError):
+    """The state directory does not hold what it should; nothing was written to it."""
+
+    reader = "operator"
+    exit_code = 78
+
+
+class StoreOwned(EcolyoError):
+    """Another process owns the state directory."""
+
+    reader = "operator"
+    exit_code = 73
+
+
+class StoreUnavailable(EcolyoError):
+    """The database does not take or give anything now: nothing of the request was done."""
+
+    reader = "operator"
+    exit_code = 69
+
+
+class CommandRefused(EcolyoError):
+    """What was asked for cannot be done as asked; the caller asks differently."""
+
+    reader = "caller"
+    exit_code = 64
+
+
+class InputRefused(EcolyoError):
+    """One field of some input is not what it must be."""
+
+    reader = "caller"
+    exit_code = 65
+
+    def __init__(self, field: str, reason: str) -> None:
+        """`field` is the field's name as the sender wrote it; `reason` what was found and allowed."""
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class EventRefused(InputRefused):
+    """A usage event is not what section 2 of the indicators' rules allows."""
+
+
+class FactsRefused(InputRefused):
+    """What the host says about an instance is not what it must be."""
+
+
+class IntakeRefused(EcolyoError):
+    """None of the events handed over was taken; `refusals` says why, one by one."""
+
+    reader = "caller"
+    exit_code = 65
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        """`refusals` is not empty."""
+        first = refusals[0]
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        super().__init__(f"{first.field}: {first.reason}{more}" if first.field else first.reason)
+        self.refusals = tuple(refusals)
+
+
+class IntakeFull(EcolyoError):
+    """More is waiting to be stored than `intake.max_waiting` allows; try again later."""
+
+    reader = "caller"
+    exit_code = 75
+
+
+class IndicatorRefused(EcolyoError):
+    """An indicator is not what the definitions allow, so it may not leave."""
+
+
+def quote(text: str) -> str:
+    """Quote text for an error, cut to 60 characters."""
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def kind_of(value: object) -> str:
+    """Name a value's JSON type, with the value where it is short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}" if abs(value) < 1e20 else "a huge number"
+    if isinstance(value, str):
+        return f"the text {quote(value)}"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"a {type(value).__name__}"

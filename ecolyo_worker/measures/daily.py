@@ -1,0 +1,170 @@
+"""The nine daily measures, in the order of the rules: each a pure function over one day.
+
+A function yields what it observes, in the order of events, with the group values as they came.
+Checking them against the allow-list, and adding up what has equal groups, is `count`'s work.
+"""
+
+from collections.abc import Iterator
+
+from ecolyo_worker.clock import DAY_MS
+from ecolyo_worker.events import END_TYPES, Event
+from ecolyo_worker.measures.devices import device
+from ecolyo_worker.measures.period import Day, EndKey, Observation, measure
+
+__all__ = ["CONNECTED", "DAILY", "end_key"]
+
+_KONNECTOR_KINDS = {"KonnectorConnectEvent": "connexion", "KonnectorRefreshEvent": "refresh"}
+
+_STARTS = {
+    "ChallengeEndEvent": "ChallengeLaunchEvent",
+    "ActionEndEvent": "ActionStartEvent",
+    "ExplorationEndEvent": "ExplorationStartEvent",
+    "DuelEndEvent": "DuelLaunchEvent",
+    "QuizEndEvent": "QuizStartEvent",
+}
+
+
+@measure("connection-count-daily", groups=1)
+def connection_count_daily(day: Day) -> Iterator[Observation]:
+    """One per ConnectionEvent, by device."""
+    for event in day.of("ConnectionEvent"):
+        yield Observation((device(event.context),), event=event.seq)
+
+
+@measure("konnector-event-daily", groups=3)
+def konnector_event_daily(day: Day) -> Iterator[Observation]:
+    """One per connexion or refresh of a konnector, by slug, kind and result."""
+    for event in day.of(*_KONNECTOR_KINDS):
+        groups = (event.target, _KONNECTOR_KINDS[event.type], event.outcome)
+        yield Observation(groups, event=event.seq)
+
+
+@measure("konnector-connected-daily", groups=1)
+def konnector_connected_daily(day: Day) -> Iterator[Observation]:
+    """One per home that has a fluid connected at the end of the day."""
+    if day.connected:
+        yield Observation((":".join(day.connected),))
+
+
+@measure("navigation-count-daily", groups=1)
+def navigation_count_daily(day: Day) -> Iterator[Observation]:
+    """One per page looked at."""
+    for event in day.of("NavigationEvent"):
+        yield Observation((event.target,), event=event.seq)
+
+
+@measure("challenge-launch-daily", groups=1)
+def challenge_launch_daily(day: Day) -> Iterator[Observation]:
+    """One per challenge begun."""
+    for event in day.of("ChallengeLaunchEvent"):
+        yield Observation((event.target,), event=event.seq)
+
+
+@measure("session-duration", groups=2)
+def session_duration(day: Day) -> Iterator[Observation]:
+    """Whole seconds from each ConnectionEvent to the last event before the next one."""
+    for session in _sessions(day.events):
+        begin, end = session[0], session[-1]
+        pages = sum(event.type == "NavigationEvent" for event in session)
+        kind = "first" if begin.outcome == "firstconnection" else "any"
+        yield Observation((str(pages), kind), _seconds(end.time - begin.time), begin.seq)
+
+
+@measure("navigation-action-daily", groups=3)
+def navigation_action_daily(day: Day) -> Iterator[Observation]:
+    """One per use of a function, by page, function and what it was used on."""
+    types = ("ConsumptionChangeTimeStepEvent", "ConsumptionCompareEvent")
+    for event in day.of(*types, "ActionChangeEvent", "ProfileSetEvent"):
+        page, params = event.context, event.target
+        if event.type == "ActionChangeEvent":
+            page = "challenges"
+        elif event.type == "ProfileSetEvent":
+            page, params = "profile", None
+        yield Observation((page, event.type, params), event=event.seq)
+
+
+@measure("event-duration", groups=3)
+def event_duration(day: Day) -> Iterator[Observation]:
+    """Whole seconds from a start to its end, once for equal ends.
+
+    And once in the life of an instance, from the first connection to the first challenge.
+    """
+    made: set[EndKey] = set()
+    for event in day.of("ChallengeLaunchEvent", *sorted(END_TYPES)):
+        if event.type == "ChallengeLaunchEvent":
+            yield from _first_challenge(day, event)
+        elif event.start is not None and _is_first(day, event) and end_key(event) not in made:
+            made.add(end_key(event))
+            yield from _duration(event, event.start)
+
+
+@measure("quiz-stars", groups=2)
+def quiz_stars(day: Day) -> Iterator[Observation]:
+    """The stars of each quiz that has a result of 0 to 5."""
+    for event in day.of("QuizEndEvent"):
+        if event.outcome in {"0", "1", "2", "3", "4", "5"}:
+            yield Observation((event.context, event.target), int(event.outcome), event.seq)
+
+
+CONNECTED = konnector_connected_daily
+"""The one measure that is made for every day, with or without events."""
+
+DAILY = (
+    connection_count_daily,
+    konnector_event_daily,
+    navigation_count_daily,
+    challenge_launch_daily,
+    session_duration,
+    navigation_action_daily,
+    event_duration,
+    quiz_stars,
+)
+"""The measures of a day's events."""
+
+
+def end_key(event: Event) -> EndKey:
+    """Give what makes an end event equal to another; its start must be known."""
+    assert event.start is not None
+    return event.type, event.target or "", event.start
+
+
+def _sessions(events: tuple[Event, ...]) -> Iterator[list[Event]]:
+    session: list[Event] = []
+    for event in events:
+        if event.type == "ConnectionEvent":
+            if session:
+                yield session
+            session = [event]
+        elif session:
+            session.append(event)
+    if session:
+        yield session
+
+
+def _first_challenge(day: Day, event: Event) -> Iterator[Observation]:
+    facts = day.facts
+    if facts.first_launch != event.order or facts.launch_row not in {None, event.seq}:
+        return
+    if facts.first_connection is not None:
+        groups = ("ConnectionEvent", "ChallengeLaunchEvent", event.target)
+        yield Observation(groups, _seconds(event.time - facts.first_connection), event.seq)
+
+
+def _is_first(day: Day, event: Event) -> bool:
+    """Tell whether no equal event stands before this one, and none was counted before it."""
+    known = day.facts.ends.get(end_key(event))
+    if known is None:
+        return True
+    return known.first == event.order and known.counted in {None, event.seq}
+
+
+def _duration(event: Event, start: int) -> Iterator[Observation]:
+    # An end more than a day before its start is implausible; a smaller gap is a clock's doing.
+    if start - event.time <= DAY_MS:
+        groups = (_STARTS[event.type], event.type, event.target)
+        yield Observation(groups, _seconds(event.time - start), event.seq)
+
+
+def _seconds(ms: int) -> int:
+    """Round half up to whole seconds; a negative duration counts as 0."""
+    return (max(ms, 0) + 500) // 1000

@@ -1,2 +1,45 @@
-"""x"""
+"""Counts the usage events of the Ecolyo app into anonymised indicators and sends them to the DACC.
+
+The public names of the package. Importing it reads no file and starts nothing.
+"""
+
+from ecolyo_worker.actors.aggregator import RunReport
+from ecolyo_worker.actors.intake import Receipt
+from ecolyo_worker.actors.sender import SendReport
+from ecolyo_worker.errors import (
+    CommandRefused,
+    ConfigurationError,
+    EcolyoError,
+    IntakeFull,
+    IntakeRefused,
+    Refusal,
+    StateRefused,
+    StoreOwned,
+    StoreUnavailable,
+)
+from ecolyo_worker.events import UsageEvent
+from ecolyo_worker.settings import Settings, load
+from ecolyo_worker.store.status import Status
+from ecolyo_worker.worker import Worker
+
+__all__ = [
+    "CommandRefused",
+    "ConfigurationError",
+    "EcolyoError",
+    "IntakeFull",
+    "IntakeRefused",
+    "Receipt",
+    "Refusal",
+    "RunReport",
+    "SendReport",
+    "Settings",
+    "StateRefused",
+    "Status",
+    "StoreOwned",
+    "StoreUnavailable",
+    "UsageEvent",
+    "Worker",
+    "load",
+]
+
 __version__ = "0.1.0"

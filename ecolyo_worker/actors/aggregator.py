@@ -1,0 +1,272 @@
+"""The aggregator: counts the days that wait, and puts what it counted into the outbox."""
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from ecolyo_worker.clock import DAY_MS, Clock, civil_text, day_of, day_text, utc_ms
+from ecolyo_worker.facts import acceptance
+from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
+from ecolyo_worker.settings import Settings
+from ecolyo_worker.store import countings, destinations, events, instances, outbox
+from ecolyo_worker.store.countings import DayCounting
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.instances import Instance
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Aggregator", "InstanceNight", "Plan", "RunReport"]
+
+# Intake's commits wait in the same thread, so a batch ends after this long, or so many instances.
+_BATCH_S = 0.02
+_BATCH = 200
+
+
+class Plan(Struct, frozen=True):
+    """What a run looks at. `as_of` is civil time, in ms; `day` chooses one civil day."""
+
+    as_of: int
+    rules: Rules
+    consent_version: str
+    day: int | None = None
+
+
+class InstanceNight(Struct, frozen=True):
+    """All that a run makes of one instance."""
+
+    instance: Instance
+    countings: tuple[DayCounting, ...]
+    connected: tuple[tuple[int, Sequence[Row]], ...]
+    connected_through: int | None
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Its rows, in the order of the days."""
+        days = [(counting.day, counting.counted.rows) for counting in self.countings]
+        for _, rows in sorted([*days, *self.connected], key=lambda item: item[0]):
+            yield from rows
+
+
+class RunReport(Struct, frozen=True, kw_only=True):
+    """What a run came to: instances and days counted, events by fate, indicators by measure."""
+
+    as_of: str
+    instances: int
+    days: int
+    events: dict[str, int]
+    indicators: dict[str, int]
+    too_large: dict[str, int]
+    """Values of 1e10 or more, by measure: they make no indicator."""
+
+
+class Aggregator:
+    """Runs the night: bounded batches of instances, each instance whole in one transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        rules: Rules,
+        *,
+        clock: Clock,
+        draw: random.Random,
+        hmac_key: bytes,
+        destination: str,
+        logger: "FilteringBoundLogger",
+    ) -> None:
+        """`destination` is the name of where the rows are to be sent."""
+        self._database = database
+        self._settings = settings
+        self._rules = rules
+        self._clock = clock
+        self._random = draw
+        self._hmac_key = hmac_key
+        self._destination = destination
+        self._logger = logger
+
+    def plan(self, as_of: int, day: int | None = None) -> Plan:
+        """Give the plan of a run as of a civil time."""
+        return Plan(as_of, self._rules, self._settings.aggregation.consent_version, day)
+
+    async def run_once(self, plan: Plan) -> RunReport:
+        """Count all that waits, as of the plan's time; running it twice changes nothing."""
+        run = await self._database.run(
+            countings.begin_run,
+            utc_ms(self._clock.now()),
+            plan.as_of,
+            self._rules.definitions.digest,
+            self._settings.mode,
+        )
+        tally = _Tally()
+        after: int | None = 0
+        while after is not None:
+            nights, after = await self._database.run(self._store_batch, after, plan, run)
+            for night in nights:
+                tally.add(night)
+                self._log_failures(night)
+        report = tally.report(plan.as_of)
+        self._logger.info("run finished", days=report.days, indicators=sum(tally.made.values()))
+        return report
+
+    async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
+        """Give what a run would make, instance by instance; nothing is stored."""
+        after: int | None = 0
+        while after is not None:
+            nights, after = await self._database.read(self._walk, after, plan)
+            for night in nights:
+                yield night
+
+    def _store_batch(
+        self, connection: sqlite3.Connection, after: int, plan: Plan, run: int
+    ) -> tuple[list[InstanceNight], int | None]:
+        destination = destinations.identify(connection, self._destination)
+        sink = outbox.Sink(
+            destination=destination.id,
+            state="local" if self._settings.mode == "local" else "pending",
+            now=utc_ms(self._clock.now()),
+            hmac_key=self._hmac_key,
+            random=self._random,
+        )
+
+        def store(night: InstanceNight) -> None:
+            for counting in night.countings:
+                countings.store_counting(connection, counting, run, sink)
+            countings.store_connected(
+                connection, night.instance.id, night.connected, night.connected_through, sink
+            )
+
+        return self._walk(connection, after, plan, store)
+
+    def _walk(
+        self,
+        connection: sqlite3.Connection,
+        after: int,
+        plan: Plan,
+        store: Callable[[InstanceNight], None] | None = None,
+    ) -> tuple[list[InstanceNight], int | None]:
+        """Count some instances behind `after`; give them and the last one's id, None at the end."""
+        nights: list[InstanceNight] = []
+        begin = self._clock.monotonic()
+        for _ in range(_BATCH):
+            following = instances.next_after(connection, after)
+            if following is None:
+                return nights, None
+            after = following
+            night = _count_instance(connection, after, plan)
+            if night is not None:
+                nights.append(night)
+                if store is not None:
+                    store(night)
+            if self._clock.monotonic() - begin > _BATCH_S:
+                break
+        return nights, after
+
+    def _log_failures(self, night: InstanceNight) -> None:
+        for counting in night.countings:
+            for seq, error in counting.counted.errors.items():
+                self._logger.error("event broke a measure and is set aside", seq=seq, error=error)
+
+
+class _Tally:
+    """Adds up what a run makes."""
+
+    def __init__(self) -> None:
+        self.instances = 0
+        self.days = 0
+        self.fates: Counter[str] = Counter()
+        self.made: Counter[str] = Counter()
+        self.too_large: Counter[str] = Counter()
+
+    def add(self, night: InstanceNight) -> None:
+        self.instances += 1
+        self.days += len(night.countings)
+        for counting in night.countings:
+            self.fates.update(counting.counted.fates.values())
+            self.too_large.update(counting.counted.too_large)
+        self.made.update(row.indicator.measure_name for row in night.rows)
+
+    def report(self, as_of: int) -> RunReport:
+        return RunReport(
+            as_of=civil_text(as_of),
+            instances=self.instances,
+            days=self.days,
+            events=dict(self.fates),
+            indicators=dict(sorted(self.made.items())),
+            too_large=dict(self.too_large),
+        )
+
+
+def _count_instance(
+    connection: sqlite3.Connection, ident: int, plan: Plan
+) -> InstanceNight | None:
+    """Count one instance's waiting days, oldest first; None without a consent in force."""
+    instance = instances.get(connection, ident)
+    accepted = acceptance(
+        instance.consents, instance.withdrawn_through, plan.as_of, plan.consent_version
+    )
+    if accepted is None:
+        return None
+    connected, through = _count_connected(connection, instance, accepted, plan)
+    return InstanceNight(
+        instance=instance,
+        countings=tuple(_count_days(connection, instance, accepted, plan)),
+        connected=tuple(connected),
+        connected_through=through,
+    )
+
+
+def _count_days(
+    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
+) -> Iterator[DayCounting]:
+    # What one day's counting finds out holds for the next one, stored or not.
+    ends: dict[EndKey, End] = {}
+    launch_row = instance.launch_row
+    for day in countings.waiting_days(connection, instance.id, day_of(plan.as_of)):
+        if plan.day not in {None, day}:
+            continue
+        n, after_seq, upto_seq = countings.open_range(connection, instance.id, day)
+        found = events.of_day(connection, instance.id, day, after_seq, upto_seq)
+        facts = countings.facts_of(connection, instance, accepted, plan.as_of, found)
+        facts = msgspec.structs.replace(facts, launch_row=launch_row, ends={**facts.ends, **ends})
+        counted = count(facts, found, plan.as_of, plan.rules)
+        ends.update(counted.facts.ends)
+        launch_row = counted.facts.launch_row
+        yield DayCounting(
+            instance=instance.id,
+            day=day,
+            n=n,
+            after_seq=after_seq,
+            upto_seq=upto_seq,
+            first_connection=facts.first_connection,
+            counted=counted,
+        )
+
+
+def _count_connected(
+    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
+) -> tuple[list[tuple[int, Sequence[Row]]], int | None]:
+    """Make the connected rows of the days since the last run, and tell how far they reach."""
+    today = day_of(plan.as_of)
+    begins = [day_of(accepted), today - plan.rules.max_age_days, plan.rules.not_before]
+    if instance.connected_through is not None:
+        begins.append(instance.connected_through + 1)
+    made: list[tuple[int, Sequence[Row]]] = []
+    for day in range(max(begin for begin in begins if begin is not None), today):
+        if plan.day not in {None, day}:
+            continue
+        rows = count_connected(instance.connected((day + 1) * DAY_MS), day, plan.rules)
+        # A day chosen by hand may have been made before its turn.
+        if rows and not _is_made(connection, instance.id, day):
+            made.append((day, rows))
+    return made, today - 1 if plan.day is None else None
+
+
+def _is_made(connection: sqlite3.Connection, instance: int, day: int) -> bool:
+    key = countings.connected_key(connection, instance, day_text(day))
+    return outbox.has_key(connection, key)

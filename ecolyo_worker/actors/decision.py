@@ -1,0 +1,123 @@
+"""What becomes of a row, and of its destination, after an attempt: one pure function."""
+
+import random
+from datetime import timedelta
+
+from msgspec import Struct
+
+from ecolyo_worker.clock import instant_text
+from ecolyo_worker.remote.outcome import Outcome
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.store.outbox import Claimed, Settlement
+
+__all__ = ["Decision", "decide"]
+
+_WEEK_MS = 7 * 86_400_000
+_LONGEST_RETRY_AFTER = timedelta(hours=1)
+
+
+class Decision(Struct, frozen=True):
+    """What to store for the row, and until when to hold its destination back, and why."""
+
+    settlement: Settlement
+    pause_until: int | None = None
+    reason: str | None = None
+
+
+def decide(
+    row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
+) -> Decision:
+    """Decide on an outcome; instants are ms of UTC."""
+    since = row.failing_since if row.failing_since is not None else now
+    match outcome.kind:
+        case "delivered":
+            return Decision(Settlement("sent", "delivered"))
+        case "rejected":
+            return Decision(
+                Settlement("dead", "rejected", counted=True, failing_since=since, answer=outcome.detail)
+            )
+        case "unauthorized" | "misconfigured" | "throttled":
+            return _hold(row, outcome, settings, now, draw)
+        case "failed":
+            return Decision(_failed(row, outcome, settings, now, draw))
+        case "unavailable":
+            return Decision(
+                Settlement(
+                    "pending",
+                    "unavailable",
+                    due=now + _backoff(row.attempts, settings, draw),
+                    failing_since=since,
+                    answer=outcome.detail,
+                )
+            )
+        case "unknown":
+            return Decision(_unknown(row, outcome, settings, now))
+
+
+def _hold(
+    row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
+) -> Decision:
+    """Hold the destination back: no other row of it would fare better."""
+    if outcome.kind == "throttled":
+        wait = _backoff(row.attempts, settings, draw)
+        if outcome.retry_after is not None:
+            wait = _ms(min(timedelta(seconds=outcome.retry_after), _LONGEST_RETRY_AFTER))
+        words = "the DACC asks to wait"
+    else:
+        wait = _ms(settings.auth_retry)
+        words = (
+            "the DACC does not accept the token"
+            if outcome.kind == "unauthorized"
+            else "the DACC's address does not answer as a DACC"
+        )
+    hint = "; tried again at once when the token file changes" * (outcome.kind == "unauthorized")
+    reason = f"{words} ({outcome.detail}), next try {instant_text(now + wait)}{hint}"
+    settlement = Settlement(
+        "pending", outcome.kind, failing_since=row.failing_since, answer=outcome.detail
+    )
+    return Decision(settlement, now + wait, reason)
+
+
+def _failed(
+    row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
+) -> Settlement:
+    """Count the attempt. The last one is dead only if others get through: an outage kills none."""
+    since = row.failing_since if row.failing_since is not None else now
+    others_pass = row.last_delivered is not None and row.last_delivered > since
+    is_last = row.attempts + 1 >= settings.max_attempts
+    if is_last and (others_pass or now - since >= _WEEK_MS):
+        return Settlement(
+            "dead", "failed", counted=True, failing_since=since, answer=outcome.detail
+        )
+    return Settlement(
+        "pending",
+        "failed",
+        due=now + _backoff(row.attempts, settings, draw),
+        counted=True,
+        failing_since=since,
+        answer=outcome.detail,
+    )
+
+
+def _unknown(row: Claimed, outcome: Outcome, settings: Dacc, now: int) -> Settlement:
+    """The DACC may have it: send again later, or not at all, as the settings say."""
+    retrying = settings.on_unknown == "retry"
+    return Settlement(
+        "pending" if retrying else "sent?",
+        "unknown",
+        due=now + _ms(settings.unknown_retry) if retrying else 0,
+        counted=True,
+        maybe_delivered=True,
+        failing_since=row.failing_since if row.failing_since is not None else now,
+        answer=outcome.detail,
+    )
+
+
+def _backoff(attempts: int, settings: Dacc, draw: random.Random) -> int:
+    """Full jitter: anywhere up to an end that doubles with each counted attempt. At least 1 ms."""
+    end = min(_ms(settings.backoff_base) << min(attempts, 30), _ms(settings.backoff_cap))
+    return 1 + int(draw.random() * end)
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

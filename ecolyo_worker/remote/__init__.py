@@ -1,0 +1,1 @@
+"""Requests to other machines; every answer comes back as one value of one outcome type."""

@@ -1,0 +1,114 @@
+"""What an attempt to send an indicator came to: one value, before anything decides on it."""
+
+import email.utils
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+__all__ = ["Kind", "Outcome", "read_answer"]
+
+Kind = Literal[
+    "delivered",
+    "rejected",
+    "unauthorized",
+    "misconfigured",
+    "throttled",
+    "failed",
+    "unavailable",
+    "unknown",
+]
+
+_TOKEN_SENTENCES = ("Expired token", "Invalid JWT token")
+_STACK_SENTENCES = (
+    "a variable is used in the template",
+    "the variables are not valid",
+    "the request is not valid",
+)
+_HTML_REFUSED = "the content-type for the response is not authorized"
+_CANNOT_CONNECT = "can't connect to the remote host"
+
+
+class Outcome(Struct, frozen=True):
+    """The kind of an attempt's end, and what was said.
+
+    `retry_after` is seconds, or None where the other side gave no sane number.
+    """
+
+    kind: Kind
+    detail: str = ""
+    status: int | None = None
+    retry_after: float | None = None
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Outcome:
+    """Judge an answer of the DACC, or of the cozy-stack in front of it.
+
+    `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date.
+    """
+    text = body.decode("utf-8", "replace")
+    return Outcome(
+        kind=_kind(status, "retry-after" in headers, body, text),
+        detail=f"{status}: {' '.join(text.split())}"[:200],
+        status=status,
+        retry_after=_retry_after(headers.get("retry-after"), now),
+    )
+
+
+def _kind(status: int, has_retry_after: bool, body: bytes, text: str) -> Kind:  # noqa: FBT001
+    if 200 <= status < 300:
+        return "delivered" if _is_json(body) else "misconfigured"
+    if status == 400:
+        return _kind_of_400(text)
+    if status == 502:
+        return _kind_of_502(text)
+    if status == 503:
+        return "throttled" if has_retry_after else "unavailable"
+    fixed: dict[int, Kind] = {
+        401: "unauthorized",
+        403: "unauthorized",
+        413: "rejected",
+        422: "rejected",
+        429: "throttled",
+        504: "unknown",
+    }
+    return fixed.get(status, "failed" if status >= 500 else "misconfigured")
+
+
+def _kind_of_400(text: str) -> Kind:
+    if any(sentence in text for sentence in _TOKEN_SENTENCES):
+        return "unauthorized"
+    if any(sentence in text for sentence in _STACK_SENTENCES):
+        return "misconfigured"
+    return "rejected"
+
+
+def _kind_of_502(text: str) -> Kind:
+    if _HTML_REFUSED in text:
+        return "unauthorized"
+    return "unknown" if _CANNOT_CONNECT in text else "unavailable"
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _retry_after(text: str | None, now: float) -> float | None:
+    """Read seconds or a date; None for anything absurd."""
+    if text is None:
+        return None
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text.strip()[:12])
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    seconds = aware.timestamp() - now
+    return seconds if seconds > 0 else None

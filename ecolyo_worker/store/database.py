@@ -1,0 +1,222 @@
+"""The database: one thread, one connection, one owner; one function is one transaction.
+
+`await database.run(function, …)` runs a plain function with the `sqlite3` connection in the
+database's thread, inside `BEGIN IMMEDIATE … COMMIT`. Nothing is ever awaited inside a transaction,
+so a cancelled caller stops waiting, and the transaction still happens whole or not at all.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import aiosqlite
+from anyio import CancelScope
+
+from ecolyo_worker.errors import CommandRefused, StateRefused, StoreUnavailable
+from ecolyo_worker.store.migrations import latest_version, migrate, version_of
+from ecolyo_worker.store.owner import Owner
+
+__all__ = ["DATABASE", "Database"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DATABASE: Final = "ecolyo.db"
+
+_BUSY_TIMEOUT_MS = 5000
+# Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
+# is written; secure_delete overwrites what is deleted.
+_PRAGMAS = (
+    ("auto_vacuum", "INCREMENTAL", 2),
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("foreign_keys", "ON", 1),
+    ("secure_delete", "ON", 1),
+    ("busy_timeout", str(_BUSY_TIMEOUT_MS), _BUSY_TIMEOUT_MS),
+    ("trusted_schema", "OFF", 0),
+)
+
+
+class Database:
+    """An open database. `snapshot` is what `observe` last gave, after a commit."""
+
+    def __init__(
+        self, connection: aiosqlite.Connection, observe: Callable[[sqlite3.Connection], Any] | None
+    ) -> None:
+        """Use `Database.open`, which also takes the lock and brings the schema up to date."""
+        self._connection = connection
+        self._observe = observe
+        # Each is written by one thread only, so that neither needs a lock.
+        self._submitted = 0
+        self._begun = 0
+        self.snapshot: Any = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        observe: Callable[[sqlite3.Connection], Any] | None = None,
+        migrating: bool = True,
+    ) -> AsyncIterator["Database"]:
+        """Open the database of a state directory as its only owner, and close it when left.
+
+        With `migrating` off nothing is made or changed: a missing or older database is refused.
+        Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`, `CommandRefused`.
+        """
+        path = directory / DATABASE
+        if migrating:
+            _make_directory(directory)
+        elif not path.exists():
+            raise CommandRefused(f"{directory} holds no database yet: import something first")
+        owner = Owner(directory)
+        try:
+            _refuse_missing(path, owner)
+            async with _connected(path) as connection:
+                database = cls(connection, observe)
+                await database._in_thread(_prepare, path, owner, migrating)
+                await database.read(lambda _: None)  # for the first snapshot
+                yield database
+        finally:
+            owner.release()
+
+    async def run(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function in one transaction; when this returns, what it did is on disk.
+
+        What the function raises is raised, with nothing done. `StoreUnavailable`: the database
+        does not work now, and nothing was done. A caller cancelled while waiting cannot know
+        whether it was done; that it was done half is impossible.
+        """
+
+        def work(connection: sqlite3.Connection) -> R:
+            return function(connection, *args, **kwargs)
+
+        return await self._in_thread(self._transaction, "BEGIN IMMEDIATE", work)
+
+    async def read(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run a function that only reads, on one consistent state; writing in it is an error."""
+
+        def work(connection: sqlite3.Connection) -> R:
+            connection.execute("PRAGMA query_only = ON")
+            try:
+                return function(connection, *args, **kwargs)
+            finally:
+                connection.execute("PRAGMA query_only = OFF")
+
+        return await self._in_thread(self._transaction, "BEGIN", work)
+
+    def _transaction(
+        self,
+        connection: sqlite3.Connection,
+        begin: str,
+        work: Callable[[sqlite3.Connection], R],
+    ) -> R:
+        connection.execute(begin)
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        # Under load only the last of the waiting transactions is worth looking at.
+        if self._observe is not None and self._submitted == self._begun:
+            self.snapshot = self._observe(connection)
+        return result
+
+    async def _in_thread(self, function: Callable[..., R], *args: object) -> R:
+        """Run a function with the raw connection in aiosqlite's thread.
+
+        This is the one call into a part of aiosqlite that is not documented; a contract test
+        holds it: `_execute` runs one function after the other, and runs one whose caller has gone.
+        """
+
+        def work(connection: sqlite3.Connection) -> R:
+            self._begun += 1
+            return _translated(function, connection, *args)
+
+        self._submitted += 1
+        raw = self._connection._conn  # noqa: SLF001
+        result: R = await self._connection._execute(work, raw)  # noqa: SLF001
+        return result
+
+
+def _translated(
+    function: Callable[..., R], connection: sqlite3.Connection, *args: object
+) -> R:
+    """Run a function and turn the database's troubles into ours, so that callers know one error."""
+    try:
+        return function(connection, *args)
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailable(f"the database does not work now: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if type(error) is sqlite3.DatabaseError:
+            raise StateRefused(
+                f"the database is damaged ({error}): stop here, keep the file, restore a backup"
+            ) from error
+        raise
+
+
+@asynccontextmanager
+async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    try:
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    except sqlite3.Error as error:
+        raise StateRefused(f"{path}: cannot be opened: {error}") from None
+    try:
+        yield connection
+    finally:
+        # Its thread is not a daemon: whatever happens here, it must be told to end.
+        with CancelScope(shield=True):
+            await connection.close()
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateRefused(f"{directory}: cannot be made: {error.strerror}") from None
+
+
+def _refuse_missing(path: Path, owner: Owner) -> None:
+    if owner.known_database is not None and not path.exists():
+        raise StateRefused(
+            f"{path} is missing, and what it held with it. Restore it from a backup; or, to begin "
+            f"anew without it, remove {path.parent / 'owner.lock'} as well"
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, owner: Owner, migrating: bool) -> None:  # noqa: FBT001
+    """Set up the connection, check that it is set up, and bring the schema up to date."""
+    version_of(connection)
+    path.chmod(0o600)
+    for name, value, expected in _PRAGMAS:
+        connection.execute(f"PRAGMA {name} = {value}")
+        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != expected:
+            raise StateRefused(f"{path}: {name} is {found!r} and must be {expected!r}")
+    if migrating:
+        migrate(connection, path)
+    elif version_of(connection) < latest_version():
+        raise StateRefused(f"{path}: has an older schema; run `ecolyo-worker migrate` first")
+    query = "SELECT value FROM meta WHERE key = 'database_id'"
+    database_id: str = connection.execute(query).fetchone()[0]
+    if owner.known_database not in {None, database_id}:
+        raise StateRefused(
+            f"{path} is not the database that was here before. Put the right one back; or, to go "
+            f"on with this one, remove {path.parent / 'owner.lock'}"
+        )
+    owner.claim(database_id)

@@ -1,0 +1,197 @@
+"""Instances and what the host says about them."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+
+from msgspec import UNSET, Struct
+
+from ecolyo_worker.facts import (
+    Consent,
+    InstanceFacts,
+    KonnectorState,
+    Profile,
+    Subscription,
+    connected_fluids,
+)
+from ecolyo_worker.store import events, outbox, totals
+
+__all__ = [
+    "Instance",
+    "find",
+    "get",
+    "identify",
+    "known_names",
+    "next_after",
+    "store_facts",
+    "withdraw",
+]
+
+_COLUMNS = (
+    "id, name, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
+    " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
+    " connected_through"
+)
+
+
+class Instance(Struct, frozen=True):
+    """One person's Cozy, with all that is known of it. Times are civil, in ms."""
+
+    id: int
+    name: str
+    withdrawn_through: int | None
+    first_connection_at: int | None
+    profile: Profile
+    first_connection_seen: int | None
+    first_launch: tuple[int, int] | None
+    launch_row: int | None
+    connected_through: int | None
+    consents: tuple[Consent, ...]
+    konnectors: tuple[KonnectorState, ...]
+    subscriptions: tuple[Subscription, ...]
+
+    def first_connection(self, as_of: int) -> int | None:
+        """Give the first connection as a run knows it: the host's word, else the events'."""
+        for time in (self.first_connection_at, self.first_connection_seen):
+            if time is not None and time <= as_of:
+                return time
+        return None
+
+    def connected(self, moment: int) -> tuple[str, ...]:
+        """Give the fluids connected just before a civil time, in ms."""
+        return connected_fluids(self.konnectors, moment)
+
+
+def identify(connection: sqlite3.Connection, name: str) -> int:
+    """Give an instance's id; one that is not known yet is made."""
+    row = connection.execute("SELECT id FROM instances WHERE name = ?", (name,)).fetchone()
+    if row is not None:
+        return int(row[0])
+    cursor = connection.execute(
+        "INSERT INTO instances (name, salt) VALUES (?, ?)", (name, secrets.token_bytes(16))
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def find(connection: sqlite3.Connection, name: str) -> Instance | None:
+    """Give an instance by its name, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM instances WHERE name = ?",  # noqa: S608  columns of ours
+        (name,),
+    ).fetchone()
+    return None if row is None else _instance(connection, row)
+
+
+def get(connection: sqlite3.Connection, instance: int) -> Instance:
+    """Give an instance by its id, which is known."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM instances WHERE id = ?",  # noqa: S608  columns of ours
+        (instance,),
+    ).fetchone()
+    return _instance(connection, row)
+
+
+def next_after(connection: sqlite3.Connection, instance: int) -> int | None:
+    """Give the id of the next instance behind this one, or None."""
+    row = connection.execute("SELECT min(id) FROM instances WHERE id > ?", (instance,)).fetchone()
+    following: int | None = row[0]
+    return following
+
+
+def known_names(connection: sqlite3.Connection) -> list[str]:
+    """Give all names, in order."""
+    return [row[0] for row in connection.execute("SELECT name FROM instances ORDER BY name")]
+
+
+def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> None:
+    """Add to an instance's histories, and replace its other facts that are named."""
+    instance = identify(connection, facts.instance)
+    if facts.consent is None:
+        withdraw(connection, instance)
+    elif facts.consent is not UNSET:
+        connection.execute(
+            "INSERT INTO consents (instance, accepted_at, version) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET version = excluded.version",
+            (instance, facts.consent.accepted_at, facts.consent.version),
+        )
+    connection.executemany(
+        "INSERT INTO konnector_states (instance, fluid, since, connected) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET connected = excluded.connected",
+        [(instance, state.fluid, state.since, state.connected) for state in facts.konnectors],
+    )
+    connection.executemany(
+        "INSERT INTO subscriptions (instance, since, subscribed) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET subscribed = excluded.subscribed",
+        [(instance, item.since, item.subscribed) for item in facts.monthly_summary],
+    )
+    if facts.profile is not UNSET:
+        profile = facts.profile or Profile()
+        connection.execute(
+            "UPDATE instances SET heating = ?, hot_water = ?, cooking = ? WHERE id = ?",
+            (profile.heating, profile.hot_water, profile.cooking, instance),
+        )
+    if facts.first_connection_at is not UNSET:
+        connection.execute(
+            "UPDATE instances SET first_connection_at = ? WHERE id = ?",
+            (facts.first_connection_at, instance),
+        )
+
+
+def withdraw(connection: sqlite3.Connection, instance: int) -> None:
+    """End every consent given so far, and delete what rests on it.
+
+    The waiting indicators, the raw events and the facts derived from them go; that something was
+    counted stays known, so that nothing is ever counted twice.
+    """
+    connection.execute(
+        "UPDATE instances SET withdrawn_through = max(coalesce(withdrawn_through, accepted), accepted)"
+        " FROM (SELECT max(accepted_at) AS accepted FROM consents WHERE instance = ?1)"
+        " WHERE id = ?1 AND accepted IS NOT NULL",
+        (instance,),
+    )
+    totals.note_removed(connection, "withdrawn", events.remove_all(connection, instance))
+    totals.note_removed(connection, "withdrawn", outbox.remove_unsent(connection, instance))
+    connection.execute(
+        "UPDATE instances SET first_connection_seen = NULL, first_launch_time = NULL,"
+        " first_launch_seq = NULL WHERE id = ?",
+        (instance,),
+    )
+
+
+def _instance(connection: sqlite3.Connection, row: tuple[int | str | None, ...]) -> Instance:
+    ident, name, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
+    launch_time, launch_seq, launch_row, through = rest
+    return Instance(
+        id=ident,  # type: ignore[arg-type]  # STRICT tables hold what their columns say
+        name=name,  # type: ignore[arg-type]
+        withdrawn_through=withdrawn,  # type: ignore[arg-type]
+        first_connection_at=first_at,  # type: ignore[arg-type]
+        profile=Profile(heating, hot_water, cooking),  # type: ignore[arg-type]
+        first_connection_seen=seen,  # type: ignore[arg-type]
+        first_launch=None if launch_time is None else (launch_time, launch_seq),  # type: ignore[arg-type]
+        launch_row=launch_row,  # type: ignore[arg-type]
+        connected_through=through,  # type: ignore[arg-type]
+        consents=tuple(
+            Consent(at, version)
+            for at, version in connection.execute(
+                "SELECT accepted_at, version FROM consents WHERE instance = ? ORDER BY accepted_at",
+                (ident,),
+            )
+        ),
+        konnectors=tuple(
+            KonnectorState(fluid, since, bool(connected))
+            for fluid, since, connected in connection.execute(
+                "SELECT fluid, since, connected FROM konnector_states WHERE instance = ?"
+                " ORDER BY since",
+                (ident,),
+            )
+        ),
+        subscriptions=tuple(
+            Subscription(since, bool(subscribed))
+            for since, subscribed in connection.execute(
+                "SELECT since, subscribed FROM subscriptions WHERE instance = ? ORDER BY since",
+                (ident,),
+            )
+        ),
+    )

@@ -1,0 +1,46 @@
+"""The key that bodies are known by after they are gone. It stands beside the database, not in it."""
+
+import os
+import secrets
+from pathlib import Path
+
+from ecolyo_worker.errors import StateRefused
+
+__all__ = ["load_key"]
+
+_BYTES = 32
+
+
+def load_key(directory: Path, *, may_make: bool) -> bytes:
+    """Read `outbox.key`, or make it; `may_make` is False once rows rest on it.
+
+    Raises `StateRefused` if it is missing then, or damaged.
+    """
+    path = directory / "outbox.key"
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        if not may_make:
+            raise StateRefused(
+                f"{path} is missing, and the outbox cannot be checked without it: restore it "
+                "from the backup that the database is from"
+            ) from None
+        return _make(path)
+    except (OSError, ValueError) as error:
+        raise StateRefused(f"{path}: cannot be read: {error}") from None
+    if len(key) != _BYTES:
+        raise StateRefused(f"{path}: found {len(key)} bytes; it must have {_BYTES}")
+    return key
+
+
+def _make(path: Path) -> bytes:
+    key = secrets.token_bytes(_BYTES)
+    unfinished = path.with_suffix(".part")
+    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, key.hex().encode())
+        os.fsync(file)
+    finally:
+        os.close(file)
+    unfinished.rename(path)
+    return key

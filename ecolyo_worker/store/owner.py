@@ -1,0 +1,84 @@
+"""The lock that makes one process the only owner of a state directory."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from ecolyo_worker.errors import StateRefused, StoreOwned
+
+__all__ = ["Owner"]
+
+
+class _Record(msgspec.Struct):
+    """What the lock file says; the lock itself is the kernel's, so that none stays behind."""
+
+    pid: int = 0
+    database: str | None = None
+    clean: bool = True
+
+
+class Owner:
+    """Holds `owner.lock`, which also remembers the database's id and how the last owner stopped.
+
+    A database that is missing or another one is therefore noticed, and never silently begun anew.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Take the lock; raises `StoreOwned`, naming the owner, if another process has it."""
+        self._path = directory / "owner.lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._file = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            raise StateRefused(f"{self._path}: cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = self._read().pid
+            os.close(self._file)
+            raise StoreOwned(
+                f"{directory} is owned by process {pid}; one process at a time may use it"
+            ) from None
+        self._last = self._read()
+
+    @property
+    def known_database(self) -> str | None:
+        """The id of the database that the last owner had."""
+        return self._last.database
+
+    @property
+    def last_stop_was_clean(self) -> bool:
+        """Whether the last owner released the lock itself."""
+        return self._last.clean
+
+    def claim(self, database: str) -> None:
+        """Note which database this process works on."""
+        self._last = _Record(os.getpid(), database, clean=False)
+        self._write()
+
+    def release(self) -> None:
+        """Give the lock back; the database is closed by now."""
+        if self._last.pid == os.getpid():
+            self._last.clean = True
+            self._write()
+        os.close(self._file)
+
+    def _read(self) -> _Record:
+        text = os.pread(self._file, 4096, 0)
+        if not text:
+            return _Record()
+        try:
+            return msgspec.json.decode(text, type=_Record)
+        except msgspec.MsgspecError:
+            raise StateRefused(
+                f"{self._path}: is damaged; if the database beside it is the right one, remove "
+                "this file and start again"
+            ) from None
+
+    def _write(self) -> None:
+        text = msgspec.json.encode(self._last) + b"\n"
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
+        os.fsync(self._file)

@@ -1,0 +1,40 @@
+"""Counters kept beside the rows, and what was removed."""
+
+import sqlite3
+from collections.abc import Mapping
+
+__all__ = ["add", "note_removed", "read", "removed"]
+
+
+def add(connection: sqlite3.Connection, changes: Mapping[str, int]) -> None:
+    """Add to counters, in the transaction that changes the rows they count."""
+    connection.executemany(
+        "INSERT INTO totals (name, count) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+        [(name, change) for name, change in changes.items() if change],
+    )
+
+
+def read(connection: sqlite3.Connection) -> dict[str, int]:
+    """Give all counters that were ever more than 0."""
+    return dict(connection.execute("SELECT name, count FROM totals"))
+
+
+def note_removed(
+    connection: sqlite3.Connection, reason: str, counts: Mapping[str, int]
+) -> None:
+    """Note that rows went for a reason; `counts` is by what they were, such as `events.waiting`.
+
+    Their counters go down with them.
+    """
+    connection.executemany(
+        "INSERT INTO removed (what, reason, count) VALUES (?, ?, ?)"
+        " ON CONFLICT (what, reason) DO UPDATE SET count = count + excluded.count",
+        [(what, reason, count) for what, count in counts.items() if count],
+    )
+    add(connection, {what: -count for what, count in counts.items()})
+
+
+def removed(connection: sqlite3.Connection) -> dict[str, int]:
+    """Give how many rows were removed, by what they were, for all reasons together."""
+    return dict(connection.execute("SELECT what, sum(count) FROM removed GROUP BY what"))

@@ -1,0 +1,214 @@
+"""The worker: wires the parts, and is the Python face of the package."""
+
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
+from ecolyo_worker.actors.intake import Intake, Receipt
+from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
+from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
+from ecolyo_worker.errors import CommandRefused, IntakeRefused
+from ecolyo_worker.events import UsageEvent
+from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.measures import Rules
+from ecolyo_worker.remote.dacc import ClientFactory, Target
+from ecolyo_worker.settings import Settings
+from ecolyo_worker.store import outbox
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.keys import load_key
+from ecolyo_worker.store.status import Status, read_status
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Takes usage events in, counts them, and sends the indicators; one per state directory.
+
+    Use it as `async with Worker(Settings(state_dir=path)) as worker`. It is ready when entered, and
+    leaves no task, thread or open file when left. It touches no signal handler, no logging
+    configuration and no environment variable of its host.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        random: random.Random | None = None,
+        logger: "FilteringBoundLogger | None" = None,
+        http: ClientFactory | None = None,
+    ) -> None:
+        """Nothing is opened yet. `http` makes the clients that send, one per lane."""
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self.definitions = Definitions.load(self.settings.aggregation.measures_file)
+        self._rules = _rules(self.settings, self.definitions)
+        self._random = random or _random()
+        self._logger = logger or _logger()
+        self._http = http
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open the state directory as its only owner; raises `StoreOwned`, `StateRefused`."""
+        await self._open(migrating=True)
+        await self.database.run(
+            outbox.rescue, retrying=self.settings.dacc.on_unknown == "retry"
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the database; what was accepted is on disk already."""
+        await self._stack.__aexit__(kind, error, trace)
+
+    @classmethod
+    async def open_to_read(cls, settings: Settings) -> "Worker":
+        """Open an existing state directory without changing it; leave it as any worker."""
+        worker = cls(settings)
+        await worker._open(migrating=False)
+        return worker
+
+    async def record(
+        self, instance: str, events: "UsageEvent | Mapping[str, Any] | list[Any]"
+    ) -> Receipt:
+        """Store one event or a list of them; when this returns, they are on disk.
+
+        Idempotent by `_id`. Of a list the good events are taken, and the receipt names the others.
+        Raises `IntakeRefused` if none was good, `StoreUnavailable` if nothing can be stored now.
+        """
+        batch = events if isinstance(events, list) else [events]
+        receipt = await self.intake.take([(instance, event) for event in batch])
+        if receipt.refused and len(receipt.refused) == len(batch):
+            raise IntakeRefused(receipt.refused)
+        return receipt
+
+    async def run_once(
+        self, as_of: datetime | None = None, day: str | None = None
+    ) -> RunReport:
+        """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.
+
+        `day` (YYYY-MM-DD) chooses one day. Running it twice changes nothing. Raises
+        `CommandRefused` in mode `off`, and for a time to come unless all is sent to this machine.
+        """
+        if self.settings.mode == "off":
+            raise CommandRefused("the mode is off (worker.mode): nothing is counted")
+        moment = self._civil(as_of)
+        if moment > self._civil(None) and not self.settings.dacc.is_loopback:
+            raise CommandRefused(
+                f"{as_of} is later than now, and its indicators would be sent too early: that is"
+                " for trials only, with dacc.url on this machine"
+            )
+        return await self.aggregator.run_once(self.aggregator.plan(moment, _day(day)))
+
+    def preview(
+        self, as_of: datetime | None = None, day: str | None = None
+    ) -> AsyncIterator[InstanceNight]:
+        """Give what `run_once` would make, instance by instance, and store nothing."""
+        return self.aggregator.preview(self.aggregator.plan(self._civil(as_of), _day(day)))
+
+    async def send(
+        self, *, until_empty: bool = False, timeout_s: float | None = None
+    ) -> SendReport:
+        """Send what is due, without the random delay; see `Sender.drain`.
+
+        Raises `CommandRefused` unless the mode is `on`.
+        """
+        if self.settings.mode != "on":
+            raise CommandRefused(f"the mode is {self.settings.mode} (worker.mode): nothing is sent")
+        return await self.sender.drain(until_empty=until_empty, timeout_s=timeout_s)
+
+    def status(self) -> Status:
+        """Give what there is in each state, as of the last thing that was stored."""
+        status: Status = self.database.snapshot
+        return status
+
+    def _civil(self, moment: datetime | None) -> int:
+        return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
+
+    async def _open(self, *, migrating: bool) -> None:
+        from ecolyo_worker import __version__
+
+        settings = self.settings
+        directory: Path = settings.directory
+        self.database = await self._stack.enter_async_context(
+            Database.open(
+                directory,
+                migrating=migrating,
+                observe=lambda connection: read_status(
+                    connection, __version__, settings.mode, settings.dacc.url
+                ),
+            )
+        )
+        rows = self.status().outbox
+        hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))
+        self.intake = Intake(self.database, settings)
+        self.aggregator = Aggregator(
+            self.database,
+            settings,
+            self._rules,
+            clock=self.clock,
+            draw=self._random,
+            hmac_key=hmac_key,
+            destination=DESTINATION,
+            logger=self._logger,
+        )
+        self.sender = Sender(
+            self.database,
+            Target(settings.dacc, self._http, __version__),
+            self.definitions,
+            clock=self.clock,
+            draw=self._random,
+            hmac_key=hmac_key,
+            logger=self._logger,
+        )
+
+
+def _rules(settings: Settings, definitions: Definitions) -> Rules:
+    not_before = settings.aggregation.not_before
+    return Rules(
+        definitions,
+        max_age_days=settings.aggregation.max_age_days,
+        not_before=None if not_before is None else parse_day(not_before),
+    )
+
+
+def _day(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise CommandRefused(f"day: found {text!r}; allowed: {error}") from None
+
+
+def _random() -> random.Random:
+    return random.SystemRandom()
+
+
+def _logger() -> "FilteringBoundLogger":
+    """Log through the standard library, so that a host sees it where it sees everything else."""
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        logging.getLogger("ecolyo_worker"),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    return logger

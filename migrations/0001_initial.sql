@@ -1,0 +1,178 @@
+-- The first schema. Civil times are ms since 1970 of the wall clock, civil days are days since then;
+-- instants (created, due, …) are ms since 1970 in UTC. No text of a person stands outside `instances`,
+-- `events` and `ends`.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta VALUES ('database_id', lower(hex(randomblob(16))));
+
+-- How many rows there are in each state, kept in the transaction that changes them, so that a
+-- status scans nothing.
+CREATE TABLE totals (
+    name  TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What was deleted, by what it was and why: sums still close afterwards.
+CREATE TABLE removed (
+    what   TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    count  INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (what, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE instances (
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    name                TEXT NOT NULL UNIQUE,
+    salt                BLOB NOT NULL CHECK (length(salt) = 16),
+    withdrawn_through   INTEGER,            -- consents accepted up to this civil time are ended
+    first_connection_at INTEGER,            -- as the host says it
+    heating             TEXT,
+    hot_water           TEXT,
+    cooking             TEXT,
+    -- Facts of the events ever stored, kept when the events go.
+    first_connection_seen INTEGER,          -- earliest ConnectionEvent with result firstConnection
+    first_launch_time   INTEGER,            -- earliest ChallengeLaunchEvent, and its place
+    first_launch_seq    INTEGER,
+    launch_row_seq      INTEGER,            -- the launch that made the row from the first connection
+    connected_through   INTEGER             -- civil day up to which the connected rows are made
+) STRICT;
+
+CREATE TABLE consents (
+    instance    INTEGER NOT NULL REFERENCES instances (id),
+    accepted_at INTEGER NOT NULL,
+    version     TEXT NOT NULL,
+    PRIMARY KEY (instance, accepted_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE konnector_states (
+    instance  INTEGER NOT NULL REFERENCES instances (id),
+    fluid     TEXT NOT NULL CHECK (fluid IN ('electricity', 'water', 'gas')),
+    since     INTEGER NOT NULL,
+    connected INTEGER NOT NULL CHECK (connected IN (0, 1)),
+    PRIMARY KEY (instance, fluid, since)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscriptions (
+    instance   INTEGER NOT NULL REFERENCES instances (id),
+    since      INTEGER NOT NULL,
+    subscribed INTEGER NOT NULL CHECK (subscribed IN (0, 1)),
+    PRIMARY KEY (instance, since)
+) STRICT, WITHOUT ROWID;
+
+-- An event's state is not stored: it is the fate of the counting whose range holds it, except that
+-- `aggregated` ones are imported as counted, ones before that counting's acceptance are without
+-- consent, and ones in `failures` failed.
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance   INTEGER NOT NULL REFERENCES instances (id),
+    id         TEXT NOT NULL,
+    day        INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    type       TEXT NOT NULL,
+    target     TEXT,
+    context    TEXT,
+    result     TEXT,
+    start_text TEXT,
+    start      INTEGER,
+    aggregated INTEGER NOT NULL CHECK (aggregated IN (0, 1))
+) STRICT;
+
+CREATE UNIQUE INDEX events_by_id ON events (instance, id);
+CREATE INDEX events_by_day ON events (instance, day, time, seq);
+
+-- Days with events that no counting has passed over yet.
+CREATE TABLE waiting_days (
+    instance INTEGER NOT NULL REFERENCES instances (id),
+    day      INTEGER NOT NULL,
+    PRIMARY KEY (instance, day)
+) STRICT, WITHOUT ROWID;
+
+-- Of equal end events: the place of the first one ever stored, and which one was counted first.
+CREATE TABLE ends (
+    instance    INTEGER NOT NULL REFERENCES instances (id),
+    type        TEXT NOT NULL,
+    target      TEXT NOT NULL,
+    start       INTEGER NOT NULL,
+    first_time  INTEGER NOT NULL,
+    first_seq   INTEGER NOT NULL,
+    counted_seq INTEGER,
+    PRIMARY KEY (instance, type, target, start)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runs (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    started     INTEGER NOT NULL,
+    as_of       INTEGER NOT NULL,           -- civil time
+    definitions TEXT NOT NULL,              -- digest of the definitions it went by
+    mode        TEXT NOT NULL CHECK (mode IN ('local', 'on'))
+) STRICT;
+
+-- Each counting passes over the events of one instance and day that arrived after the last one:
+-- those with after_seq < seq <= upto_seq. It is never undone.
+CREATE TABLE countings (
+    instance         INTEGER NOT NULL REFERENCES instances (id),
+    day              INTEGER NOT NULL,
+    n                INTEGER NOT NULL,      -- how often this day was counted before
+    after_seq        INTEGER NOT NULL,
+    upto_seq         INTEGER NOT NULL CHECK (upto_seq > after_seq),
+    run              INTEGER NOT NULL REFERENCES runs (id),
+    fate             TEXT NOT NULL CHECK (fate IN ('counted', 'expired', 'imported')),
+    acceptance       INTEGER NOT NULL,
+    first_connection INTEGER,               -- as this counting knew it
+    events           INTEGER NOT NULL,      -- how many it passed over, `aggregated` ones left out
+    rows             INTEGER NOT NULL,      -- how many indicators it made
+    PRIMARY KEY (instance, day, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE failures (
+    seq   INTEGER PRIMARY KEY REFERENCES events (seq),
+    error TEXT NOT NULL
+) STRICT;
+
+-- Where rows are sent. `not_before` holds back all rows of it, `reason` says why in words.
+CREATE TABLE destinations (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    name           TEXT NOT NULL UNIQUE,
+    state          TEXT NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'paused')),
+    not_before     INTEGER NOT NULL DEFAULT 0,
+    reason         TEXT,
+    secret_time    INTEGER,                 -- the token file's time when it was refused
+    last_delivered INTEGER
+) STRICT;
+
+-- pending    drawn by the sender once `due` has come; made by a counting, or put back by hand
+-- in_flight  claimed by the sender; becomes pending again at the next start if it stays behind
+-- sent       the DACC took it; sent? = it may have, and is not asked again
+-- dead       refused for good; by hand back to pending, or discarded
+-- local      counted in mode local: never sent
+CREATE TABLE outbox (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    key             BLOB NOT NULL UNIQUE CHECK (length(key) = 16),
+    instance        INTEGER REFERENCES instances (id),
+    destination     INTEGER NOT NULL REFERENCES destinations (id),
+    measure         TEXT NOT NULL,
+    start_date      TEXT NOT NULL,
+    body            BLOB,
+    body_hmac       BLOB NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN
+                        ('pending', 'in_flight', 'sent', 'sent?', 'dead', 'local', 'discarded')),
+    due             INTEGER NOT NULL DEFAULT 0,     -- 0: at once
+    shuffle         INTEGER NOT NULL,               -- the random place in the draw
+    attempts        INTEGER NOT NULL DEFAULT 0,     -- those that count
+    maybe_delivered INTEGER NOT NULL DEFAULT 0,     -- attempts of which nobody knows the end
+    failing_since   INTEGER,
+    answer          TEXT,                           -- what the last attempt that failed was told
+    created         INTEGER NOT NULL,
+    attempted       INTEGER,                        -- when the last attempt ended
+    CHECK ((body IS NULL) = (state IN ('sent', 'sent?', 'discarded')))
+) STRICT;
+
+-- Finding the next rows costs the same whatever else the table holds.
+CREATE INDEX outbox_draw ON outbox (destination, due, shuffle) WHERE state = 'pending';
+CREATE INDEX outbox_oldest ON outbox (created) WHERE state = 'pending';
+CREATE INDEX outbox_in_flight ON outbox (id) WHERE state = 'in_flight';
+CREATE INDEX outbox_of_instance ON outbox (instance) WHERE instance IS NOT NULL;

@@ -18,6 +18,7 @@ __all__ = [
     "DAY_MS",
     "Clock",
     "SystemClock",
+    "civil_datetime",
     "civil_from_instant",
     "civil_text",
     "day_of",
@@ -95,7 +96,12 @@ def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:
 
 def civil_text(ms: int) -> str:
     """Give civil time as `YYYY-MM-DDTHH:MM:SS.mmm`, without offset."""
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
+    return civil_datetime(ms).isoformat(timespec="milliseconds")
+
+
+def civil_datetime(ms: int) -> datetime:
+    """Give civil time as a naive `datetime`."""
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def day_of(ms: int) -> int:

@@ -90,7 +90,7 @@ class InputRefused(EcolyoError):
     exit_code = 65
 
     def __init__(self, field: str, reason: str) -> None:
-        """`field` is the field's name as the sender wrote it; `reason` what was found and allowed."""
+        """`field` is named as the sender wrote it; `reason` says what was found and allowed."""
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason

@@ -22,7 +22,7 @@ from ecolyo_worker.clock import (
     parse_civil,
     parse_day,
 )
-from ecolyo_worker.errors import EventRefused, kind_of, quote
+from ecolyo_worker.errors import EventRefused, InputRefused, kind_of, quote
 
 __all__ = [
     "END_TYPES",
@@ -125,19 +125,21 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 def decode_object(text: bytes) -> dict[str, Any]:
-    """Decode one JSON object; raises `EventRefused`, in words, for anything else."""
+    """Decode one JSON object; raises `InputRefused`, in words, for anything else."""
     if len(text) > MAX_EVENT_BYTES:
-        raise EventRefused("", f"found {len(text)} bytes; allowed: at most {MAX_EVENT_BYTES}")
+        raise InputRefused("", f"found more than {MAX_EVENT_BYTES} bytes, which is the most")
+    if not text.strip():
+        raise InputRefused("", "found an empty line; allowed: a JSON object")
     try:
         found = msgspec.json.decode(text)
     except RecursionError:
-        raise EventRefused("", "found JSON nested too deep; allowed: one flat object") from None
+        raise InputRefused("", "found JSON nested too deep; allowed: one flat object") from None
     except UnicodeDecodeError as error:
-        raise EventRefused("", f"found text that is not UTF-8 ({error.reason})") from None
+        raise InputRefused("", f"found text that is not UTF-8 ({error.reason})") from None
     except msgspec.MsgspecError as error:
-        raise EventRefused("", f"found no valid JSON ({error})") from None
+        raise InputRefused("", f"found no valid JSON ({error})") from None
     if not isinstance(found, dict):
-        raise EventRefused("", f"found {kind_of(found)}; allowed: a JSON object")
+        raise InputRefused("", f"found {kind_of(found)}; allowed: a JSON object")
     return found
 
 

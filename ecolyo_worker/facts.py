@@ -193,7 +193,7 @@ def _suffices(version: str, least: str) -> bool:
 
 def _consent(found: object, zone: ZoneInfo) -> Consent | None | UnsetType:
     if found is None or found is UNSET:
-        return found  # type: ignore[return-value]  # mypy does not narrow to UNSET
+        return found
     item = _object(found, "consent", ("version", "accepted_at"))
     return Consent(
         accepted_at=_time(item, "consent", "accepted_at", zone),
@@ -219,21 +219,17 @@ def _subscription(found: object, field: str, zone: ZoneInfo) -> Subscription:
 
 def _profile(found: object) -> Profile | None | UnsetType:
     if found is None or found is UNSET:
-        return found  # type: ignore[return-value]  # mypy does not narrow to UNSET
+        return found
     uses = ("heating", "hot_water", "cooking")
     item = _object(found, "profile", uses)
     return Profile(
-        **{
-            use: _fluid(item[use], f"profile.{use}")
-            for use in uses
-            if item.get(use) is not None
-        }
+        **{use: _fluid(item[use], f"profile.{use}") for use in uses if item.get(use) is not None}
     )
 
 
 def _first_connection(found: object, zone: ZoneInfo) -> int | None | UnsetType:
     if found is None or found is UNSET:
-        return found  # type: ignore[return-value]  # mypy does not narrow to UNSET
+        return found
     return _civil(found, "first_connection_at", zone)
 
 

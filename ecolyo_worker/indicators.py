@@ -115,9 +115,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, values: Sequence[str | None]) -> tuple[str, ...]:
         """Give the group values as they may be sent, one for each group."""
-        return tuple(
-            rule.check(value) for rule, value in zip(self.groups, values, strict=True)
-        )
+        return tuple(rule.check(value) for rule, value in zip(self.groups, values, strict=True))
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,4 +250,3 @@ def _check_pattern(measure: str, rule: GroupRule) -> None:
 
 def _digest(definitions: Sequence[Definition]) -> str:
     return hashlib.sha256(msgspec.json.encode(definitions)).hexdigest()[:16]
-

@@ -132,7 +132,8 @@ class Dacc(_Section, frozen=True):
         int, Meta(ge=1, le=1000, description="Counted attempts after which a row may be dead.")
     ] = 12
     backoff_base: Annotated[
-        timedelta, _seconds("Upper end of the first random backoff; doubled each time.", 0.001, 3600)
+        timedelta,
+        _seconds("Upper end of the first random backoff; doubled each time.", 0.001, 3600),
     ] = timedelta(seconds=30)
     backoff_cap: Annotated[
         timedelta, _seconds("Upper end that the backoff is never doubled beyond.", 0.001, 86400)
@@ -328,4 +329,3 @@ def _refuse_unknown(what: str, found: Mapping[str, Any], known: list[str]) -> No
 
 def _wrong(key: str, found: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"{key}: found {found!r}; allowed: {allowed}")
-

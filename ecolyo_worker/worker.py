@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -57,14 +57,14 @@ class Worker:
         self._random = random or _random()
         self._logger = logger or _logger()
         self._http = http
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner; raises `StoreOwned`, `StateRefused`."""
-        await self._open(migrating=True)
-        await self.database.run(
-            outbox.rescue, retrying=self.settings.dacc.on_unknown == "retry"
-        )
+        async with AsyncExitStack() as opened:
+            await self._open(opened, migrating=True)
+            retrying = self.settings.dacc.on_unknown == "retry"
+            await self.database.run(outbox.rescue, retrying=retrying)
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(
@@ -74,14 +74,14 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         """Close the database; what was accepted is on disk already."""
-        await self._stack.__aexit__(kind, error, trace)
+        await self._opened.__aexit__(kind, error, trace)
 
-    @classmethod
-    async def open_to_read(cls, settings: Settings) -> "Worker":
-        """Open an existing state directory without changing it; leave it as any worker."""
-        worker = cls(settings)
-        await worker._open(migrating=False)
-        return worker
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Self]:
+        """Enter it without changing anything: for a preview of a state that exists."""
+        async with AsyncExitStack() as opened:
+            await self._open(opened, migrating=False)
+            yield self
 
     async def record(
         self, instance: str, events: "UsageEvent | Mapping[str, Any] | list[Any]"
@@ -97,9 +97,7 @@ class Worker:
             raise IntakeRefused(receipt.refused)
         return receipt
 
-    async def run_once(
-        self, as_of: datetime | None = None, day: str | None = None
-    ) -> RunReport:
+    async def run_once(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.
 
         `day` (YYYY-MM-DD) chooses one day. Running it twice changes nothing. Raises
@@ -140,12 +138,12 @@ class Worker:
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
 
-    async def _open(self, *, migrating: bool) -> None:
+    async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
         from ecolyo_worker import __version__
 
         settings = self.settings
         directory: Path = settings.directory
-        self.database = await self._stack.enter_async_context(
+        self.database = await opened.enter_async_context(
             Database.open(
                 directory,
                 migrating=migrating,
@@ -155,7 +153,7 @@ class Worker:
             )
         )
         rows = self.status().outbox
-        hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))
+        self.hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))
         self.intake = Intake(self.database, settings)
         self.aggregator = Aggregator(
             self.database,
@@ -163,7 +161,7 @@ class Worker:
             self._rules,
             clock=self.clock,
             draw=self._random,
-            hmac_key=hmac_key,
+            hmac_key=self.hmac_key,
             destination=DESTINATION,
             logger=self._logger,
         )
@@ -173,7 +171,7 @@ class Worker:
             self.definitions,
             clock=self.clock,
             draw=self._random,
-            hmac_key=hmac_key,
+            hmac_key=self.hmac_key,
             logger=self._logger,
         )
 

@@ -91,7 +91,8 @@ CREATE TABLE waiting_days (
     PRIMARY KEY (instance, day)
 ) STRICT, WITHOUT ROWID;
 
--- Of equal end events: the place of the first one ever stored, and which one was counted first.
+-- Of equal end events: the place of the first one ever stored, which one was counted first, and
+-- which one was allowed to make a row.
 CREATE TABLE ends (
     instance    INTEGER NOT NULL REFERENCES instances (id),
     type        TEXT NOT NULL,
@@ -100,6 +101,7 @@ CREATE TABLE ends (
     first_time  INTEGER NOT NULL,
     first_seq   INTEGER NOT NULL,
     counted_seq INTEGER,
+    row_seq     INTEGER,
     PRIMARY KEY (instance, type, target, start)
 ) STRICT, WITHOUT ROWID;
 

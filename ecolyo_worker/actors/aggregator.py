@@ -202,9 +202,7 @@ class _Tally:
         )
 
 
-def _count_instance(
-    connection: sqlite3.Connection, ident: int, plan: Plan
-) -> InstanceNight | None:
+def _count_instance(connection: sqlite3.Connection, ident: int, plan: Plan) -> InstanceNight | None:
     """Count one instance's waiting days, oldest first; None without a consent in force."""
     instance = instances.get(connection, ident)
     accepted = acceptance(
@@ -243,6 +241,7 @@ def _count_days(
             n=n,
             after_seq=after_seq,
             upto_seq=upto_seq,
+            aggregated=sum(event.aggregated for event in found),
             first_connection=facts.first_connection,
             counted=counted,
         )

@@ -34,7 +34,9 @@ def decide(
             return Decision(Settlement("sent", "delivered"))
         case "rejected":
             return Decision(
-                Settlement("dead", "rejected", counted=True, failing_since=since, answer=outcome.detail)
+                Settlement(
+                    "dead", "rejected", counted=True, failing_since=since, answer=outcome.detail
+                )
             )
         case "unauthorized" | "misconfigured" | "throttled":
             return _hold(row, outcome, settings, now, draw)

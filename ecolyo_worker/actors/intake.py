@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ecolyo_worker.errors import EventRefused, FactsRefused, IntakeRefused, Refusal
+from ecolyo_worker.errors import InputRefused, IntakeRefused, Refusal
 from ecolyo_worker.events import Event, check_event
 from ecolyo_worker.facts import check_instance
 from ecolyo_worker.settings import Settings
@@ -36,9 +36,7 @@ class Intake:
         self._settings = settings
         self._zone = settings.civil_zone
 
-    async def take(
-        self, batch: Sequence[tuple[object, "UsageEvent | object"]]
-    ) -> Receipt:
+    async def take(self, batch: Sequence[tuple[object, "UsageEvent | object"]]) -> Receipt:
         """Store the good ones of (instance's name, event) pairs; say why others are refused.
 
         Raises `IntakeRefused` only for all of them, when the mode is `off`; `StoreUnavailable`.
@@ -50,8 +48,8 @@ class Intake:
         refused: list[Refusal] = []
         for index, (instance, event) in enumerate(batch):
             try:
-                good.append((self._name(instance), self._check(event)))
-            except EventRefused as error:
+                good.append((check_instance(instance), self._check(event)))
+            except InputRefused as error:
                 refused.append(Refusal(index, error.field, error.reason))
         accepted = await self._database.run(_store, good) if good else []
         return Receipt(
@@ -61,15 +59,7 @@ class Intake:
         )
 
     def _check(self, event: object) -> Event:
-        if isinstance(event, EventRefused):
-            raise event
         return check_event(event, self._zone, self._settings.intake.event_clock)
-
-    def _name(self, found: object) -> str:
-        try:
-            return check_instance(found)
-        except FactsRefused as error:
-            raise EventRefused(error.field, error.reason) from None
 
 
 def _store(connection: sqlite3.Connection, good: Iterable[tuple[str, Event]]) -> list[bool]:

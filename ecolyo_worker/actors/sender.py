@@ -21,7 +21,7 @@ from ecolyo_worker.store.database import Database
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["DESTINATION", "RateGrid", "Sender", "SendReport"]
+__all__ = ["DESTINATION", "RateGrid", "SendReport", "Sender"]
 
 DESTINATION = "native"
 """The name of the one destination that the native target has."""
@@ -158,9 +158,7 @@ class Sender:
             retry = now + settings.auth_retry // timedelta(milliseconds=1)
             destinations.hold(connection, destination.id, retry, secret_time)
         limit = 1 if self._probing else settings.concurrency
-        return outbox.claim(
-            connection, destination.id, now, limit, self._hmac_key, self._refusal
-        )
+        return outbox.claim(connection, destination.id, now, limit, self._hmac_key, self._refusal)
 
     def _refusal(self, body: bytes) -> str | None:
         try:
@@ -178,15 +176,11 @@ class Sender:
         except BaseException:
             # Interrupted is not failed: the attempt is not counted.
             with anyio.CancelScope(shield=True):
-                await self._database.run(
-                    outbox.release, [row.id], maybe_delivered=lane.was_written
-                )
+                await self._database.run(outbox.release, [row.id], maybe_delivered=lane.was_written)
             raise
         await self._settle(row, outcome, secret_time)
 
-    async def _settle(
-        self, row: outbox.Claimed, outcome: Outcome, secret_time: int | None
-    ) -> None:
+    async def _settle(self, row: outbox.Claimed, outcome: Outcome, secret_time: int | None) -> None:
         now = utc_ms(self._clock.now())
         decision = decide(row, outcome, self._target.settings, now, self._random)
         shuffle = self._random.getrandbits(62)
@@ -203,7 +197,7 @@ class Sender:
             await self._database.run(settle)
         self._outcomes[outcome.kind] = self._outcomes.get(outcome.kind, 0) + 1
         if outcome.kind != "delivered":
-            self._logger.warning(
+            self._logger.info(
                 "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
             )
 

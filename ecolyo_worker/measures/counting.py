@@ -168,9 +168,7 @@ def _observe_all(day: Day, rules: Rules) -> _Result:
     return result
 
 
-def _fates(
-    facts: Facts, events: Sequence[Event], as_of: int, rules: Rules
-) -> dict[int, Fate]:
+def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> dict[int, Fate]:
     fates: dict[int, Fate] = {}
     for event in events:
         if event.aggregated or (rules.not_before is not None and event.day < rules.not_before):
@@ -211,8 +209,8 @@ def _facts_after(facts: Facts, counted: Sequence[Event]) -> Facts:
         key = end_key(event)
         known = ends.get(key) or facts.ends.get(key) or End(event.order)
         if known.counted is None:
-            ends[key] = End(known.first, event.seq)
+            row = event.seq if known.first == event.order else None
+            ends[key] = End(known.first, event.seq, row)
     if not ends and launch_row == facts.launch_row:
         return facts
     return msgspec.structs.replace(facts, ends={**facts.ends, **ends}, launch_row=launch_row)
-

@@ -12,7 +12,7 @@ from ecolyo_worker.events import Event
 __all__ = ["Day", "End", "EndKey", "Facts", "Measure", "Observation", "measure"]
 
 EndKey = tuple[str, str, int]
-"""What makes end events equal: type, target as it came (empty for none), civil time of the start."""
+"""What makes end events equal: type, target as it came ("" for none), civil time of the start."""
 
 
 class End(Struct, frozen=True):
@@ -22,6 +22,8 @@ class End(Struct, frozen=True):
     """Its place in the order of events: civil time, order of arrival."""
     counted: int | None = None
     """The order of arrival (`seq`) of the first that was counted."""
+    row: int | None = None
+    """The `seq` of the one that may make the row; None if none ever did."""
 
 
 class Facts(Struct, frozen=True):
@@ -81,9 +83,7 @@ class Measure:
     observe: Callable[[Day], Iterable[Observation]]
 
 
-def measure(
-    name: str, groups: int
-) -> Callable[[Callable[[Day], Iterable[Observation]]], Measure]:
+def measure(name: str, groups: int) -> Callable[[Callable[[Day], Iterable[Observation]]], Measure]:
     """Make a `Measure` of the function below."""
 
     def wrap(observe: Callable[[Day], Iterable[Observation]]) -> Measure:

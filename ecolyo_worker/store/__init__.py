@@ -1,0 +1,1 @@
+"""All SQL: the database, and one module per noun."""

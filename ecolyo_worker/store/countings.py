@@ -34,6 +34,8 @@ class DayCounting(Struct, frozen=True):
     n: int
     after_seq: int
     upto_seq: int
+    aggregated: int
+    """How many of the events came as counted already."""
     first_connection: int | None
     counted: Counted
 
@@ -96,9 +98,12 @@ def store_counting(
         "INSERT INTO failures (seq, error) VALUES (?, ?)", list(counted.errors.items())
     )
     connection.executemany(
-        "UPDATE ends SET counted_seq = ? WHERE instance = ? AND type = ? AND target = ?"
-        " AND start = ? AND counted_seq IS NULL",
-        [(end.counted, counting.instance, *key) for key, end in counted.facts.ends.items()],
+        "UPDATE ends SET counted_seq = ?, row_seq = ? WHERE instance = ? AND type = ?"
+        " AND target = ? AND start = ? AND counted_seq IS NULL",
+        [
+            (end.counted, end.row, counting.instance, *key)
+            for key, end in counted.facts.ends.items()
+        ],
     )
     connection.execute(
         "UPDATE instances SET launch_row_seq = ? WHERE id = ?",
@@ -156,9 +161,7 @@ def _put_rows(
         instance,
         [
             (
-                row_key(
-                    salt, row.indicator.measure_name, row.indicator.start_date, n, row.ordinal
-                ),
+                row_key(salt, row.indicator.measure_name, row.indicator.start_date, n, row.ordinal),
                 row.indicator,
             )
             for row in rows
@@ -169,14 +172,9 @@ def _put_rows(
 
 def _store_range(connection: sqlite3.Connection, counting: DayCounting, run: int) -> None:
     counted = counting.counted
-    aggregated = connection.execute(
-        "SELECT count(*) FROM events WHERE instance = ? AND day = ? AND seq > ? AND seq <= ?"
-        " AND aggregated",
-        (counting.instance, counting.day, counting.after_seq, counting.upto_seq),
-    ).fetchone()[0]
-    fates = Counter(counted.fates.values())
-    fates["imported"] -= aggregated
-    fate = next((name for name in ("imported", "expired") if fates[name] > 0), "counted")  # type: ignore[call-overload]
+    fates: Counter[str] = Counter(counted.fates.values())
+    fates["imported"] -= counting.aggregated
+    fate = next((name for name in ("imported", "expired") if fates[name] > 0), "counted")
     passed_over = sum(fates.values())
     connection.execute(
         "INSERT INTO countings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -212,10 +210,10 @@ def _ends(
     }
     ends: dict[EndKey, End] = {}
     for key in keys:
-        time, seq, counted = connection.execute(
-            "SELECT first_time, first_seq, counted_seq FROM ends"
+        time, seq, counted, row = connection.execute(
+            "SELECT first_time, first_seq, counted_seq, row_seq FROM ends"
             " WHERE instance = ? AND type = ? AND target = ? AND start = ?",
             (instance, *key),
         ).fetchone()
-        ends[key] = End((time, seq), counted)
+        ends[key] = End((time, seq), counted, row)
     return ends

@@ -52,6 +52,8 @@ class Database:
         self._submitted = 0
         self._begun = 0
         self.snapshot: Any = None
+        self.migrated = (0, 0)
+        """The schema's version as it was found, and as it is."""
 
     @classmethod
     @asynccontextmanager
@@ -77,7 +79,7 @@ class Database:
             _refuse_missing(path, owner)
             async with _connected(path) as connection:
                 database = cls(connection, observe)
-                await database._in_thread(_prepare, path, owner, migrating)
+                database.migrated = await database._in_thread(_prepare, path, owner, migrating)
                 await database.read(lambda _: None)  # for the first snapshot
                 yield database
         finally:
@@ -150,13 +152,11 @@ class Database:
 
         self._submitted += 1
         raw = self._connection._conn  # noqa: SLF001
-        result: R = await self._connection._execute(work, raw)  # noqa: SLF001
+        result: R = await self._connection._execute(work, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
         return result
 
 
-def _translated(
-    function: Callable[..., R], connection: sqlite3.Connection, *args: object
-) -> R:
+def _translated(function: Callable[..., R], connection: sqlite3.Connection, *args: object) -> R:
     """Run a function and turn the database's troubles into ours, so that callers know one error."""
     try:
         return function(connection, *args)
@@ -199,18 +199,23 @@ def _refuse_missing(path: Path, owner: Owner) -> None:
         )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, owner: Owner, migrating: bool) -> None:  # noqa: FBT001
+def _prepare(
+    connection: sqlite3.Connection,
+    path: Path,
+    owner: Owner,
+    migrating: bool,  # noqa: FBT001
+) -> tuple[int, int]:
     """Set up the connection, check that it is set up, and bring the schema up to date."""
-    version_of(connection)
+    found = version_of(connection)
     path.chmod(0o600)
     for name, value, expected in _PRAGMAS:
         connection.execute(f"PRAGMA {name} = {value}")
-        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if found != expected:
-            raise StateRefused(f"{path}: {name} is {found!r} and must be {expected!r}")
+        is_set = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if is_set != expected:
+            raise StateRefused(f"{path}: {name} is {is_set!r} and must be {expected!r}")
     if migrating:
         migrate(connection, path)
-    elif version_of(connection) < latest_version():
+    elif found < latest_version():
         raise StateRefused(f"{path}: has an older schema; run `ecolyo-worker migrate` first")
     query = "SELECT value FROM meta WHERE key = 'database_id'"
     database_id: str = connection.execute(query).fetchone()[0]
@@ -220,3 +225,4 @@ def _prepare(connection: sqlite3.Connection, path: Path, owner: Owner, migrating
             f"on with this one, remove {path.parent / 'owner.lock'}"
         )
     owner.claim(database_id)
+    return found, latest_version()

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -56,9 +56,7 @@ def select_with_state(columns: str) -> str:
     return _WITH_STATE.format(columns=columns)
 
 
-def insert(
-    connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]
-) -> list[bool]:
+def insert(connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]) -> list[bool]:
     """Store events, each with its instance's id; False for those that were known before.
 
     The facts that rest on "ever stored" are kept in the same breath, so that deleting old events
@@ -73,7 +71,11 @@ def insert(
     )
     totals.add(
         connection,
-        {"events.waiting": len(waiting), "events.imported": len(taken) - len(waiting)},
+        {
+            "events.accepted": len(taken),
+            "events.waiting": len(waiting),
+            "events.imported": len(taken) - len(waiting),
+        },
     )
     return accepted
 
@@ -171,9 +173,4 @@ def _keep_facts(connection: sqlite3.Connection, instance: int, event: Event, seq
 
 
 def _event(row: Sequence[int | str | None]) -> Event:
-    return Event(*row[:8], bool(row[8]), row[9])  # type: ignore[arg-type]
-
-
-def states_of(connection: sqlite3.Connection) -> Iterator[tuple[int, str]]:
-    """Give `seq` and state of every event: a full scan, for the ledger."""
-    return connection.execute(select_with_state("e.seq"))
+    return Event(*row[:8], bool(row[8]), row[9])  # type: ignore[call-arg,arg-type]

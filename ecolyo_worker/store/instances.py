@@ -2,7 +2,6 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
 
 from msgspec import UNSET, Struct
 
@@ -145,7 +144,8 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> None:
     counted stays known, so that nothing is ever counted twice.
     """
     connection.execute(
-        "UPDATE instances SET withdrawn_through = max(coalesce(withdrawn_through, accepted), accepted)"
+        "UPDATE instances"
+        " SET withdrawn_through = max(coalesce(withdrawn_through, accepted), accepted)"
         " FROM (SELECT max(accepted_at) AS accepted FROM consents WHERE instance = ?1)"
         " WHERE id = ?1 AND accepted IS NOT NULL",
         (instance,),

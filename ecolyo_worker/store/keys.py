@@ -1,4 +1,4 @@
-"""The key that bodies are known by after they are gone. It stands beside the database, not in it."""
+"""The key that bodies are known by after they are gone; it stands beside the database."""
 
 import os
 import secrets

@@ -34,10 +34,8 @@ def version_of(connection: sqlite3.Connection, directory: Path = MIGRATIONS) -> 
     return version
 
 
-def migrate(
-    connection: sqlite3.Connection, copy_to: Path, directory: Path = MIGRATIONS
-) -> tuple[int, int]:
-    """Bring a database up to date and give its schema version before and after.
+def migrate(connection: sqlite3.Connection, copy_to: Path, directory: Path = MIGRATIONS) -> None:
+    """Bring a database up to date.
 
     A database that holds something is copied first, to `<copy_to>.before-<next version>`. Each
     file is one transaction: after a crash the schema is the one before it, or the one after.
@@ -56,7 +54,6 @@ def migrate(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    return before, before + len(pending)
 
 
 def _files(directory: Path) -> list[Path]:

@@ -174,9 +174,7 @@ def claim(
     connection.executemany(
         "UPDATE outbox SET state = 'in_flight' WHERE id = ?", [(row.id,) for row in claimed]
     )
-    connection.executemany(
-        "UPDATE outbox SET state = 'dead', answer = ?2 WHERE id = ?1", dead
-    )
+    connection.executemany("UPDATE outbox SET state = 'dead', answer = ?2 WHERE id = ?1", dead)
     totals.add(
         connection,
         {
@@ -272,9 +270,7 @@ def next_due(connection: sqlite3.Connection, destination: int) -> int | None:
 
 def oldest_waiting(connection: sqlite3.Connection) -> int | None:
     """Give when the oldest row was made that waits to be sent."""
-    row = connection.execute(
-        "SELECT min(created) FROM outbox WHERE state = 'pending'"
-    ).fetchone()
+    row = connection.execute("SELECT min(created) FROM outbox WHERE state = 'pending'").fetchone()
     created: int | None = row[0]
     return created
 

@@ -42,9 +42,7 @@ class Status(Struct, frozen=True, kw_only=True):
     """What stands in the way, in words, and what to do about it."""
 
 
-def read_status(
-    connection: sqlite3.Connection, version: str, mode: str, url: str | None
-) -> Status:
+def read_status(connection: sqlite3.Connection, version: str, mode: str, url: str | None) -> Status:
     """Read the status; it costs the same however much the tables hold."""
     counts = totals.read(connection)
     found = destinations.all_of(connection)
@@ -74,9 +72,7 @@ def _destination(found: destinations.Destination) -> DestinationStatus:
         state=found.state,
         reason=found.reason,
         next_try=instant_text(found.not_before) if found.not_before else None,
-        last_delivered=None
-        if found.last_delivered is None
-        else instant_text(found.last_delivered),
+        last_delivered=None if found.last_delivered is None else instant_text(found.last_delivered),
     )
 
 

@@ -20,9 +20,7 @@ def read(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT name, count FROM totals"))
 
 
-def note_removed(
-    connection: sqlite3.Connection, reason: str, counts: Mapping[str, int]
-) -> None:
+def note_removed(connection: sqlite3.Connection, reason: str, counts: Mapping[str, int]) -> None:
     """Note that rows went for a reason; `counts` is by what they were, such as `events.waiting`.
 
     Their counters go down with them.

@@ -1,0 +1,93 @@
+"""The application: the options of every command, and what an error ends with."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from cyclopts import App, CycloptsError, Parameter
+
+from ecolyo_worker.cli import demo, events, instances, outbox, runs, state
+from ecolyo_worker.cli.logs import LogFormat, LogLevel
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.session import Session
+from ecolyo_worker.errors import EcolyoError
+
+__all__ = ["app", "run"]
+
+_USAGE = 64
+_INTERNAL = 70
+_INTERRUPTED = 130
+
+app = App(
+    name="ecolyo-worker",
+    help="Counts the usage events of the Ecolyo app into anonymised indicators, and delivers them"
+    " to the DACC. `ecolyo-worker demo` shows it all.",
+    version_flags=(),
+    help_flags=("--help", "-h"),
+    default_parameter=Parameter(negative=()),
+)
+app.meta.default_parameter = Parameter(negative=())
+for _module in (demo, events, instances, outbox, runs, state):
+    _module.register(app)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+    state_dir: Path | None = None,
+    json: Annotated[bool, Parameter(show_default=False)] = False,
+    log_format: LogFormat = "console",
+    log_level: LogLevel = "warning",
+) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    config
+        The settings file; default: $ECOLYO_CONFIG, else /etc/ecolyo-worker/config.toml.
+    state_dir
+        Where everything is kept; default: the setting, else your state folder.
+    json
+        Print data as JSON, one object per line.
+    log_format
+        How log lines look on stderr.
+    log_level
+        The least level that is logged.
+    """
+    session = Session(config, state_dir, log_format, log_level, Output(as_json=json))
+    command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    call = partial(command, *bound.args, **bound.kwargs, **dict.fromkeys(given, session))
+    try:
+        code = anyio.run(call) if iscoroutinefunction(command) else call()
+    except EcolyoError as error:
+        session.output.error(str(error))
+        return error.exit_code
+    return int(code or 0)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit code; nothing is raised."""
+    try:
+        code = app.meta(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        return int(code or 0)
+    except CycloptsError as error:
+        sys.stderr.write(f"error: {error}\ntry: ecolyo-worker --help\n")
+        return _USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has what it wanted. Python would complain when it flushes.
+        sys.stdout = None
+        return 0
+    except Exception:  # noqa: BLE001  the edge of the program: every error ends in an exit code
+        traceback.print_exc()
+        sys.stderr.write("error: this is a bug in ecolyo-worker; the lines above say where\n")
+        return _INTERNAL

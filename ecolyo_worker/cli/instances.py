@@ -1,0 +1,164 @@
+"""`instances import`, `list`, `show`, `consent` and `withdraw`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.events import show_refusals
+from ecolyo_worker.cli.files import chunks, opened, read_lines
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.session import Session
+from ecolyo_worker.errors import CommandRefused
+
+__all__ = ["register"]
+
+_BAD_DATA = 65
+
+
+def register(app: App) -> None:
+    """Add these commands."""
+    group = App(name="instances", help="What the host says about each person's Cozy.")
+    group.command(import_instances, name="import")
+    group.command(list_instances, name="list")
+    group.command(show, name="show")
+    group.command(consent, name="consent")
+    group.command(withdraw, name="withdraw")
+    app.command(group)
+
+
+async def import_instances(
+    file: Path,
+    /,
+    *,
+    yes: bool = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Store what a file says: consents, konnector states, subscriptions, profiles.
+
+    Parameters
+    ----------
+    file
+        NDJSON or a JSON array; `-` is stdin.
+    yes
+        Allow lines that withdraw a consent, which deletes what waits.
+    """
+    accepted = 0
+    refused: list[ask.LineRefusal] = []
+    with opened(file) as source:
+        async with session.commands() as commands:
+            for lines in chunks(read_lines(source)):
+                report = await commands.instances_import(ask.InstancesImport(lines, yes))
+                accepted += report.accepted
+                refused += report.refused
+    output = session.output
+    if output.as_json:
+        output.document(ask.FactsReport(accepted, refused))
+    else:
+        show_refusals(output, refused)
+        output.line(f"accepted {accepted} · refused {len(refused)}")
+    return _BAD_DATA if refused else 0
+
+
+async def list_instances(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """List all instances with the facts that are known of them."""
+    async with session.commands() as commands:
+        found = [item async for item in commands.instances_list()]
+    output = session.output
+    if output.as_json:
+        for item in found:
+            output.document(item)
+    elif found:
+        headings = ["instance", "last consent", "connected", "first connection"]
+        output.table(headings, [_summary(item) for item in found])
+    else:
+        output.talk("no instance is known yet")
+
+
+async def show(instance: str, /, *, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """Show all that is known of one instance.
+
+    Parameters
+    ----------
+    instance
+        Its name, such as alice.mycozy.cloud.
+    """
+    async with session.commands() as commands:
+        _show(session.output, await commands.instances_show(instance))
+
+
+async def consent(
+    instance: str,
+    /,
+    *,
+    version: str,
+    at: str | None = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Note that a person accepted a version of the terms.
+
+    Parameters
+    ----------
+    instance
+        Whose consent it is.
+    version
+        The version of the terms, such as 1.0.0.
+    at
+        When; civil time, or with an offset a true instant. Default: now.
+    """
+    async with session.commands() as commands:
+        request = ask.GiveConsent(instance, version, at)
+        _show(session.output, await commands.instances_consent(request))
+
+
+async def withdraw(
+    instance: str,
+    /,
+    *,
+    yes: bool = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """End a person's consents: what waits to be sent and the raw events are deleted.
+
+    Parameters
+    ----------
+    instance
+        Whose consents end.
+    yes
+        Needed, for it cannot be undone.
+    """
+    if not yes:
+        raise CommandRefused(f"this deletes what waits of {instance}; say --yes to do it")
+    async with session.commands() as commands:
+        _show(session.output, await commands.instances_withdraw(instance))
+
+
+def _summary(item: dict[str, Any]) -> list[str]:
+    """Give an instance in a line: the last of each history, and the fluids connected by it."""
+    consents = [f"{c['version']} on {c['accepted_at'][:10]}" for c in item["consents"]]
+    states = {k["fluid"]: k["connected"] for k in item["konnectors"]}
+    connected = [fluid for fluid, is_connected in states.items() if is_connected]
+    first = item["first_connection_at"] or item["first_connection_seen"] or "–"
+    if item["withdrawn_through"]:
+        consents.append("withdrawn")
+    return [item["instance"], (consents or ["–"])[-1], ", ".join(connected) or "–", first[:16]]
+
+
+def _show(output: Output, document: dict[str, Any]) -> None:
+    if output.as_json:
+        output.document(document)
+        return
+    rows: list[tuple[str, str]] = []
+    for key, value in document.items():
+        if isinstance(value, list):
+            rows += [(key, _words(item)) for item in value] or [(key, "–")]
+        elif isinstance(value, dict):
+            rows.append((key, _words(value)))
+        else:
+            rows.append((key, "–" if value is None else str(value)))
+    output.table(["fact", "value"], rows)
+
+
+def _words(item: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {'–' if value is None else value}" for key, value in item.items())

@@ -1,0 +1,49 @@
+"""Where log lines go and how they look: to stderr, for a person, a collector or the journal."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+__all__ = ["LogFormat", "LogLevel", "make_logger"]
+
+LogFormat = Literal["console", "json", "journal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+# The numbers of syslog, which the journal reads from the begin of each line.
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+
+def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger":
+    """Make a logger of this program alone; nothing global is configured."""
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=_processors(log_format),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        cache_logger_on_first_use=False,
+    )
+    return logger
+
+
+def _processors(log_format: LogFormat) -> "list[Processor]":
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    if log_format == "json":
+        return [structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()]
+    if log_format == "journal":
+        return [structlog.processors.add_log_level, _journal]
+    colors = sys.stderr.isatty()
+    return [
+        structlog.processors.add_log_level,
+        stamp,
+        structlog.dev.ConsoleRenderer(colors=colors),
+    ]
+
+
+def _journal(_: "WrappedLogger", __: str, event: "EventDict") -> str:
+    priority = _PRIORITIES[event.pop("level")]
+    words = structlog.processors.KeyValueRenderer(key_order=["event"])(None, "", event)
+    return "\n".join(f"<{priority}>{line}" for line in str(words).splitlines())

@@ -1,0 +1,87 @@
+"""Printing: data to stdout, as tables for a person or as JSON for a program; talk to stderr."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Output"]
+
+
+class Output:
+    """Knows whether JSON was asked for; everything a command prints goes through it."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        """`as_json`: one JSON object per line instead of tables."""
+        self.as_json = as_json
+        # Into a pipe or a file, nothing is folded to a screen's width.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+        self._out = Console(highlight=False, soft_wrap=True, width=width)
+        self._talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def document(self, found: object) -> None:
+        """Print one object as a line of JSON."""
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+
+    async def stream(
+        self, items: AsyncIterator[Any], columns: Mapping[str, str], empty: str
+    ) -> int:
+        """Print items as they come: JSON lines, or a table of some of their fields.
+
+        `columns` maps headings to fields. Gives how many there were.
+        """
+        count = 0
+        rows: list[Sequence[object]] = []
+        async for item in items:
+            count += 1
+            if self.as_json:
+                self.document(item)
+            else:
+                fields = item if isinstance(item, dict) else msgspec.structs.asdict(item)
+                rows.append([_cell(fields.get(field)) for field in columns.values()])
+        if not self.as_json:
+            self.table(list(columns), rows) if rows else self.talk(empty)
+        return count
+
+    def table(
+        self, headings: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+    ) -> None:
+        """Print a table; numbers stand to the right."""
+        rows = list(rows)
+        table = Table(
+            title=title, title_justify="left", title_style="bold", box=None, pad_edge=False
+        )
+        for n, heading in enumerate(headings):
+            numbers = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
+            table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self._out.print(table)
+
+    def line(self, text: str) -> None:
+        """Print one line of data."""
+        self._out.print(Text(text))
+
+    def talk(self, text: str) -> None:
+        """Say something that is not data."""
+        self._talk.print(Text(text))
+
+    def error(self, text: str) -> None:
+        """Say what went wrong."""
+        self._talk.print(Text.assemble(("error: ", "bold red"), text))
+
+    @property
+    def console(self) -> Console:
+        """The console of talk, for progress bars."""
+        return self._talk
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return "–"
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,166 @@
+"""`aggregate`, `preview`, `send` and `reconcile`."""
+
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.actors.aggregator import RunReport
+from ecolyo_worker.actors.sender import SendReport
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.session import Session
+from ecolyo_worker.ledger import Ledger
+
+__all__ = ["register", "show_ledger", "show_run", "show_send"]
+
+_TRY_AGAIN = 75
+
+
+def register(app: App) -> None:
+    """Add these commands."""
+    app.command(aggregate)
+    app.command(preview)
+    app.command(send)
+    app.command(reconcile)
+
+
+async def aggregate(
+    *,
+    as_of: str | None = None,
+    day: str | None = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Count the days that wait into indicators, now. Doing it twice changes nothing.
+
+    Parameters
+    ----------
+    as_of
+        Run as if it were this time, such as 2026-11-21T01:00:00.
+    day
+        Count this day only, as YYYY-MM-DD.
+    """
+    async with session.commands() as commands:
+        show_run(session.output, await commands.aggregate(ask.Aggregate(as_of, day)))
+
+
+async def preview(
+    *,
+    as_of: str | None = None,
+    day: str | None = None,
+    instance: str | None = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Show what `aggregate` would make, and store nothing.
+
+    Parameters
+    ----------
+    as_of
+        As if it were this time, such as 2026-11-21T01:00:00.
+    day
+        This day only, as YYYY-MM-DD.
+    instance
+        This instance only.
+    """
+    async with session.reading() as commands:
+        found = commands.preview(ask.Preview(as_of, day, instance))
+        if session.output.as_json:
+            async for line in found:
+                session.output.document(line)
+        else:
+            rows = [(line.instance, *_indicator(bytes(line.indicator))) async for line in found]
+            _show_preview(session.output, rows)
+
+
+async def send(
+    *,
+    until_empty: bool = False,
+    timeout: float | None = None,  # noqa: ASYNC109  it bounds attempts, not this function
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Send what is due now. Ends with 75 when only rows that must wait remain.
+
+    Parameters
+    ----------
+    until_empty
+        Wait for what becomes due, too: up to the timeout, or while something is due within a
+        minute.
+    timeout
+        Begin no attempt after so many seconds.
+    """
+    async with session.commands() as commands:
+        report = await commands.send(ask.Send(until_empty, timeout))
+    show_send(session.output, report)
+    return _TRY_AGAIN if report.waiting else 0
+
+
+async def reconcile(
+    *, echo: str | None = None, session: Annotated[Session, Parameter(parse=False)]
+) -> int:
+    """Check that nothing was lost or doubled unseen. Ends with 1 if it does not balance.
+
+    Parameters
+    ----------
+    echo
+        The address of an echo server: compare with what it received.
+    """
+    async with session.commands() as commands:
+        ledger = await commands.reconcile(ask.Reconcile(echo))
+    show_ledger(session.output, ledger)
+    return 0 if ledger.balanced else 1
+
+
+def show_run(output: Output, report: RunReport) -> None:
+    """Print what a run came to."""
+    if output.as_json:
+        output.document(report)
+        return
+    if report.indicators:
+        output.table(["measure", "indicators"], list(report.indicators.items()))
+    fates = ", ".join(f"{count} {fate}" for fate, count in report.events.items())
+    output.line(
+        f"as of {report.as_of[:16]}: people {report.instances} · days {report.days}"
+        f" · events: {fates or 'none waiting'} · indicators: {sum(report.indicators.values())}"
+    )
+    for measure, count in report.too_large.items():
+        output.talk(f"{measure}: {count} values of 1e10 or more were not made into indicators")
+
+
+def show_send(output: Output, report: SendReport) -> None:
+    """Print what a drain came to."""
+    if output.as_json:
+        output.document(report)
+        return
+    outcomes = ", ".join(f"{count} {kind}" for kind, count in report.outcomes.items())
+    output.line(
+        f"attempts {report.attempts}{f' ({outcomes})' if outcomes else ''}"
+        f" · still waiting {report.waiting}"
+    )
+    if report.reason is not None:
+        output.talk(report.reason)
+
+
+def show_ledger(output: Output, ledger: Ledger) -> None:
+    """Print the reconciliation line, and every equation that does not hold."""
+    if output.as_json:
+        output.document(msgspec.to_builtins(ledger) | {"balanced": ledger.balanced})
+        return
+    for problem in ledger.problems:
+        output.line(f"✖ equation {problem}")
+    output.line(ledger.line)
+
+
+def _show_preview(output: Output, rows: list[tuple[str, str, str, Any, str]]) -> None:
+    if not rows:
+        output.talk("nothing waits to be counted")
+        return
+    output.table(["instance", "measure", "start date", "value", "groups"], rows)
+    output.line(f"{len(rows)} indicators")
+
+
+def _indicator(body: bytes) -> tuple[str, str, Any, str]:
+    found = msgspec.json.decode(body)
+    groups = [
+        f"{key}={value}" for n in (1, 2, 3) for key, value in found.get(f"group{n}", {}).items()
+    ]
+    return found["measureName"], found["startDate"], found["value"], " ".join(groups)

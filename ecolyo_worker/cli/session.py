@@ -1,0 +1,59 @@
+"""What every command has at hand: the options given, the settings, and the way to the commands."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+from structlog.typing import FilteringBoundLogger
+
+from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.settings import Settings, load
+from ecolyo_worker.worker import Worker
+
+__all__ = ["Session"]
+
+_SYSTEM_CONFIG = Path("/etc/ecolyo-worker/config.toml")
+
+
+class Session(Struct, frozen=True):
+    """The options that hold for every command."""
+
+    config: Path | None
+    state_dir: Path | None
+    log_format: LogFormat
+    log_level: LogLevel
+    output: Output
+
+    def settings(self) -> Settings:
+        """Read the settings: `--config`, `$ECOLYO_CONFIG`, or the system's file if there is one."""
+        path = self.config
+        if path is None and (named := os.environ.get("ECOLYO_CONFIG")):
+            path = Path(named)
+        if path is None and _SYSTEM_CONFIG.exists():
+            path = _SYSTEM_CONFIG
+        settings = load(path)
+        return settings if self.state_dir is None else settings.replace(state_dir=self.state_dir)
+
+    def logger(self) -> FilteringBoundLogger:
+        """Make the logger that was asked for."""
+        return make_logger(self.log_format, self.log_level)
+
+    def worker(self) -> Worker:
+        """Make a worker, not opened yet."""
+        return Worker(self.settings(), logger=self.logger())
+
+    @asynccontextmanager
+    async def commands(self) -> AsyncIterator[Commands]:
+        """Open the state as its owner, for one command."""
+        async with self.worker() as worker:
+            yield Commands(worker)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Commands]:
+        """Open a state that exists, for a command that must not change it."""
+        async with self.worker().reading() as worker:
+            yield Commands(worker)

@@ -1,0 +1,81 @@
+"""`status`, `migrate` and `version`."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.session import Session
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.store.status import Status
+
+__all__ = ["register", "show_status"]
+
+
+def register(app: App) -> None:
+    """Add these commands."""
+    app.command(status)
+    app.command(migrate)
+    app.command(version)
+
+
+async def status(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """Tell on one screen what there is, and what stands in the way."""
+    async with session.commands() as commands:
+        show_status(session.output, await commands.status())
+
+
+async def migrate(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """Bring the database up to date; one that holds something is copied first."""
+    async with session.commands() as commands:
+        found = await commands.migrate()
+    if session.output.as_json:
+        session.output.document(found)
+    elif found.before == found.after:
+        session.output.line(f"{found.database}: schema {found.after}, nothing to do")
+    else:
+        session.output.line(f"{found.database}: schema {found.before} → {found.after}")
+
+
+async def version(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
+    """Tell the version of the program and of what it runs on."""
+    found = await Commands.version()
+    if session.output.as_json:
+        session.output.document(found)
+    else:
+        session.output.line(
+            f"ecolyo-worker {found.ecolyo_worker} · schema {found.schema}"
+            f" · Python {found.python} · SQLite {found.sqlite}"
+        )
+
+
+def show_status(output: Output, found: Status) -> None:
+    """Print a status."""
+    if output.as_json:
+        output.document(found)
+        return
+    output.line(
+        f"ecolyo-worker {found.version} · mode {found.mode} · DACC {found.url or 'not set'}"
+    )
+    output.line(f"people    {found.instances}")
+    output.line(f"events    {_counts(found.events)}")
+    output.line(f"outbox    {_counts(found.outbox)}")
+    output.line(
+        f"sending   {found.attempts} attempts, {found.maybe_delivered} maybe delivered twice"
+        f", oldest waiting {found.oldest_pending or '–'}"
+    )
+    if found.other_values or found.too_large:
+        output.line(
+            f"values    {found.other_values} sent as other, {found.too_large} too large to send"
+        )
+    for destination in found.destinations:
+        last = destination.last_delivered or "never"
+        output.line(f"target    {destination.name}: {destination.state}, last delivery {last}")
+    if found.removed:
+        output.line(f"removed   {_counts(found.removed)}")
+    for advice in found.advice:
+        output.line(f"! {advice}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"

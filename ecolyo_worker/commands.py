@@ -1,0 +1,276 @@
+"""Every command as one async function: a struct in, a struct or a stream of structs out.
+
+The command line, in process and over the control socket, and every other face call these.
+"""
+
+import platform
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from msgspec import Raw
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.actors.aggregator import RunReport
+from ecolyo_worker.actors.sender import SendReport
+from ecolyo_worker.clock import (
+    civil_datetime,
+    civil_from_instant,
+    civil_text,
+    instant_text,
+    parse_civil,
+    parse_day,
+)
+from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused
+from ecolyo_worker.events import decode_object, event_document
+from ecolyo_worker.facts import (
+    Consent,
+    InstanceFacts,
+    check_facts,
+    check_instance,
+    check_version,
+    facts_document,
+)
+from ecolyo_worker.ledger import Ledger, balance
+from ecolyo_worker.remote.echo import received
+from ecolyo_worker.store import events, instances, outbox
+from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.instances import Instance
+from ecolyo_worker.store.migrations import latest_version
+from ecolyo_worker.store.status import Status
+from ecolyo_worker.worker import Worker
+
+__all__ = ["Commands"]
+
+_PAGE = 500
+_NO_INSTANCE = "found nothing; name it in the line, or with --instance for all that name none"
+
+
+class Commands:
+    """All commands on one open worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        """`worker` is entered already."""
+        self._worker = worker
+        self._zone = worker.settings.civil_zone
+
+    async def events_import(self, request: ask.EventsImport) -> ask.ImportReport:
+        """Store the events of some lines, each of which is one JSON object."""
+        refused: list[ask.LineRefusal] = []
+        batch: list[tuple[object, object]] = []
+        numbers: list[int] = []
+        for line in request.lines:
+            try:
+                found = decode_object(line.text)
+            except InputRefused as error:
+                refused.append(ask.LineRefusal(line.number, error.field, error.reason))
+                continue
+            instance = found.get("instance", request.instance)
+            if instance is None:
+                refused.append(ask.LineRefusal(line.number, "instance", _NO_INSTANCE))
+                continue
+            batch.append((instance, found))
+            numbers.append(line.number)
+        receipt = await self._worker.intake.take(batch)
+        refused += [
+            ask.LineRefusal(numbers[item.index], item.field, item.reason)
+            for item in receipt.refused
+        ]
+        refused.sort(key=lambda item: item.line)
+        return ask.ImportReport(receipt.accepted, receipt.known, refused)
+
+    async def events_list(self, request: ask.EventsList) -> AsyncIterator[dict[str, Any]]:
+        """Give events in the app's own form with their instance and state, by arrival."""
+        day = None if request.day is None else _day(request.day)
+        after: int | None = 0
+        while after is not None:
+            page = await self._worker.database.read(
+                events.page, after, _PAGE, request.instance, day
+            )
+            for stored in page:
+                if request.state in {None, stored.state}:
+                    document = {"instance": stored.instance, **event_document(stored.event)}
+                    yield document | {"state": stored.state}
+            after = page[-1].event.seq if len(page) == _PAGE else None
+
+    async def instances_import(self, request: ask.InstancesImport) -> ask.FactsReport:
+        """Store what some lines say about instances; a refused line changes nothing."""
+        refused: list[ask.LineRefusal] = []
+        good: list[InstanceFacts] = []
+        for line in request.lines:
+            try:
+                good.append(self._facts(line.text, withdrawing=request.withdrawing))
+            except InputRefused as error:
+                refused.append(ask.LineRefusal(line.number, error.field, error.reason))
+
+        def store(connection: sqlite3.Connection) -> None:
+            for facts in good:
+                instances.store_facts(connection, facts)
+
+        await self._worker.database.run(store)
+        return ask.FactsReport(len(good), refused)
+
+    async def instances_list(self) -> AsyncIterator[dict[str, object]]:
+        """Give what is known of every instance, by name."""
+        for name in await self._worker.database.read(instances.known_names):
+            yield await self.instances_show(name)
+
+    async def instances_show(self, name: str) -> dict[str, object]:
+        """Give what is known of one instance; raises `CommandRefused` for an unknown one."""
+        return _instance_document(await self._known(name))
+
+    async def instances_consent(self, request: ask.GiveConsent) -> dict[str, object]:
+        """Note a consent and give what is known of the instance then."""
+        at = self._worker.clock.now() if request.at is None else self._moment("--at", request.at)
+        accepted_at = civil_from_instant(at, self._zone)
+        facts = InstanceFacts(
+            instance=check_instance(request.instance),
+            consent=Consent(accepted_at, check_version(request.version, "version")),
+        )
+        await self._worker.database.run(instances.store_facts, facts)
+        return await self.instances_show(request.instance)
+
+    async def instances_withdraw(self, name: str) -> dict[str, object]:
+        """End an instance's consents; what waits of it, and its raw events, are deleted."""
+        instance = await self._known(name)
+        await self._worker.database.run(instances.withdraw, instance.id)
+        return await self.instances_show(name)
+
+    async def aggregate(self, request: ask.Aggregate) -> RunReport:
+        """Run the night now; it takes no slot of the schedule."""
+        return await self._worker.run_once(self._as_of(request.as_of), request.day)
+
+    async def preview(self, request: ask.Preview) -> AsyncIterator[ask.PreviewLine]:
+        """Give what a run would make, and store nothing."""
+        if request.instance is not None:
+            await self._known(request.instance)
+        nights = self._worker.preview(self._as_of(request.as_of), request.day)
+        async for night in nights:
+            if request.instance in {None, night.instance.name}:
+                for row in night.rows:
+                    yield ask.PreviewLine(night.instance.name, Raw(row.indicator.encode()))
+
+    async def send(self, request: ask.Send) -> SendReport:
+        """Send what is due, without the random delay."""
+        return await self._worker.send(until_empty=request.until_empty, timeout_s=request.timeout)
+
+    async def outbox_list(self, request: ask.OutboxList) -> AsyncIterator[ask.OutboxDocument]:
+        """Give rows of the outbox, in the order in which they were made."""
+        after: int | None = 0
+        while after is not None:
+            page = await self._worker.database.read(outbox.page, after, _PAGE, request.state)
+            for row in page:
+                yield _row_document(row)
+            after = page[-1].id if len(page) == _PAGE else None
+
+    async def outbox_show(self, ident: int) -> ask.OutboxDocument:
+        """Give one row; raises `CommandRefused` for an unknown one."""
+        row = await self._worker.database.read(outbox.get, ident)
+        if row is None:
+            raise CommandRefused(f"the outbox has no row {ident}")
+        return _row_document(row)
+
+    async def outbox_retry(self, request: ask.Retry) -> ask.Moved:
+        """Make dead rows pending again; raises `CommandRefused` for one that is not dead."""
+        rows = await self._worker.database.run(outbox.retry, request.id)
+        if request.id is not None and not rows:
+            raise await self._not_dead(request.id)
+        return ask.Moved(rows)
+
+    async def outbox_discard(self, ident: int) -> ask.Moved:
+        """Give a dead row up for good; raises `CommandRefused` for one that is not dead."""
+        if not await self._worker.database.run(outbox.discard, ident):
+            raise await self._not_dead(ident)
+        return ask.Moved(1)
+
+    async def reconcile(self, request: ask.Reconcile) -> Ledger:
+        """Check that nothing was lost, with what an echo server received if it is named."""
+        bodies = None if request.echo is None else await received(request.echo)
+        return await self._worker.database.read(
+            balance, self._worker.definitions, self._worker.hmac_key, bodies
+        )
+
+    async def status(self) -> Status:
+        """Give what there is in each state, and what stands in the way."""
+        return self._worker.status()
+
+    async def migrate(self) -> ask.Migrated:
+        """Tell the schema's version before and after: opening the state brings it up to date."""
+        before, after = self._worker.database.migrated
+        return ask.Migrated(before, after, str(self._worker.settings.directory / DATABASE))
+
+    @staticmethod
+    async def version() -> ask.Version:
+        """Give the versions of what matters."""
+        from ecolyo_worker import __version__
+
+        return ask.Version(
+            __version__, latest_version(), platform.python_version(), sqlite3.sqlite_version
+        )
+
+    def _facts(self, text: bytes, *, withdrawing: bool) -> InstanceFacts:
+        facts = check_facts(decode_object(text), self._zone)
+        if facts.consent is None and not withdrawing:
+            raise FactsRefused(
+                "consent", "null withdraws it and deletes what waits; say --yes to allow that"
+            )
+        return facts
+
+    async def _known(self, name: str) -> Instance:
+        instance = await self._worker.database.read(instances.find, name)
+        if instance is None:
+            raise CommandRefused(f"no instance is called {name!r}")
+        return instance
+
+    async def _not_dead(self, ident: int) -> CommandRefused:
+        row = await self.outbox_show(ident)
+        return CommandRefused(f"row {ident} is {row.state}; only a dead one can be moved by hand")
+
+    def _as_of(self, text: str | None) -> datetime | None:
+        return None if text is None else self._moment("--as-of", text)
+
+    def _moment(self, option: str, text: str) -> datetime:
+        """Read a time given by hand: without offset it is civil time, else a true instant."""
+        try:
+            return civil_datetime(parse_civil(text, self._zone, zulu_is_wall=False))
+        except ValueError as error:
+            raise CommandRefused(f"{option}: found {text!r}; {error}") from None
+
+
+def _day(text: str) -> int:
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise CommandRefused(f"--day: found {text!r}; allowed: {error}") from None
+
+
+def _instance_document(instance: Instance) -> dict[str, object]:
+    document = facts_document(
+        instance.name,
+        instance.consents,
+        instance.konnectors,
+        instance.subscriptions,
+        instance.profile,
+        instance.first_connection_at,
+    )
+    withdrawn, seen = instance.withdrawn_through, instance.first_connection_seen
+    document["withdrawn_through"] = None if withdrawn is None else civil_text(withdrawn)
+    document["first_connection_seen"] = None if seen is None else civil_text(seen)
+    return document
+
+
+def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
+    return ask.OutboxDocument(
+        id=row.id,
+        state=row.state,
+        measure=row.measure,
+        start_date=row.start_date,
+        indicator=None if row.body is None else Raw(row.body),
+        attempts=row.attempts,
+        maybe_delivered=row.maybe_delivered,
+        created=instant_text(row.created),
+        next_try=instant_text(row.due) if row.state == "pending" and row.due else None,
+        last_attempt=None if row.attempted is None else instant_text(row.attempted),
+        answer=row.answer,
+    )

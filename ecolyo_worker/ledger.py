@@ -1,0 +1,186 @@
+"""The ledger: equations that hold if nothing was lost and nothing was doubled unseen.
+
+1. Every event is in exactly one state, and what is there or was removed is what was accepted.
+2. Every counted day, counted again from its events, gives the indicators that were stored.
+3. Every indicator ever made is in the outbox in exactly one state, or was removed.
+4. What was sent was received, and nothing was received that was not made.
+5. What was received more than once is no more than what may have been delivered twice.
+6. Every counter is the count of its rows.
+"""
+
+import hmac
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.measures import Rules, count
+from ecolyo_worker.store import events, outbox
+from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
+from ecolyo_worker.store.countings import row_key
+
+__all__ = ["Ledger", "balance"]
+
+_MOST_PROBLEMS = 100
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """Both sides' sums, and every equation that does not hold, in words."""
+
+    events: int
+    indicators: int
+    attempts: int
+    received: int | None
+    duplicates: int | None
+    missing: int | None
+    maybe_delivered: int
+    recounted: int
+    """Countings that were made again from their events and compared."""
+    problems: list[str]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every equation holds."""
+        return not self.problems
+
+    @property
+    def line(self) -> str:
+        """The reconciliation line; what no echo server was asked for is a dash."""
+        sums = {
+            "events": self.events,
+            "indicators": self.indicators,
+            "attempts": self.attempts,
+            "received": self.received,
+            "duplicates": self.duplicates,
+            "missing": self.missing,
+            "maybe delivered": self.maybe_delivered,
+        }
+        return " · ".join(f"{name} {'–' if n is None else n}" for name, n in sums.items())
+
+
+def balance(
+    connection: sqlite3.Connection,
+    definitions: Definitions,
+    hmac_key: bytes,
+    received: Sequence[bytes] | None = None,
+    accepted: Collection[tuple[str, str]] = (),
+) -> Ledger:
+    """Check the equations on a database, and on what an echo server received, if it is given.
+
+    `accepted` are (instance, `_id`) pairs that were acknowledged, if the caller kept them.
+    """
+    books = read_books(connection)
+    # What was counted then was not too old; today it may be.
+    rules = Rules(definitions, max_age_days=1_000_000)
+    problems = [*_events(books, accepted), *_rows(books), *_counters(books)]
+    recounted = 0
+    seals = books.seals
+    for stored in stored_countings(connection):
+        if stored.definitions == definitions.digest:
+            recounted += 1
+            problems += _recount(stored, rules, seals, hmac_key, bool(books.removed))
+    sides = _Sides(books, received or (), hmac_key)
+    if received is not None:
+        problems += sides.problems()
+    return Ledger(
+        events=books.totals.get("events.accepted", 0),
+        indicators=books.rows_ever,
+        attempts=books.totals.get("attempts", 0),
+        received=None if received is None else len(received),
+        duplicates=None if received is None else sides.duplicates,
+        missing=None if received is None else sides.missing,
+        maybe_delivered=books.totals.get("outbox.maybe_delivered", 0),
+        recounted=recounted,
+        problems=problems[:_MOST_PROBLEMS],
+    )
+
+
+def _events(books: Books, accepted: Collection[tuple[str, str]]) -> Iterator[str]:
+    gone = sum(books.removed.get(f"events.{state}", 0) for state in events.STATES)
+    there = sum(books.events.values())
+    ever = books.totals.get("events.accepted", 0)
+    if there + gone != ever:
+        yield f"1: {ever} events were accepted; {there} are there and {gone} were removed"
+    yield from (f"1: two countings of {day} pass over the same event" for day in books.overlapping)
+    yield from (f"1: {day} waits and is not noted so, or the reverse" for day in books.lost_days)
+    lost = [pair for pair in accepted if pair not in books.event_ids]
+    if len(lost) > gone:
+        yield f"1: {len(lost) - gone} acknowledged events are gone, such as {lost[0]}"
+
+
+def _rows(books: Books) -> Iterator[str]:
+    gone = sum(books.removed.get(f"outbox.{state}", 0) for state in outbox.STATES)
+    if len(books.rows) + gone != books.rows_ever:
+        yield (
+            f"3: {books.rows_ever} indicators were made; {len(books.rows)} are there and {gone}"
+            " were removed"
+        )
+
+
+def _counters(books: Books) -> Iterator[str]:
+    rows = Counter(row.state for row in books.rows)
+    counted = {f"outbox.{state}": rows[state] for state in outbox.STATES}
+    counted |= {f"events.{state}": books.events.get(state, 0) for state in events.STATES}
+    counted["outbox.maybe_delivered"] = sum(row.maybe_delivered for row in books.rows)
+    for name, number in counted.items():
+        if books.totals.get(name, 0) != number:
+            yield f"6: the counter {name} says {books.totals.get(name, 0)}, there are {number}"
+
+
+def _recount(
+    stored: StoredCounting,
+    rules: Rules,
+    seals: Mapping[bytes, bytes],
+    hmac_key: bytes,
+    may_be_gone: bool,  # noqa: FBT001
+) -> Iterator[str]:
+    again = count(stored.facts, stored.events, stored.as_of, rules)
+    if len(again.rows) != stored.rows:
+        yield f"2: {stored.place} made {stored.rows} indicators, counted again {len(again.rows)}"
+    for row in again.rows:
+        indicator = row.indicator
+        key = row_key(
+            stored.salt, indicator.measure_name, indicator.start_date, stored.n, row.ordinal
+        )
+        seal = seals.get(key)
+        if seal is None and not may_be_gone:
+            yield f"2: {stored.place}: {indicator.measure_name} is not in the outbox"
+        elif seal is not None and not hmac.compare_digest(
+            seal, outbox.body_hmac(hmac_key, indicator.encode())
+        ):
+            yield f"2: {stored.place}: {indicator.measure_name} is another one in the outbox"
+
+
+class _Sides:
+    """What was sent beside what was received, body by body, as multisets."""
+
+    def __init__(self, books: Books, received: Sequence[bytes], hmac_key: bytes) -> None:
+        self.received = Counter(outbox.body_hmac(hmac_key, body) for body in received)
+        self.made = Counter(row.body_hmac for row in books.rows)
+        self.sent = Counter(row.body_hmac for row in books.rows if row.state == "sent")
+        self.maybe: Counter[bytes] = Counter()
+        for row in books.rows:
+            self.maybe[row.body_hmac] += row.maybe_delivered + (row.state == "in_flight")
+
+    @property
+    def missing(self) -> int:
+        """How many were sent and not received."""
+        return (self.sent - self.received).total()
+
+    @property
+    def duplicates(self) -> int:
+        """How many were received beyond those that were made."""
+        return (self.received - self.made).total()
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not hold between the two sides."""
+        if self.missing:
+            yield f"4: {self.missing} indicators are sent here and not received there"
+        strange = sum(n for body, n in self.received.items() if body not in self.made)
+        if strange:
+            yield f"4: {strange} indicators were received there that were not made here"
+        unseen = (self.received - self.sent - self.maybe).total() - strange
+        if unseen:
+            yield f"5: {unseen} indicators were received more often than may be"

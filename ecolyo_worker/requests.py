@@ -1,0 +1,176 @@
+"""What each command is asked, and what it answers: plain structs, the same in every face."""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+__all__ = [
+    "Aggregate",
+    "EventsImport",
+    "EventsList",
+    "FactsReport",
+    "GiveConsent",
+    "ImportReport",
+    "InstancesImport",
+    "Line",
+    "LineRefusal",
+    "Migrated",
+    "Moved",
+    "OutboxDocument",
+    "OutboxList",
+    "Preview",
+    "PreviewLine",
+    "Reconcile",
+    "Retry",
+    "Send",
+    "Version",
+]
+
+EventState = Literal["waiting", "counted", "imported", "expired", "unconsented", "failed"]
+RowState = Literal["pending", "in_flight", "sent", "sent?", "dead", "local", "discarded"]
+
+
+class Line(Struct, frozen=True):
+    """One line of a file: its number, from 1, and its bytes."""
+
+    number: int
+    text: bytes
+
+
+class LineRefusal(Struct, frozen=True):
+    """Why a line was not taken. `field` is empty where the line as a whole is wrong."""
+
+    line: int
+    field: str
+    reason: str
+
+
+class EventsImport(Struct, frozen=True):
+    """Some lines of an event file; `instance` is for those that name none."""
+
+    lines: list[Line]
+    instance: str | None = None
+
+
+class ImportReport(Struct, frozen=True):
+    """How many events are on disk now, were known before, and which were refused."""
+
+    accepted: int
+    known: int
+    refused: list[LineRefusal]
+
+
+class EventsList(Struct, frozen=True):
+    """Which events to list; None is all. `day` is YYYY-MM-DD."""
+
+    instance: str | None = None
+    day: str | None = None
+    state: EventState | None = None
+
+
+class InstancesImport(Struct, frozen=True):
+    """Some lines of an instance file; `withdrawing` allows those that withdraw a consent."""
+
+    lines: list[Line]
+    withdrawing: bool = False
+
+
+class FactsReport(Struct, frozen=True):
+    """How many lines were taken, and which were refused."""
+
+    accepted: int
+    refused: list[LineRefusal]
+
+
+class GiveConsent(Struct, frozen=True):
+    """A person accepted this version of the terms at a civil time; by default, now."""
+
+    instance: str
+    version: str
+    at: str | None = None
+
+
+class Aggregate(Struct, frozen=True):
+    """A run now, or as if it were `as_of`; `day` (YYYY-MM-DD) chooses one day."""
+
+    as_of: str | None = None
+    day: str | None = None
+
+
+class Preview(Struct, frozen=True):
+    """What a run would make, for one instance or for all."""
+
+    as_of: str | None = None
+    day: str | None = None
+    instance: str | None = None
+
+
+class PreviewLine(Struct, frozen=True):
+    """An indicator, byte for byte as it would be sent, and whose it is."""
+
+    instance: str
+    indicator: Raw
+
+
+class Send(Struct, frozen=True):
+    """Drain the outbox; see `Sender.drain`. `timeout` is seconds."""
+
+    until_empty: bool = False
+    timeout: float | None = None
+
+
+class OutboxList(Struct, frozen=True):
+    """Which rows to list; None is all."""
+
+    state: RowState | None = None
+
+
+class OutboxDocument(Struct, frozen=True, kw_only=True):
+    """A row of the outbox. Instants are ISO 8601 in UTC; `indicator` is gone once it is sent."""
+
+    id: int
+    state: str
+    measure: str
+    start_date: str
+    indicator: Raw | None
+    attempts: int
+    maybe_delivered: int
+    created: str
+    next_try: str | None
+    last_attempt: str | None
+    answer: str | None
+
+
+class Retry(Struct, frozen=True):
+    """Which dead row to send again; None is all of them."""
+
+    id: int | None = None
+
+
+class Moved(Struct, frozen=True):
+    """How many rows changed their state."""
+
+    rows: int
+
+
+class Reconcile(Struct, frozen=True):
+    """Check the ledger, with what an echo server received if its address is given."""
+
+    echo: str | None = None
+
+
+class Migrated(Struct, frozen=True):
+    """The schema's version as it was found and as it is now, and the file."""
+
+    before: int
+    after: int
+    database: str
+
+
+class Version(Struct, frozen=True):
+    """The versions of the program, of its database schema, of Python and of SQLite."""
+
+    ecolyo_worker: str
+    schema: int
+    python: str
+    sqlite: str

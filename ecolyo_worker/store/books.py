@@ -1,0 +1,163 @@
+"""The state's own books, read row by row: what the ledger compares with the counters."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from ecolyo_worker.clock import day_text
+from ecolyo_worker.events import Event
+from ecolyo_worker.measures import End, Facts
+from ecolyo_worker.store import countings, events, totals
+from ecolyo_worker.store.instances import get as get_instance
+
+__all__ = ["BookedRow", "Books", "StoredCounting", "read_books", "stored_countings"]
+
+
+class BookedRow(Struct, frozen=True):
+    """An outbox row as far as the ledger needs it."""
+
+    key: bytes
+    state: str
+    body_hmac: bytes
+    maybe_delivered: int
+
+
+class Books(Struct, frozen=True):
+    """All that was found, row by row, beside what the counters say."""
+
+    events: dict[str, int]
+    event_ids: set[tuple[str, str]]
+    """Instance and `_id` of every event."""
+    rows: list[BookedRow]
+    rows_ever: int
+    totals: dict[str, int]
+    removed: dict[str, int]
+    overlapping: list[str]
+    """Days of which two countings pass over the same event."""
+    lost_days: list[str]
+    """Days that have waiting events and are not noted as waiting, or the other way round."""
+
+    @property
+    def seals(self) -> dict[bytes, bytes]:
+        """The HMAC of each row's body, by the row's key."""
+        return {row.key: row.body_hmac for row in self.rows}
+
+
+class StoredCounting(Struct, frozen=True):
+    """A counting that can be made again: its events are all there still."""
+
+    instance: int
+    day: int
+    n: int
+    as_of: int
+    definitions: str
+    facts: Facts
+    events: tuple[Event, ...]
+    salt: bytes
+    rows: int
+
+    @property
+    def place(self) -> str:
+        """Which counting it is, in words, without naming the person."""
+        return f"counting {self.n} of {day_text(self.day)} for instance {self.instance}"
+
+
+def read_books(connection: sqlite3.Connection) -> Books:
+    """Read everything; a full scan of events and outbox."""
+    states = Counter(state for _, state in connection.execute(events.select_with_state("e.seq")))
+    ever = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return Books(
+        events=dict(states),
+        event_ids=set(
+            connection.execute(
+                "SELECT i.name, e.id FROM events AS e JOIN instances AS i ON i.id = e.instance"
+            )
+        ),
+        rows=[
+            BookedRow(*row)
+            for row in connection.execute(
+                "SELECT key, state, body_hmac, maybe_delivered FROM outbox"
+            )
+        ],
+        rows_ever=0 if ever is None else ever[0],
+        totals=totals.read(connection),
+        removed=totals.removed(connection),
+        overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
+        lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
+    )
+
+
+def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]:
+    """Give the countings that counted something and whose events are all there still."""
+    rows = connection.execute(
+        "SELECT c.instance, c.day, c.n, c.after_seq, c.upto_seq, c.acceptance, c.first_connection,"
+        " c.events, c.rows, r.as_of, r.definitions FROM countings AS c"
+        " JOIN runs AS r ON r.id = c.run"
+        " WHERE c.fate = 'counted' ORDER BY c.instance, c.day, c.n"
+    ).fetchall()
+    for instance, day, n, after, upto, accepted, first, number, made, as_of, digest in rows:
+        found = events.of_day(connection, instance, day, after, upto)
+        if sum(not event.aggregated for event in found) != number:
+            continue
+        failed = {
+            row[0]
+            for row in connection.execute(
+                "SELECT seq FROM failures WHERE seq > ? AND seq <= ?", (after, upto)
+            )
+        }
+        yield StoredCounting(
+            instance=instance,
+            day=day,
+            n=n,
+            as_of=as_of,
+            definitions=digest,
+            facts=_facts_then(connection, instance, accepted, first),
+            events=tuple(event for event in found if event.seq not in failed),
+            salt=countings.salt_of(connection, instance),
+            rows=made,
+        )
+
+
+def _facts_then(
+    connection: sqlite3.Connection, instance: int, accepted: int, first_connection: int | None
+) -> Facts:
+    """Give the facts as that counting knew them: only what made a row then may make one now."""
+    known = get_instance(connection, instance)
+    launch = None
+    if known.launch_row is not None:
+        row = connection.execute(
+            "SELECT time, seq FROM events WHERE seq = ?", (known.launch_row,)
+        ).fetchone()
+        launch = None if row is None else (row[0], row[1])
+    ends = {}
+    for kind, target, start, time, seq in connection.execute(
+        "SELECT n.type, n.target, n.start, e.time, n.row_seq FROM ends AS n"
+        " LEFT JOIN events AS e ON e.seq = n.row_seq WHERE n.instance = ?",
+        (instance,),
+    ):
+        ends[kind, target, start] = End((-1, -1), 0) if seq is None else End((time, seq), seq, seq)
+    return Facts(
+        acceptance=accepted,
+        first_connection=first_connection,
+        first_launch=launch,
+        launch_row=known.launch_row,
+        ends=ends,
+    )
+
+
+_OVERLAPPING = """
+    SELECT DISTINCT a.day FROM countings AS a
+      JOIN countings AS b ON b.instance = a.instance AND b.day = a.day AND b.n > a.n
+     WHERE b.after_seq < a.upto_seq
+"""
+
+_LOST_DAYS = f"""
+    WITH waiting AS (
+        SELECT DISTINCT instance, day FROM ({events.select_with_state("e.instance, e.day")})
+         WHERE state = 'waiting')
+    SELECT day FROM (SELECT * FROM waiting EXCEPT SELECT * FROM waiting_days)
+     UNION ALL
+    SELECT day FROM (SELECT * FROM waiting_days EXCEPT SELECT * FROM waiting)
+"""  # noqa: S608  a statement of ours

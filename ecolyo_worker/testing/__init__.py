@@ -1,0 +1,1 @@
+"""Means to test with: the ledger, and what plays the other side."""

@@ -35,7 +35,7 @@ FLUIDS = ("electricity", "water", "gas")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _INSTANCE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?", re.ASCII)
-_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,9}", re.ASCII)
+_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _KEYS = ("consent", "konnectors", "monthly_summary", "profile", "first_connection_at")
 
 
@@ -157,18 +157,20 @@ def acceptance(
     """Give the civil time since which sufficient consents hold without a break, or None.
 
     A consent dated after `as_of` is not known yet; one up to `withdrawn_through` was ended by a
-    withdrawal. An insufficient version ends the series, accepting newer terms continues it.
+    withdrawal; of several of one date the last one given holds. An insufficient version ends the
+    series, accepting newer terms continues it.
     """
     begin: int | None = None
-    for consent in sorted(consents, key=lambda consent: consent.accepted_at):
-        if consent.accepted_at > as_of:
+    versions = {consent.accepted_at: consent.version for consent in consents}
+    for accepted_at, version in sorted(versions.items()):
+        if accepted_at > as_of:
             break
-        if withdrawn_through is not None and consent.accepted_at <= withdrawn_through:
+        if withdrawn_through is not None and accepted_at <= withdrawn_through:
             continue
-        if not _suffices(consent.version, least):
+        if not _suffices(version, least):
             begin = None
         elif begin is None:
-            begin = consent.accepted_at
+            begin = accepted_at
     return begin
 
 

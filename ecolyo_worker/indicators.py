@@ -5,6 +5,7 @@ measures, their group keys, and the values that a group may have. Nothing is mad
 do not allow.
 """
 
+import contextlib
 import hashlib
 import re
 import tomllib
@@ -70,7 +71,7 @@ class GroupRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str | None = None
     subset: tuple[str, ...] = ()
     up_to: Annotated[int, Meta(ge=0)] | None = None
-    above: str | None = None
+    above: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
     def check(self, value: str | None) -> str:
         """Give the value as it may be sent: itself, `none`, or `other`."""
@@ -79,7 +80,9 @@ class GroupRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return _NONE if _NONE in self.values else OTHER
         if text in self.values:
             return text
-        if self.pattern is not None and len(text) <= 100 and re.fullmatch(self.pattern, text):
+        if len(text) > 100:
+            return OTHER
+        if self.pattern is not None and re.fullmatch(self.pattern, text):
             return text
         if self.subset and self._is_subset(text):
             return text
@@ -131,6 +134,9 @@ class Definitions:
         if len(self._by_name) != len(definitions):
             raise ConfigurationError("measures: two definitions have the same name")
         for definition in definitions:
+            places = (definition.group1, definition.group2, definition.group3)
+            if None in places[: len(definition.groups)]:
+                raise ConfigurationError(f"{definition.name}: its groups must begin with group1")
             for rule in definition.groups:
                 _check_pattern(definition.name, rule)
         # Sent rows and countings name the definitions that made them.
@@ -145,7 +151,12 @@ class Definitions:
             return cls(msgspec.convert(tables, _File).measure)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        except (
+            tomllib.TOMLDecodeError,
+            UnicodeDecodeError,
+            msgspec.ValidationError,
+            ConfigurationError,
+        ) as error:
             raise ConfigurationError(f"{path}: {error}") from None
 
     def __getitem__(self, name: str) -> Definition:
@@ -190,8 +201,10 @@ class Definitions:
             parse_day(indicator.start_date)
         except ValueError as error:
             raise IndicatorRefused(f"startDate {indicator.start_date!r}: {error}") from None
-        if not -_LIMIT < Decimal(repr(indicator.value)) < _LIMIT:
-            raise IndicatorRefused(f"value {indicator.value}: allowed: below 1e10")
+        if not _is_sendable(indicator.value):
+            raise IndicatorRefused(
+                f"value {indicator.value!r}: allowed: a number below 1e10 of two decimals at most"
+            )
         self._check_groups(definition, indicator)
 
     def check_body(self, body: bytes) -> None:
@@ -237,10 +250,19 @@ def number(value: int | Decimal) -> int | float:
     return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)
 
 
+def _is_sendable(value: float) -> bool:
+    """Tell whether a value is one that `number` gives."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    with contextlib.suppress(ValueTooLarge):
+        return repr(number(Decimal(repr(value)))) == repr(value)
+    return False
+
+
 def _check_pattern(measure: str, rule: GroupRule) -> None:
     try:
         re.compile(rule.pattern or "")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ConfigurationError(
             f"{measure}: {rule.key}: pattern {rule.pattern!r} is no regular expression: {error}"
         ) from None

@@ -5,7 +5,9 @@ text with a unit in the file (`"15min"`) and `timedelta` in Python. Every value 
 struct is made, by whichever way; what is wrong raises `ConfigurationError`.
 """
 
+import contextlib
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -34,7 +36,6 @@ __all__ = [
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII)
 S = TypeVar("S", bound="_Section")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _seconds(doc: str, least: float, most: float) -> Meta:
@@ -49,10 +50,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
-            try:
-                msgspec.convert(value, field.type)
-            except msgspec.ValidationError:
-                raise _wrong(self._key(field.name), value, _allowed(field.type)) from None
+            if not _fits(value, field.type):
+                raise _wrong(self._key(field.name), value, _allowed(field.type))
             _check_duration(self._key(field.name), value, field.type)
         self._check()
 
@@ -88,7 +87,11 @@ class Aggregation(_Section, frozen=True):
     ] = None
     consent_version: Annotated[
         str,
-        Meta(pattern=r"^\d+(\.\d+)*$", description="The least version of the terms that suffices."),
+        Meta(
+            pattern=r"^[0-9]+(\.[0-9]+)*\Z",
+            max_length=100,
+            description="The least version of the terms that suffices.",
+        ),
     ] = "1.0.0"
     measures_file: Annotated[
         Path | None, Meta(description="Definitions to use instead of the package's own.")
@@ -152,14 +155,15 @@ class Dacc(_Section, frozen=True):
     def _check(self) -> None:
         if self.url is None:
             return
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise _wrong("dacc.url", self.url, "an http or https address without a query")
-        if parts.username is not None or parts.password is not None:
+        scheme = _scheme(self.url)
+        if scheme is None:
+            allowed = "an http or https address without query, fragment or blanks"
+            raise _wrong("dacc.url", _without_secrets(self.url), allowed)
+        if "@" in urlsplit(self.url).netloc:
             raise ConfigurationError(
                 "dacc.url: found a user name or password in it; put the token into dacc.token_file"
             )
-        if parts.scheme == "http" and not self.is_loopback and not self.allow_http:
+        if scheme == "http" and not self.is_loopback and not self.allow_http:
             raise _wrong(
                 "dacc.url", self.url, "https, or http to this machine; or set dacc.allow_http"
             )
@@ -167,7 +171,11 @@ class Dacc(_Section, frozen=True):
     @property
     def is_loopback(self) -> bool:
         """Whether the address is this machine's, so that nothing sent there leaves it."""
-        return self.url is not None and urlsplit(self.url).hostname in _LOOPBACK
+        host = urlsplit(self.url or "").hostname or ""
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
 
 class Settings(_Section, frozen=True):
@@ -188,7 +196,7 @@ class Settings(_Section, frozen=True):
     def _check(self) -> None:
         try:
             ZoneInfo(self.zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise _wrong("worker.zone", self.zone, "a zone such as Europe/Paris") from None
 
     @property
@@ -236,10 +244,11 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 def parse_duration(text: str) -> timedelta:
     """Read a duration such as `"0.2s"`, `"15min"` or `"1h"`; raises `ValueError`."""
     match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        message = 'a number and a unit of ms, s, min, h or d, such as "15min"'
-        raise ValueError(message)
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if match is not None:
+        with contextlib.suppress(OverflowError):
+            return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    message = 'a number and a unit of ms, s, min, h or d, such as "15min"'
+    raise ValueError(message)
 
 
 def _read_file(path: Path) -> dict[str, dict[str, Any]]:
@@ -301,13 +310,44 @@ def _check_duration(key: str, value: object, kind: Any) -> None:  # noqa: ANN401
             raise _wrong(key, f"{value.total_seconds():g} s", f"{least:g} s to {most:g} s")
 
 
+def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
+    """Tell whether a field of this type takes the value as it is, and not only converted."""
+    try:
+        return bool(msgspec.convert(value, kind) == value)
+    except msgspec.ValidationError:
+        return False
+
+
+def _scheme(url: str) -> str | None:
+    """Give the scheme of an address that can be sent to; None for what is no such address."""
+    try:
+        parts = urlsplit(url)
+        names_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    is_plain = not re.search(r"[\s?#]", url)
+    return parts.scheme if parts.scheme in {"http", "https"} and names_host and is_plain else None
+
+
+def _without_secrets(url: str) -> str:
+    """Give an address as an error may show it: without user, password and query."""
+    return re.sub(r"\?.*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)
+
+
 def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     """Say in words what a field of this type takes."""
     base, *metas = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
     if getattr(base, "__origin__", None) is Literal:
         return "one of " + ", ".join(repr(value) for value in get_args(base))
-    named = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    words = named.get(base, "text, or left out")
+    named = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        timedelta: "a timedelta",
+        Path | None: "a path, or left out",
+    }
+    words = named.get(base, f"{base.__name__}(…)" if base in _sections() else "text, or left out")
     for meta in metas:
         least = [f" from {meta.ge:g}" if meta.ge is not None else "", _above(meta.gt)]
         most = f" to {meta.le:g}" if meta.le is not None else ""

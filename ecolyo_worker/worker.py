@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
@@ -200,6 +198,8 @@ def _random() -> random.Random:
 
 def _logger() -> "FilteringBoundLogger":
     """Log through the standard library, so that a host sees it where it sees everything else."""
+    import structlog  # it brings rich along where that is installed
+
     logger: FilteringBoundLogger = structlog.wrap_logger(
         logging.getLogger("ecolyo_worker"),
         processors=[

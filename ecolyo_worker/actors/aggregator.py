@@ -100,7 +100,7 @@ class Aggregator:
             countings.begin_run,
             utc_ms(self._clock.now()),
             plan.as_of,
-            self._rules.definitions.digest,
+            plan.rules.definitions.digest,
             self._settings.mode,
         )
         tally = _Tally()

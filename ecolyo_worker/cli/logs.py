@@ -4,8 +4,6 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -20,6 +18,8 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger":
     """Make a logger of this program alone; nothing global is configured."""
+    import structlog  # takes a third of what a command needs to start
+
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=_processors(log_format),
@@ -30,6 +30,8 @@ def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger
 
 
 def _processors(log_format: LogFormat) -> "list[Processor]":
+    import structlog
+
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     if log_format == "json":
         return [structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()]
@@ -44,6 +46,8 @@ def _processors(log_format: LogFormat) -> "list[Processor]":
 
 
 def _journal(_: "WrappedLogger", __: str, event: "EventDict") -> str:
+    import structlog
+
     priority = _PRIORITIES[event.pop("level")]
     words = structlog.processors.KeyValueRenderer(key_order=["event"])(None, "", event)
     return "\n".join(f"<{priority}>{line}" for line in str(words).splitlines())

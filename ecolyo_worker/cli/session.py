@@ -4,15 +4,18 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from structlog.typing import FilteringBoundLogger
 
 from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.settings import Settings, load
 from ecolyo_worker.worker import Worker
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Session"]
 
@@ -38,7 +41,7 @@ class Session(Struct, frozen=True):
         settings = load(path)
         return settings if self.state_dir is None else settings.replace(state_dir=self.state_dir)
 
-    def logger(self) -> FilteringBoundLogger:
+    def logger(self) -> "FilteringBoundLogger":
         """Make the logger that was asked for."""
         return make_logger(self.log_format, self.log_level)
 

@@ -154,8 +154,8 @@ def _observe_safely(
         try:
             return _observe_all(Day(facts, events), rules), errors
         except Exception as error:  # noqa: BLE001  a measure's bug must cost one event, not a night
-            culprit = _culprit(facts, events, rules)
-            errors[culprit.seq] = "".join(traceback.format_exception(error))[-2000:]
+            culprit, cause = _culprit(facts, events, rules, error)
+            errors[culprit.seq] = "".join(traceback.format_exception(cause))[-2000:]
             events = tuple(event for event in events if event is not culprit)
     return _Result(), errors
 
@@ -182,18 +182,23 @@ def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> d
     return fates
 
 
-def _culprit(facts: Facts, events: tuple[Event, ...], rules: Rules) -> Event:
-    """Find the event that breaks a measure: the last one of the shortest day that fails."""
+def _culprit(
+    facts: Facts, events: tuple[Event, ...], rules: Rules, cause: Exception
+) -> tuple[Event, Exception]:
+    """Find the event that breaks a measure: the last one of the shortest day that fails.
+
+    Give the error of that day too: the whole day's, `cause`, may be another event's.
+    """
     low, high = 0, len(events)
     while high - low > 1:
         middle = (low + high) // 2
         try:
             _observe_all(Day(facts, events[:middle]), rules)
-        except Exception:  # noqa: BLE001  looked for: the caller keeps the error
-            high = middle
+        except Exception as error:  # noqa: BLE001  looked for: the caller keeps the error
+            high, cause = middle, error
         else:
             low = middle
-    return events[high - 1]
+    return events[high - 1], cause
 
 
 def _facts_after(facts: Facts, counted: Sequence[Event]) -> Facts:

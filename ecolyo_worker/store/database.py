@@ -7,7 +7,7 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -80,7 +80,8 @@ class Database:
             async with _connected(path) as connection:
                 database = cls(connection, observe)
                 database.migrated = await database._in_thread(_prepare, path, owner, migrating)
-                await database.read(lambda _: None)  # for the first snapshot
+                if observe is not None:
+                    database.snapshot = await database.read(observe)
                 yield database
         finally:
             owner.release()
@@ -126,18 +127,20 @@ class Database:
         begin: str,
         work: Callable[[sqlite3.Connection], R],
     ) -> R:
-        connection.execute(begin)
         try:
-            result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        # Under load only the last of the waiting transactions is worth looking at.
+            return _whole(connection, begin, work)
+        finally:
+            self._look(connection)
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Take the snapshot; after a failure too, as the one before may have left it to this one.
+
+        Under load only the last of the waiting transactions is worth looking at.
+        """
         if self._observe is not None and self._submitted == self._begun:
-            self.snapshot = self._observe(connection)
-        return result
+            # A commit has happened, whether or not it can be looked at now.
+            with suppress(sqlite3.Error):
+                self.snapshot = self._observe(connection)
 
     async def _in_thread(self, function: Callable[..., R], *args: object) -> R:
         """Run a function with the raw connection in aiosqlite's thread.
@@ -154,6 +157,20 @@ class Database:
         raw = self._connection._conn  # noqa: SLF001
         result: R = await self._connection._execute(work, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
         return result
+
+
+def _whole(
+    connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], R]
+) -> R:
+    connection.execute(begin)
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
 
 
 def _translated(function: Callable[..., R], connection: sqlite3.Connection, *args: object) -> R:

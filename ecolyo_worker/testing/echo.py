@@ -8,7 +8,6 @@ from subprocess import DEVNULL
 from typing import Any
 
 import anyio
-import httpx
 import msgspec
 from anyio.streams.text import TextReceiveStream
 
@@ -43,11 +42,15 @@ class Echo:
 
     async def set_fault(self, spec: str) -> None:
         """Let it misbehave from now on, in the fault language."""
+        import httpx  # see `_get`
+
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.put(f"{self.url}/api/fault", content=spec.encode())
         answer.raise_for_status()
 
     async def _get(self, path: str) -> Any:  # noqa: ANN401  JSON of several shapes
+        import httpx  # a command that asks nobody need not wait for it
+
         async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
             answer = await client.get(f"{self.url}{path}")
         answer.raise_for_status()

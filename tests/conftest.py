@@ -1,0 +1,60 @@
+"""What all tests share: the event loop, the examples, people's facts, and the command line."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import anyio
+import pytest
+
+EXAMPLES = Path(__file__).parent / "data" / "indicators"
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def examples() -> Path:
+    """The folder of the worked example: instances, events, and what must come of them."""
+    return EXAMPLES
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def cli(state_dir: Path) -> Cli:
+    """Run the command line in a process of its own on `state_dir`."""
+
+    async def run(
+        *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None
+    ) -> CompletedProcess[bytes]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("ECOLYO_")}
+        command = [sys.executable, "-m", "ecolyo_worker", "--state-dir", str(state_dir)]
+        return await anyio.run_process(
+            [*command, *map(str, arguments)],
+            input=stdin,
+            check=False,
+            env={**clean, **(env or {})},
+        )
+
+    return run
+
+
+@pytest.fixture
+def event() -> Callable[..., dict[str, Any]]:
+    """Make a usage event: a type and a civil time, and what else is named."""
+
+    def make(kind: str, at: str, ident: str | None = None, **fields: Any) -> dict[str, Any]:
+        return {"_id": ident or f"{kind}-{at}", "type": kind, "eventDate": at, **fields}
+
+    return make

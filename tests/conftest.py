@@ -39,9 +39,11 @@ def cli(state_dir: Path) -> Cli:
         *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None
     ) -> CompletedProcess[bytes]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ECOLYO_")}
-        command = [sys.executable, "-m", "ecolyo_worker", "--state-dir", str(state_dir)]
+        words = [str(argument) for argument in arguments]
+        if "--state-dir" not in words:
+            words += ["--state-dir", str(state_dir)]
         return await anyio.run_process(
-            [*command, *map(str, arguments)],
+            [sys.executable, "-m", "ecolyo_worker", *words],
             input=stdin,
             check=False,
             env={**clean, **(env or {})},

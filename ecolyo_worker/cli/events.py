@@ -27,7 +27,7 @@ def register(app: App) -> None:
 
 
 async def import_events(
-    file: Path,
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     instance: str | None = None,

@@ -29,7 +29,7 @@ def register(app: App) -> None:
 
 
 async def import_instances(
-    file: Path,
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     yes: bool = False,

@@ -27,7 +27,8 @@ DATABASE: Final = "ecolyo.db"
 
 _BUSY_TIMEOUT_MS = 5000
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
-# is written; secure_delete overwrites what is deleted.
+# is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
+# the first two, that would write to the file.
 _PRAGMAS = (
     ("auto_vacuum", "INCREMENTAL", 2),
     ("journal_mode", "WAL", "wal"),
@@ -222,24 +223,32 @@ def _prepare(
     owner: Owner,
     migrating: bool,  # noqa: FBT001
 ) -> tuple[int, int]:
-    """Set up the connection, check that it is set up, and bring the schema up to date."""
-    found = version_of(connection)
-    path.chmod(0o600)
-    for name, value, expected in _PRAGMAS:
-        connection.execute(f"PRAGMA {name} = {value}")
-        is_set = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if is_set != expected:
-            raise StateRefused(f"{path}: {name} is {is_set!r} and must be {expected!r}")
-    if migrating:
-        migrate(connection, path)
-    elif found < latest_version():
+    """Refuse a wrong database before anything is written to it; then set it up."""
+    before = version_of(connection)
+    if not migrating and before < latest_version():
         raise StateRefused(f"{path}: has an older schema; run `ecolyo-worker migrate` first")
-    query = "SELECT value FROM meta WHERE key = 'database_id'"
-    database_id: str = connection.execute(query).fetchone()[0]
-    if owner.known_database not in {None, database_id}:
+    if owner.known_database not in {None, _identity(connection) if before else ""}:
         raise StateRefused(
             f"{path} is not the database that was here before. Put the right one back; or, to go "
             f"on with this one, remove {path.parent / 'owner.lock'}"
         )
-    owner.claim(database_id)
-    return found, latest_version()
+    path.chmod(0o600)
+    for name, value, expected in _PRAGMAS:
+        if _pragma(connection, name) != expected:
+            connection.execute(f"PRAGMA {name} = {value}")
+        if (found := _pragma(connection, name)) != expected:
+            raise StateRefused(f"{path}: {name} is {found!r} and must be {expected!r}")
+    if migrating:
+        migrate(connection, path)
+    owner.claim(_identity(connection))
+    return before, latest_version()
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _identity(connection: sqlite3.Connection) -> str:
+    query = "SELECT value FROM meta WHERE key = 'database_id'"
+    identity: str = connection.execute(query).fetchone()[0]
+    return identity

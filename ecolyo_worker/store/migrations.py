@@ -29,7 +29,8 @@ def version_of(connection: sqlite3.Connection, directory: Path = MIGRATIONS) -> 
             f"the database has schema {version}, this program knows schemas up to {latest}: "
             "install the version that wrote it, or a newer one"
         )
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if ("meta" not in tables) if version else tables:
         raise StateRefused("the database belongs to another program: name another state directory")
     return version
 
@@ -63,8 +64,6 @@ def _files(directory: Path) -> list[Path]:
 
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
-    if target.exists():
-        return
     unfinished = target.with_name(f"{target.name}.part")
     unfinished.unlink(missing_ok=True)
     connection.execute("VACUUM INTO ?", (str(unfinished),))

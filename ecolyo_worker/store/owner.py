@@ -34,14 +34,11 @@ class Owner:
         except OSError as error:
             raise StateRefused(f"{self._path}: cannot be opened: {error.strerror}") from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = self._read().pid
+            self._last = self._take(directory)
+        except BaseException:
             os.close(self._file)
-            raise StoreOwned(
-                f"{directory} is owned by process {pid}; one process at a time may use it"
-            ) from None
-        self._last = self._read()
+            raise
+        self._own: _Record | None = None
 
     @property
     def known_database(self) -> str | None:
@@ -55,30 +52,48 @@ class Owner:
 
     def claim(self, database: str) -> None:
         """Note which database this process works on."""
-        self._last = _Record(os.getpid(), database, clean=False)
-        self._write()
+        self._own = _Record(os.getpid(), database, clean=False)
+        self._write(self._own)
 
     def release(self) -> None:
         """Give the lock back; the database is closed by now."""
-        if self._last.pid == os.getpid():
-            self._last.clean = True
-            self._write()
+        if self._own is not None:
+            self._own.clean = True
+            self._write(self._own)
         os.close(self._file)
+
+    def _take(self, directory: Path) -> _Record:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreOwned(
+                f"{directory} is owned by {self._owner()}; one process at a time may use it"
+            ) from None
+        return self._read()
+
+    def _owner(self) -> str:
+        try:
+            pid = self._read().pid
+        except StateRefused:  # it may be writing just now; "remove this file" would be bad advice
+            pid = 0
+        return f"process {pid}" if pid else "another process"
 
     def _read(self) -> _Record:
         text = os.pread(self._file, 4096, 0)
         if not text:
             return _Record()
         try:
-            return msgspec.json.decode(text, type=_Record)
+            # Only the first line: behind it the rest of a longer record may stand, if the writer
+            # was killed before it cut that off.
+            return msgspec.json.decode(text.partition(b"\n")[0], type=_Record)
         except msgspec.MsgspecError:
             raise StateRefused(
                 f"{self._path}: is damaged; if the database beside it is the right one, remove "
                 "this file and start again"
             ) from None
 
-    def _write(self) -> None:
-        text = msgspec.json.encode(self._last) + b"\n"
+    def _write(self, record: _Record) -> None:
+        text = msgspec.json.encode(record) + b"\n"
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
         os.fsync(self._file)

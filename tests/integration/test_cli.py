@@ -1,0 +1,135 @@
+"""The command line: what it prints, and what it ends with."""
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from ecolyo_worker import Settings, Worker, __version__
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nonsense"], 64, 'Unknown command "nonsense"'),
+        (["preview", "--as-off", "x"], 64, "--as-off"),
+        (["outbox", "list", "--state", "lost"], 64, "--state"),
+        (["outbox", "retry"], 64, "say which: a row's number, or --all"),
+        (["outbox", "discard", "3"], 64, "say --yes"),
+        (["outbox", "show", "3"], 64, "the outbox has no row 3"),
+        (["instances", "show", "eve.example"], 64, "no instance is called 'eve.example'"),
+        (["instances", "consent", "Eve", "--version", "1"], 65, "lower-case host name"),
+        (["aggregate", "--as-of", "tomorrow"], 64, "--as-of: found 'tomorrow'; allowed: a date"),
+        (["aggregate", "--day", "20.11.2026"], 64, "found '20.11.2026'; allowed: a day as YYYY"),
+        (["events", "list", "--day", "x"], 64, "--day: found 'x'"),
+        (["preview"], 64, "holds no database yet"),
+        (["--config", "/nowhere/x.toml", "status"], 78, "/nowhere/x.toml: cannot be read"),
+    ],
+)
+async def test_an_error_is_a_sentence_and_a_code(
+    cli: Cli, arguments: list[str], code: int, words: str
+) -> None:
+    """What cannot be done is one sentence on stderr, nothing on stdout, and a code that tells."""
+    done = await cli(*arguments)
+    assert done.returncode == code, done.stderr.decode()
+    assert words in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert done.stdout == b""
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[dacc]\nrat = 3", "unknown key of [dacc]: 'rat'; did you mean 'rate'?"),
+        ("[dac]\nrate = 3", "unknown section: 'dac'; did you mean 'dacc'?"),
+        ("[dacc]\nrate = 0", "dacc.rate: found 0; allowed: a number above 0"),
+        ('[dacc]\nurl = "http://dacc.example"', "allowed: https, or http to this machine"),
+        ("[dacc\n", "is not TOML"),
+    ],
+)
+async def test_a_wrong_setting_is_named(cli: Cli, tmp_path: Path, config: str, words: str) -> None:
+    """A setting that cannot be used ends with 78, naming the key, what was found and allowed."""
+    path = tmp_path / "config.toml"
+    path.write_text(config)
+    done = await cli("status", "--config", path)
+    assert done.returncode == 78
+    assert words in done.stderr.decode()
+
+
+async def test_options_may_stand_anywhere(cli: Cli, tmp_path: Path) -> None:
+    """`--state-dir` and `--json` work before and behind the command."""
+    elsewhere = tmp_path / "elsewhere"
+    await cli("migrate", "--state-dir", elsewhere)
+    assert (elsewhere / "ecolyo.db").exists()
+    first = await cli("--json", "--state-dir", elsewhere, "status")
+    second = await cli("status", "--json", "--state-dir", elsewhere)
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+
+
+async def test_a_second_owner_is_told_who_the_first_is(cli: Cli, state_dir: Path) -> None:
+    """While a process uses the state, another one ends with 73 and names it."""
+    import os
+
+    async with Worker(Settings(state_dir=state_dir)):
+        done = await cli("status")
+    assert done.returncode == 73
+    assert f"is owned by process {os.getpid()}" in done.stderr.decode()
+    assert (await cli("status")).returncode == 0
+
+
+async def test_a_newer_schema_is_refused(cli: Cli, state_dir: Path) -> None:
+    """A database of a newer version is refused in words and left as it is."""
+    await cli("migrate")
+    with sqlite3.connect(state_dir / "ecolyo.db") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    before = (state_dir / "ecolyo.db").read_bytes()
+    done = await cli("status")
+    assert done.returncode == 78
+    assert "schema 99" in done.stderr.decode()
+    assert (state_dir / "ecolyo.db").read_bytes() == before
+
+
+async def test_migrate_says_what_it_did(cli: Cli) -> None:
+    """`migrate` makes the database, and a second time there is nothing to do."""
+    assert (await cli("migrate")).stdout.decode().strip().endswith("schema 0 → 1")
+    assert (await cli("migrate")).stdout.decode().strip().endswith("schema 1, nothing to do")
+
+
+async def test_version_names_everything(cli: Cli) -> None:
+    """`version --json` has the versions of program, schema, Python and SQLite."""
+    found = json.loads((await cli("version", "--json")).stdout)
+    assert found["ecolyo_worker"] == __version__
+    assert set(found) == {"ecolyo_worker", "schema", "python", "sqlite"}
+
+
+async def test_status_of_nothing_is_calm(cli: Cli) -> None:
+    """A fresh state has a status without advice."""
+    found = json.loads((await cli("status", "--json")).stdout)
+    assert found["advice"] == []
+    assert set(found["events"].values()) == {0}
+
+
+async def test_no_colour_in_a_pipe(cli: Cli) -> None:
+    """Into a pipe, and with NO_COLOR, no escape sequence is printed."""
+    done = await cli("--help", env={"NO_COLOR": "1"})
+    assert done.returncode == 0
+    assert b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("log_format", ["console", "json", "journal"])
+async def test_logs_have_the_form_that_was_asked_for(cli: Cli, log_format: str) -> None:
+    """Log lines go to stderr: readable, as JSON, or with the journal's priority before each."""
+    await cli("instances", "consent", "alice.example", "--version", "1.0.0")
+    done = await cli("aggregate", "--log-level", "info", "--log-format", log_format)
+    (line,) = done.stderr.decode().splitlines()
+    assert "run finished" in line
+    assert (line.startswith("{"), line.startswith("<6>")) == (
+        log_format == "json",
+        log_format == "journal",
+    )

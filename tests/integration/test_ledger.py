@@ -1,0 +1,160 @@
+"""The ledger tells a lost or doubled thing from a good state; each equation can go red."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.requests import EventsImport, InstancesImport, Line
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing.ledger import assert_balanced, check
+
+NIGHT = datetime(2026, 11, 21, 1, 0)
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    async with echo_server() as echo:
+        yield echo
+
+
+def lines(path: Path) -> list[Line]:
+    return [Line(n, text) for n, text in enumerate(path.read_bytes().splitlines(), 1)]
+
+
+@pytest.fixture
+async def books(examples: Path, state_dir: Path, echo: Echo) -> Path:
+    """A state directory that balances: the worked example, counted and sent."""
+    settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=1000.0))
+    async with Worker(settings) as worker:
+        commands = Commands(worker)
+        await commands.instances_import(InstancesImport(lines(examples / "instances.ndjson")))
+        await commands.events_import(EventsImport(lines(examples / "events.ndjson")))
+        await worker.run_once(NIGHT)
+        await worker.send()
+    return state_dir
+
+
+def falsify(state_dir: Path, statement: str) -> None:
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        assert other.execute(statement).rowcount > 0
+
+
+async def test_a_good_state_balances(books: Path, echo: Echo, examples: Path) -> None:
+    """The worked example balances on both sides, with every acknowledged event there."""
+    acknowledged = [("alice.example", "alice-08"), ("dave.example", "dave-01")]
+    ledger = await assert_balanced(books, echo.url, acknowledged)
+    assert ledger.line == (
+        "events 87 · indicators 97 · attempts 97 · received 97 · duplicates 0 · missing 0"
+        " · maybe delivered 0"
+    )
+
+
+async def test_checking_changes_nothing(books: Path) -> None:
+    """The ledger reads: the database's bytes are the same afterwards."""
+    before = (books / "ecolyo.db").read_bytes()
+    await assert_balanced(books)
+    assert (books / "ecolyo.db").read_bytes() == before
+
+
+LOST_EVENT = "DELETE FROM events WHERE id = 'alice-20'"
+TWICE = (
+    "INSERT INTO countings SELECT instance, day, n + 1, after_seq, upto_seq, run, fate,"
+    " acceptance, first_connection, events, rows FROM countings"
+)
+UNCOUNTED = "DELETE FROM countings WHERE day = 20775"
+OTHER_TYPE = "UPDATE events SET type = 'DuelLaunchEvent' WHERE id = 'alice-20'"
+OTHER_PAGE = "UPDATE events SET target = 'faq' WHERE id = 'bob-11'"
+LOST_ROW = "DELETE FROM outbox WHERE id = 5"
+DEAD_ROW = "UPDATE outbox SET state = 'dead', body = x'00' WHERE id = 5"
+MISCOUNTED = "UPDATE totals SET count = 9 WHERE name = 'events.waiting'"
+
+FALSE_STATES = [
+    ("1:", LOST_EVENT, "87 events were accepted; 86 are there"),
+    ("1:", TWICE, "two countings of 2026-11-18"),
+    ("1:", UNCOUNTED, "2026-11-18 waits and is not noted so"),
+    ("2:", OTHER_TYPE, "indicators, counted again"),
+    ("2:", OTHER_PAGE, "is another one in the outbox"),
+    ("3:", LOST_ROW, "97 indicators were made; 96 are there"),
+    ("6:", DEAD_ROW, "the counter outbox.sent says 97, there are 96"),
+    ("6:", MISCOUNTED, "the counter events.waiting says 9"),
+]
+
+
+@pytest.mark.parametrize(("equation", "statement", "words"), FALSE_STATES)
+async def test_a_false_state_does_not_balance(
+    books: Path, equation: str, statement: str, words: str
+) -> None:
+    """Whatever is lost or changed behind the worker's back breaks an equation, in words."""
+    falsify(books, statement)
+    ledger = await check(books)
+    assert not ledger.balanced
+    assert any(p.startswith(equation) and words in p for p in ledger.problems), ledger.problems
+    with pytest.raises(AssertionError, match="does not balance"):
+        await assert_balanced(books)
+
+
+async def test_an_acknowledged_event_that_is_gone_is_named(books: Path) -> None:
+    """An event that was acknowledged and is not there breaks the first equation."""
+    ledger = await check(books, accepted=[("alice.example", "never-stored")])
+    assert ledger.problems == [
+        "1: 1 acknowledged events are gone, such as ('alice.example', 'never-stored')"
+    ]
+
+
+async def test_what_did_not_arrive_is_missing(books: Path) -> None:
+    """Rows that are sent here and unknown there are missing."""
+    async with echo_server() as another:
+        ledger = await check(books, another.url)
+    assert (ledger.missing, ledger.received) == (97, 0)
+    assert ledger.problems == ["4: 97 indicators are sent here and not received there"]
+
+
+async def test_what_nobody_made_is_strange(books: Path, echo: Echo) -> None:
+    """An indicator that was received and never made here breaks the fourth equation."""
+    import httpx
+
+    body = {"createdBy": "ecolyo", "measureName": "connection-count-monthly",
+            "startDate": "2026-10-01", "value": 3}  # fmt: skip
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.post(f"{echo.url}/measure", json=body)).status_code == 201
+    ledger = await check(books, echo.url)
+    assert ledger.problems == ["4: 1 indicators were received there that were not made here"]
+
+
+async def test_an_unexplained_double_breaks_the_fifth(books: Path, echo: Echo) -> None:
+    """A body received twice without an unknown attempt is a double that nobody admitted."""
+    import httpx
+
+    body = (await echo.bodies())[0]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Content-Type": "application/json"}
+        await client.post(f"{echo.url}/measure", content=body, headers=headers)
+    ledger = await check(books, echo.url)
+    assert ledger.duplicates == 1
+    assert ledger.problems == ["5: 1 indicators were received more often than may be"]
+
+
+async def test_no_echo_server_is_one_sentence(
+    books: Path, cli: Callable[..., Awaitable[object]]
+) -> None:
+    """`reconcile` with a wrong address says so and is no verdict on the books."""
+    done = await cli("reconcile", "--echo", "http://127.0.0.1:9")
+    assert done.returncode == 64  # type: ignore[attr-defined]
+    assert b"does not answer as an echo server" in done.stderr  # type: ignore[attr-defined]
+
+
+async def test_a_false_state_ends_with_one(
+    books: Path, cli: Callable[..., Awaitable[object]]
+) -> None:
+    """`reconcile` names what does not hold and ends with 1."""
+    falsify(books, LOST_EVENT)
+    done = await cli("reconcile")
+    assert done.returncode == 1  # type: ignore[attr-defined]
+    assert "✖ equation 1: 87 events were accepted".encode() in done.stdout  # type: ignore[attr-defined]

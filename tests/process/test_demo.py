@@ -1,0 +1,42 @@
+"""`demo`: what a newcomer runs first."""
+
+import json
+from collections.abc import Awaitable, Callable
+from subprocess import CompletedProcess
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+async def test_the_demo_balances(cli: Cli) -> None:
+    """The demo ends with a balanced line: its one double is admitted, and nothing is missing."""
+    done = await cli("demo")
+    assert done.returncode == 0, done.stderr.decode()
+    assert (
+        done.stdout.decode()
+        .splitlines()[-1]
+        .endswith("· duplicates 1 · missing 0 · maybe delivered 1")
+    )
+
+
+async def test_the_same_seed_gives_the_same_people(cli: Cli) -> None:
+    """Two demos with one seed count the same; another seed gives others."""
+    ledgers = []
+    for seed in (5, 5, 6):
+        done = await cli("demo", "--days", "3", "--instances", "5", "--seed", seed, "--json")
+        ledgers.append(json.loads(done.stdout))
+    assert all(ledger["balanced"] for ledger in ledgers)
+    assert ledgers[0]["events"] == ledgers[1]["events"] != ledgers[2]["events"]
+
+
+async def test_a_demo_can_be_kept(cli: Cli) -> None:
+    """With `--keep` its state stays, and the command to look at it is printed."""
+    done = await cli("demo", "--days", "1", "--instances", "2", "--keep")
+    hint = done.stderr.decode().splitlines()[-1]
+    directory = hint.split("--state-dir ")[1].removesuffix(" status")
+    shown = await cli("status", "--state-dir", directory)
+    assert b"people    2" in shown.stdout
+
+
+async def test_an_absurd_demo_is_refused(cli: Cli) -> None:
+    """Days and instances have bounds."""
+    assert (await cli("demo", "--days", "0")).returncode == 64

@@ -1,0 +1,62 @@
+"""The package as others get it: a wheel alone, or the library without extras."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+EXTRAS = ["starlette", "typer", "cyclopts", "rich", "uvicorn", "cryptography", "prometheus_client"]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built wheel, unpacked as an installer does, in an empty folder."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=site.parent,
+        env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", "HOME": str(site.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_demo_works_from_a_wheel(unpacked: Path) -> None:
+    """The wheel holds all that `demo` needs: migrations, definitions and the echo server."""
+    where = run(unpacked, "-c", "import ecolyo_worker; print(ecolyo_worker.__file__)")
+    assert where.stdout.startswith(str(unpacked))
+    done = run(unpacked, "-m", "ecolyo_worker", "demo", "--days", "2", "--instances", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("· missing 0 · maybe delivered 1")
+
+
+def test_the_library_needs_no_extra(unpacked: Path) -> None:
+    """Without extras `import ecolyo_worker` works, and with them it imports none of them."""
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))"
+    done = run(unpacked, "-c", f"{blocked}; import ecolyo_worker as e; print(e.Worker.__name__)")
+    assert (done.returncode, done.stdout) == (0, "Worker\n"), done.stderr
+    lazy = [*EXTRAS, "httpx", "croniter", "device_detector", "structlog"]
+    seen = f"import sys, ecolyo_worker; print([m for m in {lazy} if m in sys.modules])"
+    assert run(unpacked, "-c", seen).stdout == "[]\n"
+
+
+def test_the_command_line_names_the_extra_it_needs(unpacked: Path) -> None:
+    """Without the extra `service` the command says which to install, and ends with 69."""
+    blocked = "import sys; sys.modules['cyclopts'] = None"
+    done = run(unpacked, "-c", f"{blocked}; from ecolyo_worker.cli import main; main()")
+    assert done.returncode == 69
+    assert 'pip install "ecolyo-worker[service]"' in done.stderr

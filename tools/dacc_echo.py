@@ -1,0 +1,121 @@
+"""A stand-in for the DACC, and for the cozy-stack in front of it, to point the worker at.
+
+    python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,ok'
+
+It needs nothing but a bare Python. Its first line is the address for the worker's configuration;
+then it prints a line for each request. It answers as the DACC does, or by faults on demand, and
+``/api/`` tells what arrived. In a test, ``with EchoServer() as echo:`` does the same on a thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or __package__:
+    from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
+    from ecolyo_worker.tools.twins.dacc.server import EchoServer
+    from ecolyo_worker.tools.twins.faults import FaultSyntaxError
+else:
+    from twins.dacc.lines import Terminal, line, raw_line
+    from twins.dacc.server import EchoServer
+    from twins.faults import FaultSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["EchoServer", "main"]
+
+PORT = 8081
+EXIT_FAILED = 1
+EXIT_USAGE = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stand-in until SIGINT or SIGTERM; give the exit status."""
+    options = _parser().parse_args(arguments)
+    stop = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop.set())
+    terminal = Terminal(sys.stdout.fileno(), raw_line if options.raw else line)
+    try:
+        echo = _echo(options, terminal)
+        echo.start()
+    except FaultSyntaxError as error:
+        return _failed(EXIT_USAGE, f"--fault: {error}")
+    except OSError as error:
+        where = f"{options.host}, port {options.port}"
+        return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
+    print(f'url = "{echo.url}"', flush=True)
+    _warn_beyond_loopback(options.host)
+    stop.wait()
+    echo.stop()
+    terminal.close()
+    return 0
+
+
+def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
+    return EchoServer(
+        host=options.host,
+        port=options.port,
+        token=options.token,
+        strict=options.strict,
+        fault=options.fault,
+        show=terminal.show,
+    )
+
+
+def _failed(status: int, sentence: str) -> int:
+    print(f"dacc_echo: {sentence}", file=sys.stderr)
+    return status
+
+
+def _warn_beyond_loopback(host: str) -> None:
+    try:
+        beyond = not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        beyond = host != "localhost"
+    if beyond:
+        print(f"dacc_echo: warning: {host} can be reached from other machines", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dacc_echo.py",
+        description="A stand-in for the DACC and for the cozy-stack in front of it.",
+        epilog="Its first line is the address for the configuration; Ctrl-C ends it.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=PORT, help="0 picks a free one (default: %(default)s)")
+    add("--token", type=_token, help="demand this bearer token (default: any or none will do)")
+    add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset,ok'")
+    add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
+    add(
+        "--strict",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="refuse what the DACC refuses; otherwise take it, and only say what is wrong",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 0 to 65535")
+
+
+def _token(text: str) -> str:
+    if text and text.isascii() and text.isprintable() and " " not in text:
+        return text
+    raise argparse.ArgumentTypeError("a token is printable ASCII without blanks")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The stand-in's own API: what developers and tests ask it and tell it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from ..faults import FaultSyntaxError
+from .answers import Answer, answer_json
+from .received import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..faults import FaultPlan
+    from .received import Received
+
+__all__ = ["Api"]
+
+WAIT_S = 30.0
+LONGEST_WAIT_S = 3600.0
+
+
+class QueryError(ValueError):
+    """A query cannot be understood; the message says what was found and what may be."""
+
+
+class Api:
+    """Answers the requests under ``/api/`` and ``/livez``."""
+
+    def __init__(self, received: Received, faults: FaultPlan) -> None:
+        self._received = received
+        self._faults = faults
+        self._routes: Mapping[str, Mapping[str, Callable[[str, bytes], Answer]]] = {
+            "/api/indicators": {"GET": self._indicators, "DELETE": self._empty},
+            "/api/count": {"GET": self._count},
+            "/api/wait": {"GET": self._wait},
+            "/api/fault": {"PUT": self._set_fault},
+            "/livez": {"GET": self._live},
+        }
+
+    def answers(self, path: str) -> bool:
+        """Say whether a path belongs to the API."""
+        return path.startswith("/api/") or path in self._routes
+
+    def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
+        """Answer a request; everything that is wrong with it is said in the answer."""
+        methods = self._routes.get(path)
+        if methods is None:
+            return answer_json(404, {"error": f"there is only {', '.join(self._routes)}"})
+        if method not in methods:
+            allowed = ", ".join(methods)
+            error = {"error": f"the method is not allowed here, only {allowed}"}
+            plain = answer_json(405, error)
+            return Answer(405, plain.body, plain.content_type, (("Allow", allowed),))
+        try:
+            return methods[method](query, body)
+        except (QueryError, FaultSyntaxError) as error:
+            return answer_json(400, {"error": str(error)})
+
+    def _indicators(self, query: str, _body: bytes) -> Answer:
+        records = self._received.records(_filter(_parameters(query, "measure", "startDate")))
+        listed = ",\n".join(record.as_json() for record in records)
+        return Answer(200, f"[{listed}]".encode())
+
+    def _empty(self, query: str, _body: bytes) -> Answer:
+        _parameters(query)
+        return answer_json(200, {"deleted": self._received.clear()})
+
+    def _count(self, query: str, _body: bytes) -> Answer:
+        wanted = _filter(_parameters(query, "measure", "startDate"))
+        return answer_json(200, self._received.counts(wanted))
+
+    def _wait(self, query: str, _body: bytes) -> Answer:
+        given = _parameters(query, "n", "measure", "timeout")
+        n, timeout_s = _whole_number(given, "n"), _timeout_s(given)
+        reached, count = self._received.wait(n, given.get("measure", ""), timeout_s)
+        if reached:
+            return answer_json(200, {"count": count})
+        error = f"waited for {n} indicators, there are {count} (timeout: {timeout_s:g} s)"
+        return answer_json(504, {"error": error, "count": count})
+
+    def _set_fault(self, query: str, body: bytes) -> Answer:
+        _parameters(query)
+        spec = body.decode("utf-8", "backslashreplace").strip()
+        self._faults.replace(spec)
+        return answer_json(200, {"fault": spec})
+
+    def _live(self, query: str, _body: bytes) -> Answer:
+        _parameters(query)
+        return answer_json(200, {"ok": True})
+
+
+def _parameters(query: str, *names: str) -> dict[str, str]:
+    """Read a query; a parameter of another name, or given twice, is refused."""
+    pairs = parse_qsl(query, keep_blank_values=True, errors="backslashreplace")
+    given = dict(pairs)
+    if len(given) < len(pairs) or not given.keys() <= set(names):
+        found = ", ".join(sorted({name for name, _ in pairs}))
+        allowed = ", ".join(names) or "none"
+        raise QueryError(f"the parameters are {found[:200]}; allowed, once each, are: {allowed}")
+    return {name: value for name, value in given.items() if value}
+
+
+def _filter(given: dict[str, str]) -> Filter:
+    return Filter(given.get("measure", ""), given.get("startDate", ""))
+
+
+def _whole_number(given: dict[str, str], name: str) -> int:
+    text = given.get(name, "1")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise QueryError(f"{name} is {text[:60]!r}; allowed are whole numbers")
+    return int(text)
+
+
+def _timeout_s(given: dict[str, str]) -> float:
+    text = given.get("timeout", str(WAIT_S))
+    try:
+        timeout_s = float(text)
+    except ValueError:
+        timeout_s = math.nan
+    if not 0 <= timeout_s <= LONGEST_WAIT_S:
+        raise QueryError(f"timeout is {text[:60]!r}; allowed are seconds up to {LONGEST_WAIT_S:g}")
+    return timeout_s

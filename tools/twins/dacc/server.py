@@ -1,0 +1,318 @@
+"""The stand-in as a server: sockets, HTTP, and the faults that happen there."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+from ..faults import Fault, FaultPlan
+from .answers import (
+    Request,
+    Ruling,
+    Terms,
+    endpoint,
+    rule,
+    unread,
+    with_fault,
+)
+from .api import Api
+from .http import BadHeadError, answer_bytes, read_head
+from .lines import Handled
+from .received import Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self, TypeAlias
+
+    from .answers import Answer
+    from .http import Head
+
+    # As the base class has it, which serves datagrams too.
+    _Socket: TypeAlias = socket.socket | tuple[bytes, socket.socket]
+
+__all__ = ["EchoServer"]
+
+LONGEST_BODY = 1024 * 1024
+# How much of a refused body is still read, so that the sender gets to see the refusal.
+LONGEST_REFUSED_BODY = 16 * LONGEST_BODY
+DISCARDING_S = 2.0
+ENDING_S = 2.0
+
+_OK = Fault("ok")
+_NO_HTTP = b"\x15\x03\x01\x00\x02\x02\x16 this is no HTTP answer\r\n\r\n"
+
+
+class EchoServer:
+    """The stand-in on a thread of this process: it listens when entered, is gone when left.
+
+    ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
+    language, ``show`` gets every request that was dealt with, on the thread that did.
+    Raises FaultSyntaxError; entering raises OSError when the port is not free.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        strict: bool = True,
+        fault: str = "ok",
+        show: Callable[[Handled], None] | None = None,
+    ) -> None:
+        self._address = (host, port)
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self.terms = Terms(token, strict)
+        self.faults = FaultPlan(fault)
+        self.received = Received()
+        self.api = Api(self.received, self.faults)
+        self.show = show
+        self.stopping = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<EchoServer {self.url if self._server else 'not started'} {self.received!r}>"
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None, "the echo server is not started"
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The address for the worker's configuration."""
+        host = self._address[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def start(self) -> None:
+        """Listen; from here on connections are taken."""
+        self._server = _Server(self._address, self)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="dacc-echo", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more, and end what is still open: waiting requests, slow answers, all."""
+        self.stopping.set()
+        self.received.close()
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server.end_connections()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """Knows its open connections, so that it can end them."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], echo: EchoServer) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.echo = echo
+        self._open: dict[socket.socket, threading.Thread] = {}
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: _Socket, client_address: object) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            name="dacc-echo-connection",
+            daemon=True,
+        )
+        thread.start()
+        still_open = {key: other for key, other in self._open.items() if other.is_alive()}
+        self._open = {**still_open, cast("socket.socket", request): thread}
+
+    def handle_error(self, request: _Socket, client_address: object) -> None:
+        # That a client goes away is none of our errors.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def end_connections(self) -> None:
+        """Close what is open, and see each connection's thread end; call it after the server."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):  # It may have ended by itself.
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._open.values():
+            thread.join(ENDING_S)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """Reads the requests of one connection, and sends each answer in one piece."""
+
+    server: _Server
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self._echo = self.server.echo
+        self._closing = False
+        # What was stored and answered, but may yet turn out not to have been read.
+        self._last: Ruling | None = None
+
+    def handle(self) -> None:
+        """Deal with one request after the other, and take note of how the client leaves.
+
+        One that was gone before the last answer came, or leaves with it unread, makes the
+        connection break.
+        """
+        broken = False
+        try:
+            self._serve_all()
+            if self._closing and self._last is not None:
+                self._see_out()
+        except ConnectionError:
+            broken = True
+        if self._last is not None:
+            broken |= self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+            if broken:
+                self._echo.received.add_unknown(self._last)
+
+    def _serve_all(self) -> None:
+        try:
+            while not self._closing and (head := read_head(self.rfile)) is not None:
+                self._last = None
+                self._serve(head)
+        except BadHeadError as bad:
+            self._last = None
+            self._turn_away(unread(bad.status, str(bad)))
+
+    def _serve(self, head: Head) -> None:
+        self._closing = head.closes
+        to_api = self._echo.api.answers(head.path)
+        try:
+            body = self._read_body(head)
+        except BadHeadError as bad:
+            ruling = unread(bad.status, str(bad))
+            if not to_api:
+                self._note(ruling, head.path, _OK)
+            self._turn_away(ruling)
+            return
+        if body is None:
+            self._closing = True
+            self._note(Ruling(None, "refused: the body was cut short"), head.path, _OK)
+        elif to_api:
+            answer = self._echo.api.answer(head.method, head.path, head.query, body)
+            self._send(answer, to_head=head.method == "HEAD")
+        else:
+            self._deal(head, body)
+
+    def _read_body(self, head: Head) -> bytes | None:
+        """Give the body, or None if it ends too soon; raises BadHeadError."""
+        length = head.body_length
+        if length > LONGEST_BODY:
+            raise BadHeadError(413, f"the body is longer than {LONGEST_BODY} bytes")
+        if length and head.expects_continue:
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            body = self.rfile.read(length)
+        except ConnectionError:
+            return None
+        return body if len(body) == length else None
+
+    def _turn_away(self, ruling: Ruling) -> None:
+        """Answer before the request was read to its end, and end the connection."""
+        self._closing = True
+        if ruling.answer is not None and self._send(ruling.answer):
+            self._see_out()
+
+    def _see_out(self) -> None:
+        """Say that nothing more will come, and read what still comes until the client leaves.
+
+        To close with unread bytes would reset the connection, and the answer be lost with it.
+        """
+        rest = LONGEST_REFUSED_BODY
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(DISCARDING_S)
+            while rest > 0 and (chunk := self.rfile.read1(65536)):
+                rest -= len(chunk)
+        except ConnectionError:
+            raise
+        except OSError:
+            return  # It takes too long, or is gone already.
+
+    def _deal(self, head: Head, body: bytes) -> None:
+        """Rule about a request to the DACC or the stack, and answer it."""
+        to_measure = head.method == "POST" and endpoint(head.path) is not None
+        fault = self._echo.faults.draw() if to_measure else _OK
+        content_type = head.headers.get("content-type", "")
+        authorization = head.headers.get("authorization", "")
+        request = Request(head.method, head.path, content_type, authorization, body)
+        ruling = with_fault(rule(request, self._echo.terms), fault)
+        self._note(ruling, head.path, fault)
+        answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
+        if ruling.stored and not answered:
+            self._echo.received.add_unknown(ruling)
+        elif ruling.stored:
+            self._last = ruling
+
+    def _note(self, ruling: Ruling, path: str, fault: Fault) -> None:
+        name = None if fault.name == "ok" else fault.name
+        verdict = self._echo.received.add(ruling, path, name)
+        if self._echo.show is not None:
+            self._echo.show(Handled(time.time(), ruling, verdict, name))
+
+    def _answered(self, ruling: Ruling, fault: Fault, *, to_head: bool) -> bool:
+        """Answer, in the manner of the fault; give whether the whole answer was written."""
+        if fault.name == "latency":
+            self._echo.stopping.wait(fault.value)
+        elif fault.name == "reset":
+            self._reset()
+        elif fault.name == "garbage":
+            self._write(_NO_HTTP)
+        if ruling.answer is None or fault.name == "accept-then-drop":
+            self._closing = True
+            return False
+        pause_s = fault.value if fault.name == "slow-body" else 0
+        return self._send(ruling.answer, to_head=to_head, pause_s=pause_s)
+
+    def _reset(self) -> None:
+        # To linger for no time is to reset; the reader shares the socket and must let go first.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()
+        self.connection.close()
+
+    def _send(self, answer: Answer, *, to_head: bool = False, pause_s: float = 0) -> bool:
+        """Send an answer in one piece, or its body byte by byte; give whether all was written."""
+        # After an interim status a client would wait for the real one.
+        self._closing |= answer.status < 200
+        head, body = answer_bytes(answer, to_head=to_head, closes=self._closing)
+        if not pause_s:
+            return self._write(head + body)
+        return self._write(head) and all(
+            not self._echo.stopping.wait(pause_s) and self._write(body[place : place + 1])
+            for place in range(len(body))
+        )
+
+    def _write(self, content: bytes) -> bool:
+        try:
+            self.connection.sendall(content)
+        except OSError:
+            self._closing = True
+            return False
+        return True

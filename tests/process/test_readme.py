@@ -1,0 +1,75 @@
+"""The README's examples work, and what it shows is what the program prints."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import anyio
+import pytest
+
+from ecolyo_worker.settings import load
+from ecolyo_worker.testing.echo import echo_server
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+async def test_the_demo_prints_what_the_readme_shows(cli: Cli) -> None:
+    """The first thing a reader sees is the real output of the first command."""
+    done = await cli("demo")
+    printed = [line.rstrip() for line in done.stdout.decode().splitlines()]
+    assert printed == blocks("text")[0].splitlines()
+
+
+async def test_the_shell_example_works(tmp_path: Path) -> None:
+    """The commands of the README, typed one after the other, deliver an indicator and balance."""
+    (script,) = (block for block in blocks("sh") if "instances consent" in block)
+    async with echo_server() as echo:
+        script = script.replace("http://127.0.0.1:8081", echo.url)
+        program = Path(sys.executable).with_name("ecolyo-worker")
+        done = await anyio.run_process(
+            ["bash", "-euc", f'ecolyo-worker() {{ {program} "$@"; }}\n{script}'],
+            env={"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout.decode()
+        (record,) = await echo.indicators()
+    assert record["indicator"]["group1"] == {"page": "electricity"}
+    assert "received 1 · duplicates 0 · missing 0" in done.stdout.decode()
+
+
+def test_the_settings_example_is_valid(tmp_path: Path) -> None:
+    """The settings that the README shows are taken."""
+    (example,) = blocks("toml")
+    path = tmp_path / "config.toml"
+    path.write_text(example)
+    assert load(path, {}).dacc.url == tomllib.loads(example)["dacc"]["url"]
+
+
+def test_the_python_example_works(tmp_path: Path) -> None:
+    """The lines for a host run as they stand."""
+    (example,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "'waiting': 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", re.findall(r"`((?:tools|ecolyo_worker|[A-Z]+)[\w/]*\.\w+)`", README)
+)
+def test_every_file_it_names_is_there(name: str) -> None:
+    """A path in the README leads somewhere."""
+    assert (Path(__file__).parents[2] / name).exists()

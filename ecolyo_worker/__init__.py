@@ -20,6 +20,7 @@ from ecolyo_worker.errors import (
 from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.settings import Settings, load
 from ecolyo_worker.store.status import Status
+from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "StoreUnavailable",
     "UsageEvent",
     "Worker",
+    "__version__",
     "load",
 ]
-
-__version__ = "0.1.0"

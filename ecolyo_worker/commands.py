@@ -39,6 +39,7 @@ from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.store.status import Status
+from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 
 __all__ = ["Commands"]
@@ -203,8 +204,6 @@ class Commands:
     @staticmethod
     async def version() -> ask.Version:
         """Give the versions of what matters."""
-        from ecolyo_worker import __version__
-
         return ask.Version(
             __version__, latest_version(), platform.python_version(), sqlite3.sqlite_version
         )

@@ -23,6 +23,7 @@ from ecolyo_worker.store import outbox
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.keys import load_key
 from ecolyo_worker.store.status import Status, read_status
+from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -137,8 +138,6 @@ class Worker:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
-        from ecolyo_worker import __version__
-
         settings = self.settings
         directory: Path = settings.directory
         self.database = await opened.enter_async_context(

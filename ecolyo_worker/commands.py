@@ -3,6 +3,7 @@
 The command line, in process and over the control socket, and every other face call these.
 """
 
+import math
 import platform
 import sqlite3
 from collections.abc import AsyncIterator
@@ -67,7 +68,7 @@ class Commands:
             except InputRefused as error:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
                 continue
-            instance = found.get("instance", request.instance)
+            instance = found.get("instance") or request.instance
             if instance is None:
                 refused.append(ask.LineRefusal(line.number, "instance", _NO_INSTANCE))
                 continue
@@ -84,6 +85,8 @@ class Commands:
     async def events_list(self, request: ask.EventsList) -> AsyncIterator[dict[str, Any]]:
         """Give events in the app's own form with their instance and state, by arrival."""
         day = None if request.day is None else _day(request.day)
+        if request.instance is not None:
+            await self._known(request.instance)
         after: int | None = 0
         while after is not None:
             page = await self._worker.database.read(
@@ -104,12 +107,7 @@ class Commands:
                 good.append(self._facts(line.text, withdrawing=request.withdrawing))
             except InputRefused as error:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
-
-        def store(connection: sqlite3.Connection) -> None:
-            for facts in good:
-                instances.store_facts(connection, facts)
-
-        await self._worker.database.run(store)
+        await self._worker.store_facts(*good)
         return ask.FactsReport(len(good), refused)
 
     async def instances_list(self) -> AsyncIterator[dict[str, object]]:
@@ -129,13 +127,13 @@ class Commands:
             instance=check_instance(request.instance),
             consent=Consent(accepted_at, check_version(request.version, "version")),
         )
-        await self._worker.database.run(instances.store_facts, facts)
+        await self._worker.store_facts(facts)
         return await self.instances_show(request.instance)
 
     async def instances_withdraw(self, name: str) -> dict[str, object]:
         """End an instance's consents; what waits of it, and its raw events, are deleted."""
-        instance = await self._known(name)
-        await self._worker.database.run(instances.withdraw, instance.id)
+        await self._known(name)
+        await self._worker.store_facts(InstanceFacts(name, consent=None))
         return await self.instances_show(name)
 
     async def aggregate(self, request: ask.Aggregate) -> RunReport:
@@ -154,6 +152,8 @@ class Commands:
 
     async def send(self, request: ask.Send) -> SendReport:
         """Send what is due, without the random delay."""
+        if request.timeout is not None and not 0 <= request.timeout < math.inf:
+            raise CommandRefused(f"--timeout: found {request.timeout}; allowed: seconds from 0")
         return await self._worker.send(until_empty=request.until_empty, timeout_s=request.timeout)
 
     async def outbox_list(self, request: ask.OutboxList) -> AsyncIterator[ask.OutboxDocument]:
@@ -167,13 +167,15 @@ class Commands:
 
     async def outbox_show(self, ident: int) -> ask.OutboxDocument:
         """Give one row; raises `CommandRefused` for an unknown one."""
-        row = await self._worker.database.read(outbox.get, ident)
+        row = await self._worker.database.read(outbox.get, ident) if _is_id(ident) else None
         if row is None:
             raise CommandRefused(f"the outbox has no row {ident}")
         return _row_document(row)
 
     async def outbox_retry(self, request: ask.Retry) -> ask.Moved:
         """Make dead rows pending again; raises `CommandRefused` for one that is not dead."""
+        if request.id is not None:
+            await self.outbox_show(request.id)
         rows = await self._worker.database.run(outbox.retry, request.id)
         if request.id is not None and not rows:
             raise await self._not_dead(request.id)
@@ -181,6 +183,7 @@ class Commands:
 
     async def outbox_discard(self, ident: int) -> ask.Moved:
         """Give a dead row up for good; raises `CommandRefused` for one that is not dead."""
+        await self.outbox_show(ident)
         if not await self._worker.database.run(outbox.discard, ident):
             raise await self._not_dead(ident)
         return ask.Moved(1)
@@ -217,10 +220,12 @@ class Commands:
         return facts
 
     async def _known(self, name: str) -> Instance:
-        instance = await self._worker.database.read(instances.find, name)
-        if instance is None:
+        found = None
+        if name.isascii():
+            found = await self._worker.database.read(instances.find, name)
+        if found is None:
             raise CommandRefused(f"no instance is called {name!r}")
-        return instance
+        return found
 
     async def _not_dead(self, ident: int) -> CommandRefused:
         row = await self.outbox_show(ident)
@@ -235,6 +240,10 @@ class Commands:
             return civil_datetime(parse_civil(text, self._zone, zulu_is_wall=False))
         except ValueError as error:
             raise CommandRefused(f"{option}: found {text!r}; {error}") from None
+
+
+def _is_id(ident: int) -> bool:
+    return 0 < ident < 2**63
 
 
 def _day(text: str) -> int:

@@ -95,8 +95,8 @@ def _port(name: str) -> int:
 
 
 def check_version(found: object, field: str = "consent.version") -> str:
-    """Check a version of the terms: text up to 100 characters. Whether it suffices is not asked."""
-    if not isinstance(found, str) or not 0 < len(found) <= 100:
+    """Check a version of the terms: printable text up to 100 long, whether it suffices or not."""
+    if not isinstance(found, str) or not 0 < len(found) <= 100 or not found.isprintable():
         raise FactsRefused(field, f'found {kind_of(found)}; allowed: text such as "1.0.0"')
     return found
 

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -15,11 +16,12 @@ from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
 from ecolyo_worker.errors import CommandRefused, IntakeRefused
 from ecolyo_worker.events import UsageEvent
+from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.remote.dacc import ClientFactory, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import outbox
+from ecolyo_worker.store import instances, outbox
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.keys import load_key
 from ecolyo_worker.store.status import Status, read_status
@@ -96,6 +98,18 @@ class Worker:
             raise IntakeRefused(receipt.refused)
         return receipt
 
+    async def store_facts(self, *facts: InstanceFacts) -> None:
+        """Store what the host says about instances, all or nothing.
+
+        A consent that is withdrawn deletes what waits; when this returns, no attempt to send any of
+        it will begin.
+        """
+
+        def store(connection: sqlite3.Connection) -> list[int]:
+            return [row for said in facts for row in instances.store_facts(connection, said)]
+
+        self.sender.abandon(await self.database.run(store))
+
     async def run_once(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.
 
@@ -169,6 +183,7 @@ class Worker:
             clock=self.clock,
             draw=self._random,
             hmac_key=self.hmac_key,
+            consent_version=settings.aggregation.consent_version,
             logger=self._logger,
         )
 

@@ -231,7 +231,9 @@ def _count_days(
         n, after_seq, upto_seq = countings.open_range(connection, instance.id, day)
         found = events.of_day(connection, instance.id, day, after_seq, upto_seq)
         facts = countings.facts_of(connection, instance, accepted, plan.as_of, found)
-        facts = msgspec.structs.replace(facts, launch_row=launch_row, ends={**facts.ends, **ends})
+        facts = msgspec.structs.replace(
+            facts, launch_row=launch_row, ends={**facts.ends, **ends}, is_supplement=n > 0
+        )
         counted = count(facts, found, plan.as_of, plan.rules)
         ends.update(counted.facts.ends)
         launch_row = counted.facts.launch_row

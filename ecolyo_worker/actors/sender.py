@@ -1,21 +1,25 @@
 """The sender: draws due rows at random and delivers them, evenly spaced, over a few lanes."""
 
+import hmac
 import random
 import sqlite3
 from collections import deque
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 from msgspec import Struct
 
 from ecolyo_worker.actors.decision import decide
-from ecolyo_worker.clock import Clock, utc_ms
+from ecolyo_worker.clock import Clock, instant_text, utc_ms
 from ecolyo_worker.errors import IndicatorRefused
+from ecolyo_worker.facts import acceptance
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.dacc import DaccLane, Target, open_lane
 from ecolyo_worker.remote.outcome import Outcome
-from ecolyo_worker.store import destinations, outbox, totals
+from ecolyo_worker.store import destinations, instances, outbox, totals
 from ecolyo_worker.store.database import Database
 
 if TYPE_CHECKING:
@@ -27,6 +31,9 @@ DESTINATION = "native"
 """The name of the one destination that the native target has."""
 
 _PATIENCE_S = 60.0
+_SECRET_LOOK_S = 10.0
+# A row exists only if a consent held when it was made; what the host said since decides.
+_ALWAYS = 2**62
 
 
 class SendReport(Struct, frozen=True):
@@ -48,13 +55,19 @@ class RateGrid:
         self._clock = clock
         self._next = clock.monotonic()
 
-    async def wait(self) -> None:
-        """Wait for the next free place on the grid; a place that was missed is lost."""
+    async def wait(self, before: float = float("inf")) -> bool:
+        """Wait for the next free place on the grid; a place that was missed is lost.
+
+        False, and no place is taken, if it lies at `before` (of the monotonic clock) or later.
+        """
         now = self._clock.monotonic()
         start = max(self._next, now)
+        if start >= before:
+            return False
         self._next = start + self._interval
         if start > now:
             await self._clock.sleep(start - now)
+        return True
 
 
 class Sender:
@@ -69,6 +82,7 @@ class Sender:
         clock: Clock,
         draw: random.Random,
         hmac_key: bytes,
+        consent_version: str,
         logger: "FilteringBoundLogger",
     ) -> None:
         """Nothing is sent before `drain`."""
@@ -78,6 +92,7 @@ class Sender:
         self._clock = clock
         self._random = draw
         self._hmac_key = hmac_key
+        self._consent_version = consent_version
         self._logger = logger
         self._grid = RateGrid(target.settings.rate, clock)
         self._drawn: deque[outbox.Claimed] = deque()
@@ -85,26 +100,35 @@ class Sender:
         self._probing = False
         self._deadline = float("inf")
         self._outcomes: dict[str, int] = {}
+        self._abandoned: set[int] = set()
 
     async def drain(
         self, *, until_empty: bool = False, timeout_s: float | None = None
     ) -> SendReport:
         """Send what is due now; with `until_empty`, also what becomes due.
 
-        No attempt begins after `timeout_s`. Without one, waiting ends where nothing is due within
-        a minute. A destination that is held back gets one try at once.
+        No attempt begins after `timeout_s`. Without one, waiting ends where nothing was delivered
+        for a minute, or will not be. A destination that is held back gets one try at once.
         """
         self._outcomes = {}
         begin = self._clock.monotonic()
         self._deadline = begin + (float("inf") if timeout_s is None else timeout_s)
         await self._database.run(destinations.allow_probes)
         while True:
+            delivered = self._outcomes.get("delivered", 0)
             await self._pass()
+            if self._outcomes.get("delivered", 0) > delivered:
+                begin = self._clock.monotonic()
+            patience = begin + _PATIENCE_S if timeout_s is None else self._deadline
             wait = await self._wait_s()
-            left = self._deadline - self._clock.monotonic()
-            if not until_empty or wait is None or wait > (left if timeout_s else _PATIENCE_S):
+            if not until_empty or wait is None or self._clock.monotonic() + wait >= patience:
                 return await self._report()
-            await self._clock.sleep(wait)
+            # A token that changes ends a pause at once.
+            await self._clock.sleep(min(wait, _SECRET_LOOK_S))
+
+    def abandon(self, ids: Iterable[int]) -> None:
+        """Begin no attempt of these rows any more: their people withdrew."""
+        self._abandoned.update(ids)
 
     async def _pass(self) -> None:
         """Send rows until none can be drawn."""
@@ -119,8 +143,7 @@ class Sender:
             # Rows that were drawn and not tried wait again, as if nothing had been.
             untried = [row.id for row in self._drawn]
             self._drawn.clear()
-            with anyio.CancelScope(shield=True):
-                await self._database.run(outbox.release, untried, maybe_delivered=False)
+            await self._release(untried, maybe_delivered=False)
 
     async def _lane(self) -> None:
         async with open_lane(self._target, self._clock) as lane:
@@ -132,53 +155,74 @@ class Sender:
             # A probe goes alone; whether the others follow is seen when it is back.
             if not self._drawn and not self._probing:
                 await self._draw()
-        if self._clock.monotonic() >= self._deadline or not self._drawn:
-            return None
-        return self._drawn.popleft()
+        return self._drawn.popleft() if self._drawn else None
 
     async def _draw(self) -> bool:
         """Claim as many rows as there are lanes; False if none can be claimed."""
-        if self._clock.monotonic() >= self._deadline:
-            return False
-        now, secret_time = utc_ms(self._clock.now()), self._target.token.time
-        with anyio.CancelScope(shield=True):
-            claimed = await self._database.run(self._claim, now, secret_time)
-        self._drawn.extend(claimed)
-        return bool(claimed)
+        more = True
+        while more and self._clock.monotonic() < self._deadline:
+            now, secret_time = utc_ms(self._clock.now()), self._target.token.time
+            with anyio.CancelScope(shield=True):
+                claimed, more = await self._database.run(self._claim, now, secret_time)
+            self._drawn.extend(claimed)
+            if claimed:
+                return True
+        return False
 
     def _claim(
         self, connection: sqlite3.Connection, now: int, secret_time: int | None
-    ) -> list[outbox.Claimed]:
+    ) -> tuple[list[outbox.Claimed], bool]:
         settings = self._target.settings
         destination = destinations.identify(connection, DESTINATION)
         self._probing = destination.state == "paused"
         if self._probing:
             if now < destination.not_before and secret_time == destination.secret_time:
-                return []
+                return [], False
             retry = now + settings.auth_retry // timedelta(milliseconds=1)
             destinations.hold(connection, destination.id, retry, secret_time)
         limit = 1 if self._probing else settings.concurrency
-        return outbox.claim(connection, destination.id, now, limit, self._hmac_key, self._refusal)
+        draw = outbox.Draw(destination.id, now)
+        return outbox.claim(connection, draw, limit, partial(self._judge, connection, now))
 
-    def _refusal(self, body: bytes) -> str | None:
+    def _judge(self, connection: sqlite3.Connection, now: int, row: outbox.Drawn) -> outbox.Verdict:
+        """Look at a row once more before it leaves: it must be whole, allowed, and agreed to."""
+        body = row.claimed.body
+        if not hmac.compare_digest(row.body_hmac, outbox.body_hmac(self._hmac_key, body)):
+            return outbox.Verdict("dead", "the stored text is damaged: its HMAC does not fit")
         try:
             self._definitions.check_body(body)
         except IndicatorRefused as error:
-            return str(error)
-        return None
+            return outbox.Verdict("dead", f"no longer in the definitions: {error}")
+        consents, withdrawn = instances.consents_of(connection, row.instance)
+        if acceptance(consents, withdrawn, _ALWAYS, self._consent_version) is None:
+            due = now + self._target.settings.backoff_cap // timedelta(milliseconds=1)
+            return outbox.Verdict("pending", "it waits: no consent is in force any more", due)
+        return outbox.Verdict("in_flight")
 
     async def _send(self, lane: DaccLane, row: outbox.Claimed) -> None:
         secret_time = self._target.token.time
         lane.was_written = False
         try:
-            await self._grid.wait()
+            may_begin = await self._grid.wait(self._deadline)
+            if not may_begin:
+                self._deadline = self._clock.monotonic()  # no later place is earlier
+            if not may_begin or row.id in self._abandoned:
+                await self._release([row.id], maybe_delivered=False)
+                return
             outcome = await lane.post(row.body)
         except BaseException:
             # Interrupted is not failed: the attempt is not counted.
-            with anyio.CancelScope(shield=True):
-                await self._database.run(outbox.release, [row.id], maybe_delivered=lane.was_written)
+            await self._release([row.id], maybe_delivered=lane.was_written)
             raise
         await self._settle(row, outcome, secret_time)
+
+    async def _release(self, ids: list[int], *, maybe_delivered: bool) -> None:
+        retrying = self._target.settings.on_unknown == "retry"
+        with anyio.CancelScope(shield=True):
+            await self._database.run(
+                outbox.release, ids, maybe_delivered=maybe_delivered, retrying=retrying
+            )
+        self._abandoned.difference_update(ids)
 
     async def _settle(self, row: outbox.Claimed, outcome: Outcome, secret_time: int | None) -> None:
         now = utc_ms(self._clock.now())
@@ -189,12 +233,15 @@ class Sender:
             outbox.settle(connection, row, decision.settlement, now, shuffle)
             if outcome.kind == "delivered":
                 destinations.mark_delivered(connection, row.destination, now)
+            elif outcome.kind == "rejected":
+                destinations.resume(connection, row.destination)  # the token was taken
             elif decision.pause_until is not None:
                 until, reason = decision.pause_until, decision.reason or ""
                 destinations.pause(connection, row.destination, until, reason, secret_time)
 
         with anyio.CancelScope(shield=True):
             await self._database.run(settle)
+        self._abandoned.discard(row.id)
         self._outcomes[outcome.kind] = self._outcomes.get(outcome.kind, 0) + 1
         if outcome.kind != "delivered":
             self._logger.info(
@@ -210,7 +257,7 @@ class Sender:
 
     async def _report(self) -> SendReport:
         waiting = await self._database.read(_look)
-        reason = waiting.reason or "they wait for their next try"
+        reason = waiting.reason or f"the next try is due {instant_text(waiting.due or 0)}"
         if self._target.url is None:
             reason = "dacc.url is not set: indicators wait until it is"
         return SendReport(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -44,21 +44,25 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
     NDJSON is read line by line, whatever its lines hold. A file that begins with `[`, or whose
     first line is no whole object, is read as one document.
     """
-    first = file.readline(MAX_EVENT_BYTES + 1).removeprefix(_BOM)
-    stripped = first.strip()
-    if stripped.startswith(b"[") or (
-        stripped.startswith(b"{")
-        and (EVENTS_DOCTYPE.encode() in stripped or not _is_json(stripped))
-    ):
-        yield from _whole(first, file)
+    head = file.readline(MAX_EVENT_BYTES + 1).removeprefix(_BOM)
+    while head.isspace() and (following := file.readline(MAX_EVENT_BYTES + 1)):
+        head += following
+    first = head.strip()
+    if first.startswith(b"[") or (first.startswith(b"{") and not _is_event(first)):
+        yield from _whole(head, file)
     else:
-        yield from _ndjson(first, file)
+        yield from _ndjson(chain(head.splitlines(keepends=True), _pieces(file)))
 
 
 def chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
     """Cut lines into the pieces that are imported in one transaction each."""
     while chunk := list(islice(lines, _CHUNK)):
         yield chunk
+
+
+def _is_event(line: bytes) -> bool:
+    """Tell whether a line is a whole object that is no export."""
+    return _is_json(line) and EVENTS_DOCTYPE.encode() not in line
 
 
 def _is_json(line: bytes) -> bool:
@@ -69,30 +73,36 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _ndjson(line: bytes, file: IO[bytes]) -> Iterator[Line]:
-    number = 1
-    while line:
-        yield Line(number, line.removesuffix(b"\n").removesuffix(b"\r"))
-        while line and not line.endswith(b"\n"):  # the rest of one that is too long
-            line = file.readline(MAX_EVENT_BYTES + 1)
-        line = file.readline(MAX_EVENT_BYTES + 1)
-        number += 1
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """Read lines, the longest ones in pieces that are no longer than one that is refused."""
+    while piece := file.readline(MAX_EVENT_BYTES + 1):
+        yield piece
 
 
-def _whole(first: bytes, file: IO[bytes]) -> Iterator[Line]:
+def _ndjson(pieces: Iterator[bytes]) -> Iterator[Line]:
+    number = 0
+    is_whole = True
+    for piece in pieces:
+        if is_whole:
+            number += 1
+            yield Line(number, piece.removesuffix(b"\n").removesuffix(b"\r"))
+        is_whole = piece.endswith(b"\n")  # else the rest of a line that is too long follows
+
+
+def _whole(head: bytes, file: IO[bytes]) -> Iterator[Line]:
     rest = file.read(_LARGEST_DOCUMENT)
     if len(rest) == _LARGEST_DOCUMENT:
         raise CommandRefused(
             f"found more than {_LARGEST_DOCUMENT >> 20} MiB in one document; allowed: less than"
             " that, or NDJSON of any length"
         )
-    text = first + rest
+    text = head + rest
     try:
         items = _items(text)
     except InputRefused:
         # NDJSON after all, of which the first line is wrong: every line is told what is.
-        if _is_json(first) or not first.lstrip().startswith(b"["):
-            yield from _ndjson(first, BytesIO(rest))
+        if _is_json(head) or not head.lstrip().startswith(b"["):
+            yield from _ndjson(_pieces(BytesIO(text)))
             return
         raise
     position, number = 0, 1
@@ -100,7 +110,8 @@ def _whole(first: bytes, file: IO[bytes]) -> Iterator[Line]:
         begin = text.index(bytes(item), position)
         number += text.count(b"\n", position, begin)
         yield Line(number, bytes(item))
-        position = begin
+        number += bytes(item).count(b"\n")
+        position = begin + len(bytes(item))
 
 
 def _items(text: bytes) -> list[msgspec.Raw]:

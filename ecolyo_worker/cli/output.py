@@ -60,25 +60,32 @@ class Output:
             numbers = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
             table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(_shown(str(cell)).replace("\n", "\\n")) for cell in row))
         self._out.print(table)
 
     def line(self, text: str) -> None:
         """Print one line of data."""
-        self._out.print(Text(text))
+        self._out.print(Text(_shown(text)))
 
     def talk(self, text: str) -> None:
         """Say something that is not data."""
-        self._talk.print(Text(text))
+        self._talk.print(Text(_shown(text)))
 
     def error(self, text: str) -> None:
         """Say what went wrong."""
-        self._talk.print(Text.assemble(("error: ", "bold red"), text))
+        self._talk.print(Text.assemble(("error: ", "bold red"), _shown(text)))
 
     @property
     def console(self) -> Console:
         """The console of talk, for progress bars."""
         return self._talk
+
+
+def _shown(text: str) -> str:
+    """Escape what a terminal would obey: texts of events and errors come from outside."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _cell(value: object) -> object:

@@ -16,8 +16,8 @@ from ecolyo_worker.clock import day_of, day_text
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
-from ecolyo_worker.measures.daily import CONNECTED, DAILY, end_key
-from ecolyo_worker.measures.period import Day, End, EndKey, Facts, Measure, Observation
+from ecolyo_worker.measures.daily import CONNECTED, DAILY
+from ecolyo_worker.measures.period import Day, End, EndKey, Facts, Measure, Observation, end_key
 
 __all__ = ["Counted", "Fate", "Row", "Rules", "count", "count_connected"]
 
@@ -213,9 +213,8 @@ def _facts_after(facts: Facts, counted: Sequence[Event]) -> Facts:
             continue
         key = end_key(event)
         known = ends.get(key) or facts.ends.get(key) or End(event.order)
-        if known.counted is None:
-            row = event.seq if known.first == event.order else None
-            ends[key] = End(known.first, event.seq, row)
+        row = event.seq if known.row is None and facts.may_make_row(event) else known.row
+        ends[key] = End(known.first, known.counted or event.seq, row)
     if not ends and launch_row == facts.launch_row:
         return facts
     return msgspec.structs.replace(facts, ends={**facts.ends, **ends}, launch_row=launch_row)

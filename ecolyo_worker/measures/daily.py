@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from ecolyo_worker.clock import DAY_MS
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.measures.devices import device
-from ecolyo_worker.measures.period import Day, EndKey, Observation, measure
+from ecolyo_worker.measures.period import Day, EndKey, Observation, end_key, measure
 
-__all__ = ["CONNECTED", "DAILY", "end_key"]
+__all__ = ["CONNECTED", "DAILY"]
 
 _KONNECTOR_KINDS = {"KonnectorConnectEvent": "connexion", "KonnectorRefreshEvent": "refresh"}
 
@@ -93,7 +93,9 @@ def event_duration(day: Day) -> Iterator[Observation]:
     for event in day.of("ChallengeLaunchEvent", *sorted(END_TYPES)):
         if event.type == "ChallengeLaunchEvent":
             yield from _first_challenge(day, event)
-        elif event.start is not None and _is_first(day, event) and end_key(event) not in made:
+        elif event.start is None or end_key(event) in made:
+            continue
+        elif day.facts.may_make_row(event):
             made.add(end_key(event))
             yield from _duration(event, event.start)
 
@@ -122,12 +124,6 @@ DAILY = (
 """The measures of a day's events."""
 
 
-def end_key(event: Event) -> EndKey:
-    """Give what makes an end event equal to another; its start must be known."""
-    assert event.start is not None
-    return event.type, event.target or "", event.start
-
-
 def _sessions(events: tuple[Event, ...]) -> Iterator[list[Event]]:
     session: list[Event] = []
     for event in events:
@@ -148,14 +144,6 @@ def _first_challenge(day: Day, event: Event) -> Iterator[Observation]:
     if facts.first_connection is not None:
         groups = ("ConnectionEvent", "ChallengeLaunchEvent", event.target)
         yield Observation(groups, _seconds(event.time - facts.first_connection), event.seq)
-
-
-def _is_first(day: Day, event: Event) -> bool:
-    """Tell whether no equal event stands before this one, and none was counted before it."""
-    known = day.facts.ends.get(end_key(event))
-    if known is None:
-        return True
-    return known.first == event.order and known.counted in {None, event.seq}
 
 
 def _duration(event: Event, start: int) -> Iterator[Observation]:

@@ -9,10 +9,16 @@ from msgspec import Struct
 
 from ecolyo_worker.events import Event
 
-__all__ = ["Day", "End", "EndKey", "Facts", "Measure", "Observation", "measure"]
+__all__ = ["Day", "End", "EndKey", "Facts", "Measure", "Observation", "end_key", "measure"]
 
 EndKey = tuple[str, str, int]
 """What makes end events equal: type, target as it came ("" for none), civil time of the start."""
+
+
+def end_key(event: Event) -> EndKey:
+    """Give what makes an end event equal to another; its start must be known."""
+    assert event.start is not None
+    return event.type, event.target or "", event.start
 
 
 class End(Struct, frozen=True):
@@ -36,6 +42,21 @@ class Facts(Struct, frozen=True):
     launch_row: int | None = None
     """The `seq` of the launch that made the one row from the first connection."""
     ends: Mapping[EndKey, End] = {}
+    is_supplement: bool = False
+    """Whether this day was counted before, so that its events are late."""
+
+    def may_make_row(self, event: Event) -> bool:
+        """Tell whether an end event whose start is known may make the row of its equals.
+
+        Only the first one ever stored may, unless another did; nor a late one after another was
+        counted.
+        """
+        known = self.ends.get(end_key(event))
+        if known is None:
+            return True
+        if known.first != event.order or known.row not in {None, event.seq}:
+            return False
+        return not self.is_supplement or known.counted in {None, event.seq}
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,9 @@ class DaccLane:
         self._target = target
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
+        self._is_writing = False
         self.was_written = False
-        """Whether a byte of the last attempt's request may be on its way."""
+        """Whether a byte of the attempt's request may be on its way."""
 
     async def post(self, body: bytes) -> Outcome:
         """Send a body once, within `dacc.attempt_timeout`."""
@@ -107,6 +108,9 @@ class DaccLane:
 
         if self._client is None:
             self._client = self._target.client()
+        self._client.cookies.clear()
+        # Until the transport says how far it is, the request may be anywhere.
+        self.was_written, self._is_writing = True, False
         try:
             async with self._client.stream(
                 "POST",
@@ -125,8 +129,8 @@ class DaccLane:
 
     async def _note(self, event: str, _: dict[str, Any]) -> None:
         """Learn from the client's trace whether a byte of the request was written."""
-        if event == _WRITING:
-            self.was_written = True
+        self._is_writing = self._is_writing or event == _WRITING
+        self.was_written = self._is_writing
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import day_text
@@ -113,7 +114,9 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
             n=n,
             as_of=as_of,
             definitions=digest,
-            facts=_facts_then(connection, instance, accepted, first),
+            facts=msgspec.structs.replace(
+                _facts_then(connection, instance, accepted, first), is_supplement=n > 0
+            ),
             events=tuple(event for event in found if event.seq not in failed),
             salt=countings.salt_of(connection, instance),
             rows=made,

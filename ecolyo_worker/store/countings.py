@@ -99,7 +99,7 @@ def store_counting(
     )
     connection.executemany(
         "UPDATE ends SET counted_seq = ?, row_seq = ? WHERE instance = ? AND type = ?"
-        " AND target = ? AND start = ? AND counted_seq IS NULL",
+        " AND target = ? AND start = ?",
         [
             (end.counted, end.row, counting.instance, *key)
             for key, end in counted.facts.ends.items()

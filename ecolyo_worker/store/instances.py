@@ -17,6 +17,7 @@ from ecolyo_worker.store import events, outbox, totals
 
 __all__ = [
     "Instance",
+    "consents_of",
     "find",
     "get",
     "identify",
@@ -103,11 +104,15 @@ def known_names(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT name FROM instances ORDER BY name")]
 
 
-def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> None:
-    """Add to an instance's histories, and replace its other facts that are named."""
+def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> list[int]:
+    """Add to an instance's histories, and replace its other facts that are named.
+
+    Gives the outbox rows in flight that a withdrawn consent lets go of.
+    """
     instance = identify(connection, facts.instance)
+    abandoned = []
     if facts.consent is None:
-        withdraw(connection, instance)
+        abandoned = withdraw(connection, instance)
     elif facts.consent is not UNSET:
         connection.execute(
             "INSERT INTO consents (instance, accepted_at, version) VALUES (?, ?, ?)"
@@ -135,13 +140,14 @@ def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> None:
             "UPDATE instances SET first_connection_at = ? WHERE id = ?",
             (facts.first_connection_at, instance),
         )
+    return abandoned
 
 
-def withdraw(connection: sqlite3.Connection, instance: int) -> None:
+def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
     """End every consent given so far, and delete what rests on it.
 
     The waiting indicators, the raw events and the facts derived from them go; that something was
-    counted stays known, so that nothing is ever counted twice.
+    counted stays known, so that nothing is ever counted twice. Gives the rows that are in flight.
     """
     connection.execute(
         "UPDATE instances"
@@ -151,12 +157,29 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> None:
         (instance,),
     )
     totals.note_removed(connection, "withdrawn", events.remove_all(connection, instance))
-    totals.note_removed(connection, "withdrawn", outbox.remove_unsent(connection, instance))
+    abandoned = outbox.remove_unsent(connection, instance)
     connection.execute(
         "UPDATE instances SET first_connection_seen = NULL, first_launch_time = NULL,"
         " first_launch_seq = NULL WHERE id = ?",
         (instance,),
     )
+    return abandoned
+
+
+def consents_of(
+    connection: sqlite3.Connection, instance: int
+) -> tuple[tuple[Consent, ...], int | None]:
+    """Give an instance's consents, and up to when a withdrawal ended them."""
+    query = "SELECT withdrawn_through FROM instances WHERE id = ?"
+    return _consents(connection, instance), connection.execute(query, (instance,)).fetchone()[0]
+
+
+def _consents(connection: sqlite3.Connection, instance: int | str | None) -> tuple[Consent, ...]:
+    rows = connection.execute(
+        "SELECT accepted_at, version FROM consents WHERE instance = ? ORDER BY accepted_at",
+        (instance,),
+    )
+    return tuple(Consent(*row) for row in rows)
 
 
 def _instance(connection: sqlite3.Connection, row: tuple[int | str | None, ...]) -> Instance:
@@ -172,13 +195,7 @@ def _instance(connection: sqlite3.Connection, row: tuple[int | str | None, ...])
         first_launch=None if launch_time is None else (launch_time, launch_seq),  # type: ignore[arg-type]
         launch_row=launch_row,  # type: ignore[arg-type]
         connected_through=through,  # type: ignore[arg-type]
-        consents=tuple(
-            Consent(at, version)
-            for at, version in connection.execute(
-                "SELECT accepted_at, version FROM consents WHERE instance = ? ORDER BY accepted_at",
-                (ident,),
-            )
-        ),
+        consents=_consents(connection, ident),
         konnectors=tuple(
             KonnectorState(fluid, since, bool(connected))
             for fluid, since, connected in connection.execute(

@@ -7,7 +7,6 @@ process left in flight is put back at the start, as possibly delivered, because 
 import hmac
 import random
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
@@ -18,9 +17,12 @@ from ecolyo_worker.store import totals
 __all__ = [
     "STATES",
     "Claimed",
+    "Draw",
+    "Drawn",
     "OutboxRow",
     "Settlement",
     "Sink",
+    "Verdict",
     "body_hmac",
     "claim",
     "discard",
@@ -39,6 +41,11 @@ __all__ = [
 
 STATES = ("pending", "in_flight", "sent", "sent?", "dead", "local", "discarded")
 """What a row can be. Each is exactly one of them."""
+
+_FINISHED = frozenset({"sent", "sent?", "discarded"})
+
+# One transaction looks at no more than so many times the rows that are wanted.
+_MOST_DRAWS = 100
 
 _ROW = (
     "id, destination, measure, start_date, body, state, due, attempts, maybe_delivered,"
@@ -84,6 +91,29 @@ class Claimed(Struct, frozen=True):
     failing_since: int | None
     last_delivered: int | None
     """When its destination last delivered a row."""
+
+
+class Drawn(Struct, frozen=True):
+    """A row that was drawn, before it is known whether it may be sent."""
+
+    claimed: Claimed
+    instance: int
+    body_hmac: bytes
+
+
+class Draw(Struct, frozen=True):
+    """From which destination rows are drawn, and when."""
+
+    destination: int
+    now: int
+
+
+class Verdict(Struct, frozen=True):
+    """What becomes of a drawn row: `in_flight`, `dead`, or `pending` until it is due again."""
+
+    state: str
+    answer: str | None = None
+    due: int = 0
 
 
 class Settlement(Struct, frozen=True):
@@ -141,51 +171,29 @@ def has_key(connection: sqlite3.Connection, key: bytes) -> bool:
 
 
 def claim(
-    connection: sqlite3.Connection,
-    destination: int,
-    now: int,
-    limit: int,
-    hmac_key: bytes,
-    refusal: Callable[[bytes], str | None],
-) -> list[Claimed]:
+    connection: sqlite3.Connection, draw: Draw, limit: int, judge: Callable[[Drawn], Verdict]
+) -> tuple[list[Claimed], bool]:
     """Draw up to `limit` due rows at random and mark them as in flight.
 
-    A row that is damaged, or that `refusal` has a sentence against, becomes dead instead.
+    `judge` says what each is good for. Gives the claimed rows, and whether more may be found: one
+    transaction looks at a bounded number of rows.
     """
     connection.execute(
         "UPDATE outbox SET due = 0"
         " WHERE destination = ? AND state = 'pending' AND due > 0 AND due <= ?",
-        (destination, now),
+        (draw.destination, draw.now),
     )
-    claimed, dead = [], []
-    query = (
-        "SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered,"
-        " o.body_hmac FROM outbox AS o JOIN destinations AS d ON d.id = o.destination"
-        " WHERE o.destination = ? AND o.state = 'pending' AND o.due = 0 ORDER BY o.shuffle LIMIT ?"
-    )
-    for *row, seal in connection.execute(query, (destination, limit)).fetchall():
-        taken = Claimed(*row)
-        if not hmac.compare_digest(seal, body_hmac(hmac_key, taken.body)):
-            dead.append((taken.id, "the stored text is damaged: its HMAC does not fit"))
-        elif sentence := refusal(taken.body):
-            dead.append((taken.id, f"no longer in the definitions: {sentence}"))
-        else:
-            claimed.append(taken)
-    connection.executemany(
-        "UPDATE outbox SET state = 'in_flight' WHERE id = ?", [(row.id,) for row in claimed]
-    )
-    connection.executemany("UPDATE outbox SET state = 'dead', answer = ?2 WHERE id = ?1", dead)
-    totals.add(
-        connection,
-        {
-            "outbox.pending": -len(claimed) - len(dead),
-            "outbox.in_flight": len(claimed),
-            "outbox.dead": len(dead),
-        },
-    )
-    if dead and not claimed:
-        return claim(connection, destination, now, limit, hmac_key, refusal)
-    return claimed
+    claimed: list[Claimed] = []
+    for _ in range(_MOST_DRAWS):
+        drawn = _draw(connection, draw.destination, limit - len(claimed))
+        for row in drawn:
+            verdict = judge(row)
+            if verdict.state == "in_flight":
+                claimed.append(row.claimed)
+            _judge(connection, row.claimed.id, verdict)
+        if not drawn or len(claimed) == limit:
+            return claimed, bool(drawn)
+    return claimed, True
 
 
 def settle(
@@ -195,9 +203,6 @@ def settle(
 
     A row whose person withdrew meanwhile (it has no instance any more) is not tried again.
     """
-    query = "SELECT instance IS NULL FROM outbox WHERE id = ?"
-    orphaned = connection.execute(query, (row.id,)).fetchone()[0]
-    state = "sent?" if orphaned and result.state != "sent" else result.state
     connection.execute(
         "UPDATE outbox SET due = ?, attempts = attempts + ?,"
         " maybe_delivered = maybe_delivered + ?, failing_since = ?, answer = ?, attempted = ?,"
@@ -213,34 +218,30 @@ def settle(
             row.id,
         ),
     )
-    _move(connection, row.id, state)
-    totals.add(
-        connection,
-        {
-            "attempts": 1,
-            f"outcomes.{result.outcome}": 1,
-            "outbox.in_flight": -1,
-            f"outbox.{state}": 1,
-            "outbox.maybe_delivered": int(result.maybe_delivered),
-        },
-    )
+    changes = {"attempts": 1, f"outcomes.{result.outcome}": 1}
+    changes["outbox.maybe_delivered"] = int(result.maybe_delivered)
+    totals.add(connection, changes)
+    _land(connection, row.id, result.state)
 
 
-def release(connection: sqlite3.Connection, ids: Iterable[int], *, maybe_delivered: bool) -> None:
-    """Put rows in flight back that were not tried, or whose attempt was interrupted."""
-    rows = [(maybe_delivered, ident) for ident in ids]
-    connection.executemany(
-        "UPDATE outbox SET state = 'pending', maybe_delivered = maybe_delivered + ? WHERE id = ?",
-        rows,
-    )
-    totals.add(
-        connection,
-        {
-            "outbox.in_flight": -len(rows),
-            "outbox.pending": len(rows),
-            "outbox.maybe_delivered": len(rows) if maybe_delivered else 0,
-        },
-    )
+def release(
+    connection: sqlite3.Connection,
+    ids: Iterable[int],
+    *,
+    maybe_delivered: bool,
+    retrying: bool = True,
+) -> None:
+    """Put rows in flight back that were not tried, or whose attempt was interrupted.
+
+    With `retrying` off, one that may have been delivered is `sent?` and not tried again.
+    """
+    for ident in ids:
+        if maybe_delivered:
+            connection.execute(
+                "UPDATE outbox SET maybe_delivered = maybe_delivered + 1 WHERE id = ?", (ident,)
+            )
+            totals.add(connection, {"outbox.maybe_delivered": 1})
+        _land(connection, ident, "pending" if retrying or not maybe_delivered else "sent?")
 
 
 def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
@@ -248,14 +249,8 @@ def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
 
     It becomes pending, or `sent?` where a possible double is worse than a possible loss.
     """
-    rows = connection.execute(
-        "SELECT id, instance FROM outbox WHERE state = 'in_flight'"
-    ).fetchall()
-    release(connection, [ident for ident, _ in rows], maybe_delivered=True)
-    for ident, instance in rows:
-        if instance is None or not retrying:
-            _move(connection, ident, "sent?")
-            totals.add(connection, {"outbox.pending": -1, "outbox.sent?": 1})
+    rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
+    release(connection, [row[0] for row in rows], maybe_delivered=True, retrying=retrying)
     return len(rows)
 
 
@@ -312,36 +307,66 @@ def discard(connection: sqlite3.Connection, ident: int) -> bool:
     row = get(connection, ident)
     if row is None or row.state != "dead":
         return False
-    _move(connection, ident, "discarded")
-    totals.add(connection, {"outbox.dead": -1, "outbox.discarded": 1})
+    _land(connection, ident, "discarded")
     return True
 
 
-def remove_unsent(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
-    """Delete an instance's rows that were not sent; give how many, by total.
+def remove_unsent(connection: sqlite3.Connection, instance: int) -> list[int]:
+    """Delete an instance's rows that were not sent, as withdrawn.
 
-    One that may have been delivered already, or is on its way, is kept without all that is
-    personal, because the other side may hold it.
+    One that may have been delivered already is kept without all that is personal, because the other
+    side may hold it. Gives the ids of those in flight, which are let go of when they land.
     """
-    for ident, state in connection.execute(
-        "SELECT id, state FROM outbox WHERE instance = ? AND maybe_delivered > 0"
-        " AND state IN ('pending', 'dead')",
-        (instance,),
-    ).fetchall():
-        _move(connection, ident, "sent?")
-        totals.add(connection, {f"outbox.{state}": -1, "outbox.sent?": 1})
-    connection.execute(
-        "UPDATE outbox SET instance = NULL WHERE instance = ? AND state = 'in_flight'", (instance,)
+    query = "SELECT id, state FROM outbox WHERE instance = ?"
+    rows = connection.execute(query, (instance,)).fetchall()
+    for ident, state in rows:
+        connection.execute("UPDATE outbox SET instance = NULL WHERE id = ?", (ident,))
+        if state != "in_flight":
+            _land(connection, ident, state)
+    return [ident for ident, state in rows if state == "in_flight"]
+
+
+def _draw(connection: sqlite3.Connection, destination: int, limit: int) -> list[Drawn]:
+    rows = connection.execute(
+        "SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered,"
+        " o.instance, o.body_hmac FROM outbox AS o JOIN destinations AS d ON d.id = o.destination"
+        " WHERE o.destination = ? AND o.state = 'pending' AND o.due = 0 ORDER BY o.shuffle LIMIT ?",
+        (destination, limit),
     )
-    query = "SELECT state FROM outbox WHERE instance = ?"
-    states = Counter(row[0] for row in connection.execute(query, (instance,)))
-    connection.execute("DELETE FROM outbox WHERE instance = ?", (instance,))
-    return {f"outbox.{state}": count for state, count in states.items()}
+    return [Drawn(Claimed(*row[:6]), *row[6:]) for row in rows.fetchall()]
+
+
+def _judge(connection: sqlite3.Connection, ident: int, verdict: Verdict) -> None:
+    connection.execute(
+        "UPDATE outbox SET state = ?, due = ?, answer = coalesce(?, answer) WHERE id = ?",
+        (verdict.state, verdict.due, verdict.answer, ident),
+    )
+    if verdict.state != "pending":
+        totals.add(connection, {"outbox.pending": -1, f"outbox.{verdict.state}": 1})
+
+
+def _land(connection: sqlite3.Connection, ident: int, state: str) -> None:
+    """Bring a row to a state; one whose person withdrew is not kept as it was.
+
+    It is deleted and counted, unless it is finished, or may have been delivered.
+    """
+    before, instance, maybe_delivered = connection.execute(
+        "SELECT state, instance, maybe_delivered FROM outbox WHERE id = ?", (ident,)
+    ).fetchone()
+    if instance is None and state not in _FINISHED:
+        if not maybe_delivered:
+            connection.execute("DELETE FROM outbox WHERE id = ?", (ident,))
+            totals.note_removed(connection, "withdrawn", {f"outbox.{before}": 1})
+            return
+        state = "sent?"
+    _move(connection, ident, state)
+    if state != before:
+        totals.add(connection, {f"outbox.{before}": -1, f"outbox.{state}": 1})
 
 
 def _move(connection: sqlite3.Connection, ident: int, state: str) -> None:
     """Set a row's state; one that is finished loses its text and whose it was."""
-    if state in {"sent", "sent?", "discarded"}:
+    if state in _FINISHED:
         connection.execute(
             "UPDATE outbox SET state = ?, body = NULL, instance = NULL WHERE id = ?", (state, ident)
         )

@@ -218,3 +218,36 @@ async def test_the_clock_decides_what_today_is(state_dir: Path, event: Event, ag
         await agree(worker)
         await worker.record("alice.example", page(event, "2026-11-20T10:00"))
         assert (await worker.run_once()).events == {"counted": 1}
+
+
+def finished(event: Event, at: str, ident: str) -> dict[str, Any]:
+    """The end of one and the same challenge, looked at again and again."""
+    return event(
+        "ChallengeEndEvent", at, ident, target="CHALLENGE0001", startDate="2026-11-18T08:00"
+    )
+
+
+@pytest.mark.parametrize("first_run", [None, "2026-11-19", "2026-11-20"])
+async def test_of_equal_ends_one_makes_a_row_in_any_order_of_days(
+    worker: Worker, event: Event, first_run: str | None
+) -> None:
+    """Whichever day is counted first, the earliest of equal ends makes the one row."""
+    ends = [finished(event, "2026-11-19T10:00", "A"), finished(event, "2026-11-20T10:00", "B")]
+    await worker.record("alice.example", ends)
+    if first_run is not None:
+        await worker.run_once(NIGHT, day=first_run)
+    await worker.run_once(NIGHT)
+    assert [body["startDate"] for body in await bodies(worker)] == ["2026-11-19"]
+
+
+async def test_a_late_end_makes_no_row_if_an_equal_one_was_counted(
+    worker: Worker, event: Event
+) -> None:
+    """An end that comes after its day was counted, and after an equal one was, makes no row."""
+    await worker.record("alice.example", page(event, "2026-11-19T09:00"))
+    await worker.record("alice.example", finished(event, "2026-11-20T10:00", "B"))
+    await worker.run_once(NIGHT)
+    await worker.record("alice.example", finished(event, "2026-11-19T10:00", "A"))
+    await worker.run_once(NIGHT)
+    durations = [b for b in await bodies(worker) if b["measureName"] == "event-duration"]
+    assert [body["startDate"] for body in durations] == ["2026-11-20"]

@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import InstancesImport, Line
-from ecolyo_worker.settings import Dacc
+from ecolyo_worker.requests import InstancesImport, Line, OutboxList
+from ecolyo_worker.settings import Aggregation, Dacc
 from ecolyo_worker.testing.echo import echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
@@ -107,3 +108,70 @@ async def test_the_command_wants_a_yes(cli: Any, confirmed: bool) -> None:
     assert done.returncode == (0 if confirmed else 64)
     shown = (await cli("instances", "show", "alice.example", "--json")).stdout
     assert (b'"withdrawn_through":null' in shown) is not confirmed
+
+
+async def test_after_a_withdrawal_no_attempt_begins(
+    state_dir: Path, event: Event, agree: Agree
+) -> None:
+    """What the sender has in its hands when a person withdraws is not sent any more."""
+    async with echo_server() as echo:
+        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=2.0, concurrency=4))
+        async with Worker(settings) as worker:
+            await agree(worker)
+            stamps = [f"2026-11-{day}T10:00" for day in range(10, 21)]
+            await worker.record(
+                "alice.example", [event("NavigationEvent", at, target="gas") for at in stamps]
+            )
+            await worker.run_once(NIGHT)
+            async with anyio.create_task_group() as sending:
+                sending.start_soon(worker.send)
+                while not (await echo.count())["received"]:
+                    await anyio.lowlevel.checkpoint()
+                await agree(worker, WITHDRAWN)
+                withdrawn_at = (await echo.count())["requests"]
+            received = (await echo.count())["received"]
+            assert received <= withdrawn_at + 1 < len(stamps)
+            assert worker.status().outbox["pending"] == worker.status().outbox["in_flight"] == 0
+        await assert_balanced(state_dir, echo.url)
+
+
+async def test_an_interrupted_row_of_someone_who_left_is_not_tried_again(
+    state_dir: Path, event: Event, agree: Agree
+) -> None:
+    """A row in flight whose person withdraws does not come back when its attempt is cut off."""
+    async with echo_server("--fault", "latency=1min*9") as echo:
+        async with Worker(Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))) as worker:
+            await agree(worker)
+            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+            await worker.run_once(NIGHT)
+            async with anyio.create_task_group() as sending:
+                sending.start_soon(worker.send)
+                while not (await echo.count())["requests"]:
+                    await anyio.lowlevel.checkpoint()
+                await agree(worker, WITHDRAWN)
+                sending.cancel_scope.cancel()
+            assert worker.status().outbox["sent?"] == 1
+            assert (await worker.send()).attempts == 0
+
+
+@pytest.mark.parametrize("change", ["consent", "setting"])
+async def test_without_a_consent_in_force_nothing_is_sent(
+    state_dir: Path, event: Event, agree: Agree, change: str
+) -> None:
+    """A consent that no longer suffices holds back what was counted under it, until one does."""
+    async with echo_server() as echo:
+        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+        async with Worker(settings) as worker:
+            await agree(worker)
+            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+            await worker.run_once(NIGHT)
+            if change == "consent":
+                old = {"version": "0.9.0", "accepted_at": "2026-11-20T12:00:00"}
+                await agree(worker, {"instance": "alice.example", "consent": old})
+        stricter = Aggregation(consent_version="2.0.0" if change == "setting" else "1.0.0")
+        async with Worker(settings.replace(aggregation=stricter)) as worker:
+            report = await worker.send()
+            assert (report.attempts, report.waiting) == (0, 1)
+            (row,) = [r async for r in Commands(worker).outbox_list(OutboxList())]
+            assert row.answer == "it waits: no consent is in force any more"
+        assert await echo.indicators() == []

@@ -1,6 +1,7 @@
 """The command line: what it prints, and what it ends with."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,6 +23,11 @@ Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
         (["outbox", "retry"], 64, "say which: a row's number, or --all"),
         (["outbox", "discard", "3"], 64, "say --yes"),
         (["outbox", "show", "3"], 64, "the outbox has no row 3"),
+        (["outbox", "retry", "9" * 25], 64, "the outbox has no row 999"),
+        (["outbox", "discard", "9" * 25, "--yes"], 64, "the outbox has no row 999"),
+        (["instances", "show", os.fsdecode(b"\xff")], 64, "no instance is called"),
+        (["events", "list", "--instance", "eve.example"], 64, "no instance is called"),
+        (["send", "--timeout", "nan"], 64, "--timeout: found nan; allowed: seconds from 0"),
         (["instances", "show", "eve.example"], 64, "no instance is called 'eve.example'"),
         (["instances", "consent", "Eve", "--version", "1"], 65, "lower-case host name"),
         (["aggregate", "--as-of", "tomorrow"], 64, "--as-of: found 'tomorrow'; allowed: a date"),
@@ -73,8 +79,6 @@ async def test_options_may_stand_anywhere(cli: Cli, tmp_path: Path) -> None:
 
 async def test_a_second_owner_is_told_who_the_first_is(cli: Cli, state_dir: Path) -> None:
     """While a process uses the state, another one ends with 73 and names it."""
-    import os
-
     async with Worker(Settings(state_dir=state_dir)):
         done = await cli("status")
     assert done.returncode == 73
@@ -133,3 +137,14 @@ async def test_logs_have_the_form_that_was_asked_for(cli: Cli, log_format: str) 
         log_format == "json",
         log_format == "journal",
     )
+
+
+async def test_a_terminal_gets_no_orders_from_outside(cli: Cli) -> None:
+    """What stands in events and in faulty lines is shown escaped: it cannot steer a terminal."""
+    evil = "\x1b]0;x\x07\x9b31m\u202e\nfake row"
+    good = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": evil}
+    text = json.dumps(good) + "\n" + json.dumps({**good, "type": evil}) + "\n"
+    done = await cli("events", "import", "-", "--instance", "a.example", stdin=text.encode())
+    shown = done.stdout.decode() + (await cli("events", "list")).stdout.decode()
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert not any(line.startswith("fake row") for line in shown.splitlines())

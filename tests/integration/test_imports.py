@@ -187,3 +187,25 @@ async def test_a_refused_instance_line_changes_nothing(cli: Cli) -> None:
     ]
     listed = (await cli("instances", "list", "--json")).stdout.splitlines()
     assert [json.loads(item)["instance"] for item in listed] == ["bob.example"]
+
+
+async def test_equal_items_of_an_array_have_their_own_lines(cli: Cli) -> None:
+    """Two items that are the same text are told apart by their lines."""
+    text = b'[{"type": "x"},\n{"a": {"type": "x"}},\n{"type": "x"}]'
+    _, report = await imported(cli, text, "--instance", "alice.example")
+    assert [refusal["line"] for refusal in report["refused"]] == [1, 2, 3]
+
+
+async def test_blank_lines_before_an_array_do_no_harm(cli: Cli) -> None:
+    """An array may stand behind blank lines, and its lines are counted with them."""
+    text = b"\n\n[" + line() + b',\n{"type": "x"}]'
+    _, report = await imported(cli, text, "--instance", "alice.example")
+    assert report["accepted"] == 1
+    assert [refusal["line"] for refusal in report["refused"]] == [4]
+
+
+async def test_a_null_instance_is_like_none(cli: Cli) -> None:
+    """`--instance` also names those whose instance is null or empty."""
+    text = line(instance=None) + b"\n" + line(instance="") + b"\n"
+    code, report = await imported(cli, text, "--instance", "alice.example")
+    assert (code, report["accepted"]) == (0, 2)

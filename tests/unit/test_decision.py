@@ -1,0 +1,246 @@
+"""Decisions: what becomes of a row, and of its destination, after each kind of outcome."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ecolyo_worker.actors.decision import Decision, decide
+from ecolyo_worker.clock import instant_text
+from ecolyo_worker.remote.outcome import Kind, Outcome
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.store.outbox import Claimed, Settlement
+
+NOW = 1_795_168_000_000
+MINUTE, HOUR, WEEK = 60_000, 3_600_000, 7 * 86_400_000
+KINDS: tuple[Kind, ...] = (
+    *("delivered", "rejected", "unauthorized", "misconfigured"),
+    *("throttled", "failed", "unavailable", "unknown"),
+)
+
+
+def row(attempts: int = 0, failing_since: int | None = None, last: int | None = None) -> Claimed:
+    return Claimed(7, 1, b"{}", attempts, failing_since, last)
+
+
+def decided(
+    kind: Kind,
+    claimed: Claimed | None = None,
+    settings: Dacc | None = None,
+    retry_after: float | None = None,
+    seed: int = 1,
+) -> Decision:
+    outcome = Outcome(kind, f"said of {kind}", 418, retry_after)
+    return decide(claimed or row(), outcome, settings or Dacc(), NOW, random.Random(seed))
+
+
+def test_delivered_is_sent() -> None:
+    """What was delivered is sent, and nothing of its failures is kept."""
+    assert decided("delivered", row(3, NOW - HOUR)) == Decision(Settlement("sent", "delivered"))
+
+
+def test_rejected_is_dead_with_its_answer() -> None:
+    """What was rejected is dead at the first attempt, with what was said; others go on."""
+    decision = decided("rejected")
+    assert decision.settlement == Settlement(
+        "dead", "rejected", counted=True, failing_since=NOW, answer="said of rejected"
+    )
+    assert (decision.pause_until, decision.reason) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("unauthorized", ["the token", "at once when the token file changes"]),
+        ("misconfigured", ["does not answer as a DACC"]),
+    ],
+)
+@pytest.mark.parametrize("wait", [timedelta(minutes=15), timedelta(seconds=2)])
+def test_a_wrong_token_or_address_pauses_the_destination(
+    kind: Kind, words: list[str], wait: timedelta
+) -> None:
+    """The row waits uncounted, and its destination is paused for `auth_retry`, with a reason."""
+    decision = decided(kind, row(5, NOW - HOUR), Dacc(auth_retry=wait))
+    until = NOW + wait // timedelta(milliseconds=1)
+    assert decision.pause_until == until
+    assert decision.reason is not None
+    for word in [*words, f"said of {kind}", instant_text(until)]:
+        assert word in decision.reason
+    assert decision.settlement == Settlement(
+        "pending", kind, failing_since=NOW - HOUR, answer=f"said of {kind}"
+    )
+
+
+def test_only_a_refused_token_speaks_of_the_token() -> None:
+    """A wrong address is not blamed on the token file."""
+    assert "token" not in (decided("misconfigured").reason or "")
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        (1.0, 1000),
+        (30.0, 30_000),
+        (3599.5, 3_599_500),
+        (3600.0, HOUR),
+        (3601.0, HOUR),
+        (1e12, HOUR),
+    ],
+)
+def test_throttled_waits_as_long_as_it_was_asked_to(retry_after: float, wait: int) -> None:
+    """The destination waits `Retry-After`, an hour at most; the row's attempt is not counted."""
+    decision = decided("throttled", row(2), retry_after=retry_after)
+    assert decision.pause_until == NOW + wait
+    assert decision.settlement == Settlement("pending", "throttled", answer="said of throttled")
+    assert decision.reason is not None
+    assert instant_text(NOW + wait) in decision.reason
+
+
+def pauses(attempts: int, settings: Dacc) -> list[int]:
+    found = [decided("throttled", row(attempts), settings, seed=n).pause_until for n in range(300)]
+    return [until - NOW for until in found if until is not None]
+
+
+def test_throttled_without_a_time_backs_off() -> None:
+    """Without a sane `Retry-After` the destination waits a random backoff."""
+    waits = pauses(0, Dacc())
+    assert len(waits) == 300
+    assert 0 < min(waits) < 3_000
+    assert 27_000 < max(waits) <= 30_000
+
+
+def delays(kind: Kind, attempts: int, settings: Dacc, draws: int = 300) -> list[int]:
+    claimed = row(attempts)
+    return [decided(kind, claimed, settings, seed=n).settlement.due - NOW for n in range(draws)]
+
+
+@pytest.mark.parametrize("kind", ["failed", "unavailable"])
+@pytest.mark.parametrize(
+    ("attempts", "end"),
+    [(0, 30_000), (1, 60_000), (2, 120_000), (6, 1_920_000), (7, HOUR), (11, HOUR), (999, HOUR)],
+)
+def test_a_backoff_is_anywhere_up_to_its_end(kind: Kind, attempts: int, end: int) -> None:
+    """Full jitter: between nothing and the base doubled with each attempt, the cap at most."""
+    found = delays(kind, attempts, Dacc(max_attempts=1000))
+    assert all(0 < delay <= end for delay in found)
+    assert min(found) < end / 20
+    assert max(found) > end * 19 / 20
+    assert end * 0.4 < sum(found) / len(found) < end * 0.6
+
+
+@pytest.mark.parametrize(
+    ("attempts", "end"), [(0, 10), (1, 20), (2, 40), (3, 50), (40, 50), (10**6, 50)]
+)
+def test_base_and_cap_are_settings(attempts: int, end: int) -> None:
+    """The backoff's first end and its greatest one are those of the settings."""
+    settings = Dacc(backoff_base=timedelta(milliseconds=10), backoff_cap=timedelta(milliseconds=50))
+    found = delays("unavailable", attempts, settings)
+    assert (min(found), max(found)) == (1, end)
+
+
+def test_a_cap_below_the_base_holds() -> None:
+    """The cap bounds the first backoff too."""
+    settings = Dacc(backoff_base=timedelta(hours=1), backoff_cap=timedelta(seconds=1))
+    assert max(delays("failed", 0, settings)) <= 1000
+
+
+def test_the_same_seed_gives_the_same_decision() -> None:
+    """All chance comes from the random source that is passed in."""
+    assert decided("failed", seed=5) == decided("failed", seed=5)
+    assert decided("failed", seed=5) != decided("failed", seed=6)
+
+
+def test_unavailable_is_not_counted() -> None:
+    """Nobody there: the row waits with its backoff, the attempt is not counted."""
+    settlement = decided("unavailable", row(4)).settlement
+    assert (settlement.state, settlement.counted) == ("pending", False)
+    assert (settlement.failing_since, settlement.answer) == (NOW, "said of unavailable")
+    assert not settlement.maybe_delivered
+
+
+def test_failed_is_counted() -> None:
+    """A failure counts the attempt, and the row is tried again."""
+    decision = decided("failed", row(4))
+    settlement = decision.settlement
+    assert (settlement.state, settlement.counted) == ("pending", True)
+    assert (settlement.failing_since, settlement.answer) == (NOW, "said of failed")
+    assert not settlement.maybe_delivered
+    assert decision.pause_until is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "since", "last", "state"),
+    [
+        (10, NOW - HOUR, NOW - MINUTE, "pending"),
+        (11, NOW - HOUR, NOW - MINUTE, "dead"),
+        (50, NOW - HOUR, NOW - MINUTE, "dead"),
+        (11, NOW - HOUR, None, "pending"),
+        (11, NOW - HOUR, NOW - HOUR - 1, "pending"),
+        (11, NOW - HOUR, NOW - HOUR + 1, "dead"),
+        (11, NOW - WEEK + 1, None, "pending"),
+        (11, NOW - WEEK, None, "dead"),
+        (11, NOW - WEEK, NOW - 2 * WEEK, "dead"),
+        (10, NOW - 2 * WEEK, None, "pending"),
+        (11, None, NOW - MINUTE, "pending"),
+    ],
+)
+def test_an_outage_kills_nothing(
+    attempts: int, since: int | None, last: int | None, state: str
+) -> None:
+    """The last attempt is dead only if others got through since the first failure, or in a week."""
+    settlement = decided("failed", row(attempts, since, last)).settlement
+    assert (settlement.state, settlement.counted) == (state, True)
+    assert settlement.answer == "said of failed"
+    assert settlement.failing_since == (NOW if since is None else since)
+
+
+def test_how_many_attempts_there_are_is_a_setting() -> None:
+    """With one attempt the first failure of a row that others pass is its last."""
+    since = NOW - HOUR
+    once = decided("failed", row(0, since, NOW), Dacc(max_attempts=1)).settlement
+    assert once.state == "dead"
+    assert decided("failed", row(0, since, NOW), Dacc(max_attempts=2)).settlement.state == "pending"
+
+
+@pytest.mark.parametrize("attempts", [0, 11, 500])
+def test_unknown_is_tried_again(attempts: int) -> None:
+    """What may have been delivered is counted as such, waits, and is never dead for this."""
+    claimed = row(attempts, NOW - 2 * WEEK, NOW - MINUTE)
+    assert decided("unknown", claimed).settlement == Settlement(
+        "pending",
+        "unknown",
+        due=NOW + 15 * MINUTE,
+        counted=True,
+        maybe_delivered=True,
+        failing_since=NOW - 2 * WEEK,
+        answer="said of unknown",
+    )
+
+
+def test_how_long_unknown_waits_is_a_setting() -> None:
+    """The next try is not before `unknown_retry`, without any chance in it."""
+    settings = Dacc(unknown_retry=timedelta(hours=2))
+    dues = {decided("unknown", settings=settings, seed=n).settlement.due for n in range(20)}
+    assert dues == {NOW + 2 * HOUR}
+
+
+def test_unknown_may_be_dropped() -> None:
+    """With `drop` the row is finished as maybe sent: at most once."""
+    settlement = decided("unknown", settings=Dacc(on_unknown="drop")).settlement
+    assert (settlement.state, settlement.due) == ("sent?", 0)
+    assert settlement.maybe_delivered
+    assert settlement.counted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("on_unknown", ["retry", "drop"])
+def test_a_decision_is_about_the_outcome(kind: Kind, on_unknown: Any) -> None:
+    """Each decision names its outcome, a state that a row can have, and pauses with a reason."""
+    decision = decided(kind, settings=Dacc(on_unknown=on_unknown))
+    assert decision.settlement.outcome == kind
+    assert decision.settlement.state in {"sent", "sent?", "pending", "dead"}
+    assert (decision.pause_until is None) == (decision.reason is None)
+    counted = kind in {"rejected", "failed", "unknown"}
+    assert decision.settlement.counted is counted
+    assert decision.settlement.maybe_delivered is (kind == "unknown")

@@ -95,7 +95,8 @@ class Commands:
             for stored in page:
                 if request.state in {None, stored.state}:
                     document = {"instance": stored.instance, **event_document(stored.event)}
-                    yield document | {"state": stored.state}
+                    failed = {} if stored.error is None else {"error": stored.error}
+                    yield document | {"state": stored.state} | failed
             after = page[-1].event.seq if len(page) == _PAGE else None
 
     async def instances_import(self, request: ask.InstancesImport) -> ask.FactsReport:
@@ -149,6 +150,10 @@ class Commands:
             if request.instance in {None, night.instance.name}:
                 for row in night.rows:
                     yield ask.PreviewLine(night.instance.name, Raw(row.indicator.encode()))
+
+    async def foresee(self, request: ask.Aggregate) -> RunReport:
+        """Tell what a run would come to, and store nothing."""
+        return await self._worker.foresee(self._as_of(request.as_of), request.day)
 
     async def send(self, request: ask.Send) -> SendReport:
         """Send what is due, without the random delay."""

@@ -242,13 +242,15 @@ def _result(found: Mapping[str, object]) -> str | None:
     value = found.get("result")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _text(found, "result", _MAX_TEXT, "text or a number, or null")
+    if isinstance(value, int):
+        if value.bit_length() > 512:
+            raise EventRefused(
+                "result", f"found a number of {value.bit_length()} bits; allowed: 512"
+            )
+        return repr(value)
     if not math.isfinite(value):
         raise EventRefused("result", f"found {value}; allowed: a finite number, text, or null")
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
-        value = int(value)
-    if isinstance(value, int) and value.bit_length() > 512:
-        raise EventRefused("result", f"found a number of {value.bit_length()} bits; allowed: 512")
-    return repr(value)
+    return repr(int(value) if value.is_integer() and abs(value) < 1e16 else value)
 
 
 def _text(

@@ -208,7 +208,7 @@ class Settings(_Section, frozen=True):
     def directory(self) -> Path:
         """The state directory: the setting, else systemd's, else the user's state folder."""
         if self.state_dir is not None:
-            return self.state_dir
+            return self.state_dir.expanduser()
         if named := os.environ.get("STATE_DIRECTORY"):
             return Path(named)
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -232,10 +232,21 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     Raises `ConfigurationError` naming the key, what was found and what is allowed.
     """
     tables = _read_file(path) if path is not None else {}
+    try:
+        _settings(tables)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (in {path})") from None
     for name, text in (os.environ if environ is None else environ).items():
         if name.startswith("ECOLYO_") and "__" in name:
             section, _, key = name.removeprefix("ECOLYO_").lower().partition("__")
             tables.setdefault(section, {})[key] = text
+    try:
+        return _settings(tables)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (in the environment, as ECOLYO_…)") from None
+
+
+def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Settings:
     _refuse_unknown("section", tables, ["worker", *_SECTIONS])
     sections = {name: _section(_SECTIONS[name], tables.get(name, {})) for name in _SECTIONS}
     return _section(Settings, tables.get("worker", {}), sections)
@@ -288,7 +299,9 @@ def _read(section: type[_Section], key: str, value: object, kind: Any) -> object
         except ValueError as error:
             raise _wrong(section._key(key), value, str(error)) from None  # noqa: SLF001
     if Path in types and isinstance(value, str):
-        return Path(value)
+        if not value:
+            raise _wrong(section._key(key), value, "a path")  # noqa: SLF001
+        return Path(value).expanduser()
     if isinstance(value, str) and not {str, Literal} & {getattr(t, "__origin__", t) for t in types}:
         # The environment has text only: "3" is a number where a number is wanted.
         return _number_or_switch(value)

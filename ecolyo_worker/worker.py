@@ -132,6 +132,10 @@ class Worker:
         """Give what `run_once` would make, instance by instance, and store nothing."""
         return self.aggregator.preview(self.aggregator.plan(self._civil(as_of), _day(day)))
 
+    async def foresee(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
+        """Tell what `run_once` would come to, and store nothing."""
+        return await self.aggregator.foresee(self.aggregator.plan(self._civil(as_of), _day(day)))
+
     async def send(
         self, *, until_empty: bool = False, timeout_s: float | None = None
     ) -> SendReport:
@@ -184,6 +188,7 @@ class Worker:
             draw=self._random,
             hmac_key=self.hmac_key,
             consent_version=settings.aggregation.consent_version,
+            zone=settings.civil_zone,
             logger=self._logger,
         )
 

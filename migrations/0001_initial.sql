@@ -165,6 +165,7 @@ CREATE TABLE outbox (
     due             INTEGER NOT NULL DEFAULT 0,     -- 0: at once
     shuffle         INTEGER NOT NULL,               -- the random place in the draw
     attempts        INTEGER NOT NULL DEFAULT 0,     -- those that count
+    tries           INTEGER NOT NULL DEFAULT 0,     -- all that failed; the backoff grows with them
     maybe_delivered INTEGER NOT NULL DEFAULT 0,     -- attempts of which nobody knows the end
     failing_since   INTEGER,
     answer          TEXT,                           -- what the last attempt that failed was told

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,6 +63,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     indicators: dict[str, int]
     too_large: dict[str, int]
     """Values of 1e10 or more, by measure: they make no indicator."""
+    without_consent: int
+    """People whose events wait, because no consent of theirs is in force."""
 
 
 class Aggregator:
@@ -103,28 +105,41 @@ class Aggregator:
             plan.rules.definitions.digest,
             self._settings.mode,
         )
-        tally = _Tally()
-        after: int | None = 0
-        while after is not None:
-            nights, after = await self._database.run(self._store_batch, after, plan, run)
-            for night in nights:
-                tally.add(night)
-                self._log_failures(night)
-        report = tally.report(plan.as_of)
-        self._logger.info("run finished", days=report.days, indicators=sum(tally.made.values()))
+        report = await self._add_up(
+            plan, lambda after: self._database.run(self._store_batch, after, plan, run)
+        )
+        made = sum(report.indicators.values())
+        self._logger.info("run finished", days=report.days, indicators=made)
         return report
+
+    async def foresee(self, plan: Plan) -> RunReport:
+        """Tell what a run would come to; nothing is stored."""
+        return await self._add_up(plan, lambda after: self._database.read(self._walk, after, plan))
 
     async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
         """Give what a run would make, instance by instance; nothing is stored."""
         after: int | None = 0
         while after is not None:
-            nights, after = await self._database.read(self._walk, after, plan)
-            for night in nights:
+            batch = await self._database.read(self._walk, after, plan)
+            after = batch.last
+            for night in batch.nights:
                 yield night
+
+    async def _add_up(self, plan: Plan, step: Callable[[int], Awaitable["_Batch"]]) -> RunReport:
+        tally = _Tally()
+        after: int | None = 0
+        while after is not None:
+            batch = await step(after)
+            after = batch.last
+            tally.without_consent += batch.without_consent
+            for night in batch.nights:
+                tally.add(night)
+                self._log_failures(night)
+        return tally.report(plan.as_of)
 
     def _store_batch(
         self, connection: sqlite3.Connection, after: int, plan: Plan, run: int
-    ) -> tuple[list[InstanceNight], int | None]:
+    ) -> "_Batch":
         destination = destinations.identify(connection, self._destination)
         sink = outbox.Sink(
             destination=destination.id,
@@ -149,23 +164,25 @@ class Aggregator:
         after: int,
         plan: Plan,
         store: Callable[[InstanceNight], None] | None = None,
-    ) -> tuple[list[InstanceNight], int | None]:
-        """Count some instances behind `after`; give them and the last one's id, None at the end."""
-        nights: list[InstanceNight] = []
+    ) -> "_Batch":
+        """Count some instances behind `after`."""
+        batch = _Batch()
         begin = self._clock.monotonic()
         for _ in range(_BATCH):
-            following = instances.next_after(connection, after)
-            if following is None:
-                return nights, None
-            after = following
+            batch.last = instances.next_after(connection, after)
+            if batch.last is None:
+                break
+            after = batch.last
             night = _count_instance(connection, after, plan)
             if night is not None:
-                nights.append(night)
+                batch.nights.append(night)
                 if store is not None:
                     store(night)
+            elif countings.waiting_days(connection, after, day_of(plan.as_of)):
+                batch.without_consent += 1
             if self._clock.monotonic() - begin > _BATCH_S:
                 break
-        return nights, after
+        return batch
 
     def _log_failures(self, night: InstanceNight) -> None:
         for counting in night.countings:
@@ -173,10 +190,20 @@ class Aggregator:
                 self._logger.error("event broke a measure and is set aside", seq=seq, error=error)
 
 
+class _Batch:
+    """What one transaction came to; `last` is the last instance's id, None at the end."""
+
+    def __init__(self) -> None:
+        self.nights: list[InstanceNight] = []
+        self.last: int | None = None
+        self.without_consent = 0
+
+
 class _Tally:
     """Adds up what a run makes."""
 
     def __init__(self) -> None:
+        self.without_consent = 0
         self.instances = 0
         self.days = 0
         self.fates: Counter[str] = Counter()
@@ -199,6 +226,7 @@ class _Tally:
             events=dict(self.fates),
             indicators=dict(sorted(self.made.items())),
             too_large=dict(self.too_large),
+            without_consent=self.without_consent,
         )
 
 
@@ -232,7 +260,10 @@ def _count_days(
         found = events.of_day(connection, instance.id, day, after_seq, upto_seq)
         facts = countings.facts_of(connection, instance, accepted, plan.as_of, found)
         facts = msgspec.structs.replace(
-            facts, launch_row=launch_row, ends={**facts.ends, **ends}, is_supplement=n > 0
+            facts,
+            launch_row=launch_row,
+            ends={key: ends.get(key, end) for key, end in facts.ends.items()},
+            is_supplement=n > 0,
         )
         counted = count(facts, found, plan.as_of, plan.rules)
         ends.update(counted.facts.ends)

@@ -47,7 +47,7 @@ def decide(
                 Settlement(
                     "pending",
                     "unavailable",
-                    due=now + _backoff(row.attempts, settings, draw),
+                    due=now + _backoff(row.tries, settings, draw),
                     failing_since=since,
                     answer=outcome.detail,
                 )
@@ -61,7 +61,7 @@ def _hold(
 ) -> Decision:
     """Hold the destination back: no other row of it would fare better."""
     if outcome.kind == "throttled":
-        wait = _backoff(row.attempts, settings, draw)
+        wait = _backoff(row.tries, settings, draw)
         if outcome.retry_after is not None:
             wait = _ms(min(timedelta(seconds=outcome.retry_after), _LONGEST_RETRY_AFTER))
         words = "the DACC asks to wait"
@@ -72,8 +72,14 @@ def _hold(
             if outcome.kind == "unauthorized"
             else "the DACC's address does not answer as a DACC"
         )
-    hint = "; tried again at once when the token file changes" * (outcome.kind == "unauthorized")
-    reason = f"{words} ({outcome.detail}), next try {instant_text(now + wait)}{hint}"
+    hint = ""
+    if outcome.kind == "unauthorized":
+        hint = "; tried again at once when the token file changes"
+        if settings.token_file is None:
+            hint = "; name a file with the right one in dacc.token_file"
+    # Without a status nothing was asked: the token could not even be read.
+    cause = outcome.detail if outcome.status is None else f"{words} ({outcome.detail})"
+    reason = f"{cause}, next try {instant_text(now + wait)}{hint}"
     settlement = Settlement(
         "pending", outcome.kind, failing_since=row.failing_since, answer=outcome.detail
     )
@@ -94,7 +100,7 @@ def _failed(
     return Settlement(
         "pending",
         "failed",
-        due=now + _backoff(row.attempts, settings, draw),
+        due=now + _backoff(row.tries, settings, draw),
         counted=True,
         failing_since=since,
         answer=outcome.detail,
@@ -115,9 +121,9 @@ def _unknown(row: Claimed, outcome: Outcome, settings: Dacc, now: int) -> Settle
     )
 
 
-def _backoff(attempts: int, settings: Dacc, draw: random.Random) -> int:
-    """Full jitter: anywhere up to an end that doubles with each counted attempt. At least 1 ms."""
-    end = min(_ms(settings.backoff_base) << min(attempts, 30), _ms(settings.backoff_cap))
+def _backoff(tries: int, settings: Dacc, draw: random.Random) -> int:
+    """Full jitter: anywhere up to an end that doubles with each failed try. At least 1 ms."""
+    end = min(_ms(settings.backoff_base) << min(tries, 30), _ms(settings.backoff_cap))
     return 1 + int(draw.random() * end)
 
 

@@ -8,17 +8,26 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import anyio
 from msgspec import Struct
 
 from ecolyo_worker.actors.decision import decide
-from ecolyo_worker.clock import Clock, instant_text, utc_ms
+from ecolyo_worker.clock import (
+    Clock,
+    civil_from_instant,
+    day_of,
+    day_text,
+    instant_text,
+    utc_ms,
+)
 from ecolyo_worker.errors import IndicatorRefused
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.dacc import DaccLane, Target, open_lane
 from ecolyo_worker.remote.outcome import Outcome
+from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import destinations, instances, outbox, totals
 from ecolyo_worker.store.database import Database
 
@@ -83,6 +92,7 @@ class Sender:
         draw: random.Random,
         hmac_key: bytes,
         consent_version: str,
+        zone: ZoneInfo,
         logger: "FilteringBoundLogger",
     ) -> None:
         """Nothing is sent before `drain`."""
@@ -93,12 +103,14 @@ class Sender:
         self._random = draw
         self._hmac_key = hmac_key
         self._consent_version = consent_version
+        self._zone = zone
         self._logger = logger
         self._grid = RateGrid(target.settings.rate, clock)
         self._drawn: deque[outbox.Claimed] = deque()
         self._drawing = anyio.Lock()
         self._probing = False
         self._deadline = float("inf")
+        self._pass_began = 0
         self._outcomes: dict[str, int] = {}
         self._abandoned: set[int] = set()
 
@@ -131,9 +143,10 @@ class Sender:
         self._abandoned.update(ids)
 
     async def _pass(self) -> None:
-        """Send rows until none can be drawn."""
+        """Send the rows that are due now; one that fails is not drawn again in this pass."""
         if self._target.url is None:
             return
+        self._pass_began = utc_ms(self._clock.now())
         try:
             while await self._draw():
                 async with anyio.create_task_group() as lanes:
@@ -173,15 +186,17 @@ class Sender:
         self, connection: sqlite3.Connection, now: int, secret_time: int | None
     ) -> tuple[list[outbox.Claimed], bool]:
         settings = self._target.settings
+        latest = now + _longest_wait(settings)
         destination = destinations.identify(connection, DESTINATION)
         self._probing = destination.state == "paused"
         if self._probing:
-            if now < destination.not_before and secret_time == destination.secret_time:
+            is_held = now < destination.not_before <= latest
+            if is_held and secret_time == destination.secret_time:
                 return [], False
             retry = now + settings.auth_retry // timedelta(milliseconds=1)
             destinations.hold(connection, destination.id, retry, secret_time)
         limit = 1 if self._probing else settings.concurrency
-        draw = outbox.Draw(destination.id, now)
+        draw = outbox.Draw(destination.id, min(now, self._pass_began), latest)
         return outbox.claim(connection, draw, limit, partial(self._judge, connection, now))
 
     def _judge(self, connection: sqlite3.Connection, now: int, row: outbox.Drawn) -> outbox.Verdict:
@@ -194,10 +209,16 @@ class Sender:
         except IndicatorRefused as error:
             return outbox.Verdict("dead", f"no longer in the definitions: {error}")
         consents, withdrawn = instances.consents_of(connection, row.instance)
+        due = now + self._target.settings.backoff_cap // timedelta(milliseconds=1)
         if acceptance(consents, withdrawn, _ALWAYS, self._consent_version) is None:
-            due = now + self._target.settings.backoff_cap // timedelta(milliseconds=1)
             return outbox.Verdict("pending", "it waits: no consent is in force any more", due)
+        if not self._target.settings.is_loopback and row.start_date >= self._today():
+            # It was made by a trial run as of a time to come, for a DACC on this machine.
+            return outbox.Verdict("pending", "it waits: its day has not ended yet", due)
         return outbox.Verdict("in_flight")
+
+    def _today(self) -> str:
+        return day_text(day_of(civil_from_instant(self._clock.now(), self._zone)))
 
     async def _send(self, lane: DaccLane, row: outbox.Claimed) -> None:
         secret_time = self._target.token.time
@@ -238,6 +259,8 @@ class Sender:
             elif decision.pause_until is not None:
                 until, reason = decision.pause_until, decision.reason or ""
                 destinations.pause(connection, row.destination, until, reason, secret_time)
+            else:
+                destinations.note_failure(connection, row.destination, outcome.detail)
 
         with anyio.CancelScope(shield=True):
             await self._database.run(settle)
@@ -268,6 +291,12 @@ class Sender:
         )
 
 
+def _longest_wait(settings: Dacc) -> int:
+    """Give how far ahead a due time can lie, in ms; one beyond is a clock's that was wrong."""
+    waits = (settings.backoff_cap, settings.unknown_retry, settings.auth_retry, timedelta(hours=1))
+    return max(waits) // timedelta(milliseconds=1)
+
+
 class _Waiting(Struct, frozen=True):
     """How many rows wait, when the next of them may go, and why not earlier."""
 
@@ -282,4 +311,7 @@ def _look(connection: sqlite3.Connection) -> _Waiting:
     due = None if destination is None else outbox.next_due(connection, destination.id)
     if destination is None or due is None:
         return _Waiting(rows, None, None)
-    return _Waiting(rows, max(due, destination.not_before), destination.reason)
+    reason = destination.reason
+    if destination.state == "ready" and reason:
+        reason = f"the last attempt failed ({reason}); the next try is due {instant_text(due)}"
+    return _Waiting(rows, max(due, destination.not_before), reason)

@@ -1,10 +1,13 @@
 """The application: the options of every command, and what an error ends with."""
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from functools import partial
 from inspect import iscoroutinefunction
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +16,14 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import demo, events, instances, outbox, runs, state
 from ecolyo_worker.cli.logs import LogFormat, LogLevel
-from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import EcolyoError
 
 __all__ = ["app", "run"]
 
 _USAGE = 64
+_UNAVAILABLE = 69
 _INTERNAL = 70
 _INTERRUPTED = 130
 
@@ -73,21 +77,42 @@ def _launch(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and give its exit code; nothing is raised."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where the terminal lacks a character
+    # To end politely by either signal, a command need only know one.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         code = app.meta(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+            arguments,
+            console=PipeConsole(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
         )
+        sys.stdout.flush()
         return int(code or 0)
     except CycloptsError as error:
         sys.stderr.write(f"error: {error}\ntry: ecolyo-worker --help\n")
         return _USAGE
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was accepted is kept\n")
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has what it wanted. Python would complain when it flushes.
-        sys.stdout = None
+    except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """End for an error that no command expects: the output's reader left, a full disk, a bug."""
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return _failed(error.exceptions[0])
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has what it wanted; Python would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # noqa: BLE001  the edge of the program: every error ends in an exit code
-        traceback.print_exc()
-        sys.stderr.write("error: this is a bug in ecolyo-worker; the lines above say where\n")
-        return _INTERNAL
+    if isinstance(error, OSError):
+        sys.stderr.write(f"error: cannot go on: {error}\n")
+        return _UNAVAILABLE
+    traceback.print_exception(error)
+    sys.stderr.write("error: this is a bug in ecolyo-worker; the lines above say where\n")
+    return _INTERNAL

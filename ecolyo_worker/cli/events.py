@@ -87,7 +87,7 @@ async def list_events(
         "result": "result",
         "state": "state",
     }
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         found = commands.events_list(ask.EventsList(instance, day, state))
         await session.output.stream(found, columns, "no such event")
 

@@ -63,7 +63,7 @@ async def import_instances(
 
 async def list_instances(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     """List all instances with the facts that are known of them."""
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         found = [item async for item in commands.instances_list()]
     output = session.output
     if output.as_json:
@@ -84,7 +84,7 @@ async def show(instance: str, /, *, session: Annotated[Session, Parameter(parse=
     instance
         Its name, such as alice.mycozy.cloud.
     """
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         _show(session.output, await commands.instances_show(instance))
 
 

@@ -44,7 +44,7 @@ async def list_rows(
         "next try": "next_try",
         "answer": "answer",
     }
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         found = commands.outbox_list(ask.OutboxList(state))
         await session.output.stream(found, columns, "no such row")
 
@@ -57,7 +57,7 @@ async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False
     row
         Its number, as `outbox list` shows it.
     """
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         document = await commands.outbox_show(row)
     if session.output.as_json:
         session.output.document(document)

@@ -10,7 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output"]
+__all__ = ["Output", "PipeConsole"]
+
+# A table is made whole before it is printed.
+_MOST_ROWS = 1000
+
+
+class PipeConsole(Console):
+    """A console whose reader may leave; rich would end the process from within."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the edge of the program decide."""
+        raise BrokenPipeError
 
 
 class Output:
@@ -21,8 +32,8 @@ class Output:
         self.as_json = as_json
         # Into a pipe or a file, nothing is folded to a screen's width.
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-        self._out = Console(highlight=False, soft_wrap=True, width=width)
-        self._talk = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = PipeConsole(highlight=False, soft_wrap=True, width=width)
+        self._talk = PipeConsole(stderr=True, highlight=False, soft_wrap=True)
 
     def document(self, found: object) -> None:
         """Print one object as a line of JSON."""
@@ -41,11 +52,15 @@ class Output:
             count += 1
             if self.as_json:
                 self.document(item)
+            elif count > _MOST_ROWS:
+                continue
             else:
                 fields = item if isinstance(item, dict) else msgspec.structs.asdict(item)
                 rows.append([_cell(fields.get(field)) for field in columns.values()])
         if not self.as_json:
             self.table(list(columns), rows) if rows else self.talk(empty)
+            if count > _MOST_ROWS:
+                self.talk(f"and {count - _MOST_ROWS} more; --json gives them all, as they come")
         return count
 
     def table(

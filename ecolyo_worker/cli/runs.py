@@ -12,7 +12,7 @@ from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.ledger import Ledger
 
-__all__ = ["register", "show_ledger", "show_run", "show_send"]
+__all__ = ["register", "show_ledger", "show_outlook", "show_run", "show_send"]
 
 _TRY_AGAIN = 75
 
@@ -69,7 +69,9 @@ async def preview(
                 session.output.document(line)
         else:
             rows = [(line.instance, *_indicator(bytes(line.indicator))) async for line in found]
-            _show_preview(session.output, rows)
+            headings = ["instance", "measure", "start date", "value", "groups"]
+            session.output.table(headings, rows)
+            show_outlook(session.output, await commands.foresee(ask.Aggregate(as_of, day)))
 
 
 async def send(
@@ -104,7 +106,7 @@ async def reconcile(
     echo
         The address of an echo server: compare with what it received.
     """
-    async with session.commands() as commands:
+    async with session.reading() as commands:
         ledger = await commands.reconcile(ask.Reconcile(echo))
     show_ledger(session.output, ledger)
     return 0 if ledger.balanced else 1
@@ -117,13 +119,25 @@ def show_run(output: Output, report: RunReport) -> None:
         return
     if report.indicators:
         output.table(["measure", "indicators"], list(report.indicators.items()))
+    show_outlook(output, report)
+
+
+def show_outlook(output: Output, report: RunReport) -> None:
+    """Print the sums of a run that was made, or of one that would be."""
     fates = ", ".join(f"{count} {fate}" for fate, count in report.events.items())
     output.line(
         f"as of {report.as_of[:16]}: people {report.instances} · days {report.days}"
-        f" · events: {fates or 'none waiting'} · indicators: {sum(report.indicators.values())}"
+        f" · events: {fates or 'none to count'} · indicators: {sum(report.indicators.values())}"
     )
+    if report.events.get("expired"):
+        output.talk("expired events are older than aggregation.max_age_days, and not counted")
+    if report.without_consent:
+        output.talk(
+            f"events wait of {report.without_consent} people without a consent in force;"
+            " `instances consent` notes one"
+        )
     for measure, count in report.too_large.items():
-        output.talk(f"{measure}: {count} values of 1e10 or more were not made into indicators")
+        output.talk(f"{measure}: {count} values of 1e10 or more make no indicator")
 
 
 def show_send(output: Output, report: SendReport) -> None:
@@ -138,6 +152,8 @@ def show_send(output: Output, report: SendReport) -> None:
     )
     if report.reason is not None:
         output.talk(report.reason)
+    if rejected := report.outcomes.get("rejected"):
+        output.talk(f"{rejected} were refused for good: `outbox list --state dead` says why")
 
 
 def show_ledger(output: Output, ledger: Ledger) -> None:
@@ -148,14 +164,6 @@ def show_ledger(output: Output, ledger: Ledger) -> None:
     for problem in ledger.problems:
         output.line(f"✖ equation {problem}")
     output.line(ledger.line)
-
-
-def _show_preview(output: Output, rows: list[tuple[str, str, str, Any, str]]) -> None:
-    if not rows:
-        output.talk("nothing waits to be counted")
-        return
-    output.table(["instance", "measure", "start date", "value", "groups"], rows)
-    output.line(f"{len(rows)} indicators")
 
 
 def _indicator(body: bytes) -> tuple[str, str, Any, str]:

@@ -21,8 +21,11 @@ def register(app: App) -> None:
 
 async def status(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     """Tell on one screen what there is, and what stands in the way."""
-    async with session.commands() as commands:
-        show_status(session.output, await commands.status())
+    async with session.reading() as commands:
+        found = await commands.status()
+    if not session.output.as_json:
+        session.output.line(f"state     {session.settings().directory}")
+    show_status(session.output, found)
 
 
 async def migrate(*, session: Annotated[Session, Parameter(parse=False)]) -> None:

@@ -33,6 +33,8 @@ class Books(Struct, frozen=True):
     """Instance and `_id` of every event."""
     rows: list[BookedRow]
     rows_ever: int
+    rows_counted: int
+    """How many rows the countings say they made, and the connected rows beside them."""
     totals: dict[str, int]
     removed: dict[str, int]
     overlapping: list[str]
@@ -83,6 +85,10 @@ def read_books(connection: sqlite3.Connection) -> Books:
             )
         ],
         rows_ever=0 if ever is None else ever[0],
+        rows_counted=connection.execute("SELECT coalesce(sum(rows), 0) FROM countings").fetchone()[
+            0
+        ]
+        + totals.read(connection).get("rows.connected", 0),
         totals=totals.read(connection),
         removed=totals.removed(connection),
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
@@ -98,7 +104,10 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
         " JOIN runs AS r ON r.id = c.run"
         " WHERE c.fate = 'counted' ORDER BY c.instance, c.day, c.n"
     ).fetchall()
+    last, known = None, None
     for instance, day, n, after, upto, accepted, first, number, made, as_of, digest in rows:
+        if instance != last or known is None:
+            last, known = instance, _facts_then(connection, instance)
         found = events.of_day(connection, instance, day, after, upto)
         if sum(not event.aggregated for event in found) != number:
             continue
@@ -115,7 +124,7 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
             as_of=as_of,
             definitions=digest,
             facts=msgspec.structs.replace(
-                _facts_then(connection, instance, accepted, first), is_supplement=n > 0
+                known, acceptance=accepted, first_connection=first, is_supplement=n > 0
             ),
             events=tuple(event for event in found if event.seq not in failed),
             salt=countings.salt_of(connection, instance),
@@ -123,10 +132,8 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
         )
 
 
-def _facts_then(
-    connection: sqlite3.Connection, instance: int, accepted: int, first_connection: int | None
-) -> Facts:
-    """Give the facts as that counting knew them: only what made a row then may make one now."""
+def _facts_then(connection: sqlite3.Connection, instance: int) -> Facts:
+    """Give the facts as its countings knew them: only what made a row then may make one now."""
     known = get_instance(connection, instance)
     launch = None
     if known.launch_row is not None:
@@ -142,8 +149,7 @@ def _facts_then(
     ):
         ends[kind, target, start] = End((-1, -1), 0) if seq is None else End((time, seq), seq, seq)
     return Facts(
-        acceptance=accepted,
-        first_connection=first_connection,
+        acceptance=0,
         first_launch=launch,
         launch_row=known.launch_row,
         ends=ends,

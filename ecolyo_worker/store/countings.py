@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from ecolyo_worker.events import END_TYPES, Event
+from ecolyo_worker.indicators import OTHER
 from ecolyo_worker.measures import Counted, End, EndKey, Facts, Row
 from ecolyo_worker.store import outbox, totals
 from ecolyo_worker.store.instances import Instance
@@ -125,6 +126,10 @@ def store_connected(
     """Store the connected rows of some days, and up to which day all of them are made."""
     for _, rows in made:
         _put_rows(connection, instance, rows, 0, sink)
+        others = sum(
+            list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups
+        )
+        totals.add(connection, {"rows.connected": len(rows), "values.other": others})
     if through is not None:
         connection.execute(
             "UPDATE instances SET connected_through = max(coalesce(connected_through, ?1), ?1)"

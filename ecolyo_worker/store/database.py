@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
-from anyio import CancelScope
+from anyio import CancelScope, to_thread
 
 from ecolyo_worker.errors import CommandRefused, StateRefused, StoreUnavailable
 from ecolyo_worker.store.migrations import latest_version, migrate, version_of
@@ -190,9 +190,12 @@ def _translated(function: Callable[..., R], connection: sqlite3.Connection, *arg
 
 @asynccontextmanager
 async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    connecting = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
     try:
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        connection = await connecting
     except sqlite3.Error as error:
+        # Its thread has been told to end, and still answers to this event loop.
+        await to_thread.run_sync(connecting._thread.join)  # noqa: SLF001
         raise StateRefused(f"{path}: cannot be opened: {error}") from None
     try:
         yield connection

@@ -12,6 +12,7 @@ __all__ = [
     "hold",
     "identify",
     "mark_delivered",
+    "note_failure",
     "pause",
     "resume",
 ]
@@ -66,6 +67,13 @@ def pause(
         "UPDATE destinations SET state = 'paused', not_before = ?, reason = ?, secret_time = ?"
         " WHERE id = ?",
         (not_before, reason, secret_time, ident),
+    )
+
+
+def note_failure(connection: sqlite3.Connection, ident: int, reason: str) -> None:
+    """Note why the last attempt failed, for a destination that is not held back for a reason."""
+    connection.execute(
+        "UPDATE destinations SET reason = ? WHERE id = ? AND state = 'ready'", (reason, ident)
     )
 
 

@@ -49,6 +49,8 @@ class StoredEvent(Struct, frozen=True):
     instance: str
     event: Event
     state: str
+    error: str | None = None
+    """Why it failed, if it did."""
 
 
 def select_with_state(columns: str) -> str:
@@ -100,15 +102,15 @@ def page(
     day: int | None = None,
 ) -> list[StoredEvent]:
     """Give the next stored events behind `after_seq`, in the order of arrival."""
-    query = select_with_state(f"{_COLUMNS}, i.name") + (
+    query = select_with_state(f"{_COLUMNS}, i.name, f.error") + (
         " JOIN instances AS i ON i.id = e.instance"
         " WHERE e.seq > :after AND (:instance IS NULL OR i.name = :instance)"
         " AND (:day IS NULL OR e.day = :day) ORDER BY e.seq LIMIT :limit"
     )
     arguments = {"after": after_seq, "limit": limit, "instance": instance, "day": day}
     return [
-        StoredEvent(instance=name, event=_event(row), state=state)
-        for *row, name, state in connection.execute(query, arguments)
+        StoredEvent(instance=name, event=_event(row), state=state, error=error)
+        for *row, name, error, state in connection.execute(query, arguments)
     ]
 
 

@@ -71,6 +71,7 @@ def identify(connection: sqlite3.Connection, name: str) -> int:
         "INSERT INTO instances (name, salt) VALUES (?, ?)", (name, secrets.token_bytes(16))
     )
     assert cursor.lastrowid is not None
+    totals.add(connection, {"instances": 1})
     return cursor.lastrowid
 
 

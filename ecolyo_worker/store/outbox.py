@@ -91,6 +91,8 @@ class Claimed(Struct, frozen=True):
     failing_since: int | None
     last_delivered: int | None
     """When its destination last delivered a row."""
+    tries: int = 0
+    """Failed attempts, those that do not count too."""
 
 
 class Drawn(Struct, frozen=True):
@@ -98,6 +100,7 @@ class Drawn(Struct, frozen=True):
 
     claimed: Claimed
     instance: int
+    start_date: str
     body_hmac: bytes
 
 
@@ -106,6 +109,8 @@ class Draw(Struct, frozen=True):
 
     destination: int
     now: int
+    latest: int
+    """No due time is later than this, unless the clock was: such a row is drawn as well."""
 
 
 class Verdict(Struct, frozen=True):
@@ -180,8 +185,9 @@ def claim(
     """
     connection.execute(
         "UPDATE outbox SET due = 0"
-        " WHERE destination = ? AND state = 'pending' AND due > 0 AND due <= ?",
-        (draw.destination, draw.now),
+        " WHERE destination = ?1 AND state = 'pending'"
+        " AND (due BETWEEN 1 AND ?2 OR due > ?3)",
+        (draw.destination, draw.now, draw.latest),
     )
     claimed: list[Claimed] = []
     for _ in range(_MOST_DRAWS):
@@ -204,7 +210,7 @@ def settle(
     A row whose person withdrew meanwhile (it has no instance any more) is not tried again.
     """
     connection.execute(
-        "UPDATE outbox SET due = ?, attempts = attempts + ?,"
+        "UPDATE outbox SET due = ?, tries = tries + 1, attempts = attempts + ?,"
         " maybe_delivered = maybe_delivered + ?, failing_since = ?, answer = ?, attempted = ?,"
         " shuffle = ? WHERE id = ?",
         (
@@ -294,8 +300,8 @@ def get(connection: sqlite3.Connection, ident: int) -> OutboxRow | None:
 def retry(connection: sqlite3.Connection, ident: int | None) -> int:
     """Make one dead row, or all of them, pending again, as if never tried; give how many."""
     cursor = connection.execute(
-        "UPDATE outbox SET state = 'pending', due = 0, attempts = 0, failing_since = NULL"
-        " WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
+        "UPDATE outbox SET state = 'pending', due = 0, attempts = 0, tries = 0,"
+        " failing_since = NULL WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
         (ident,),
     )
     totals.add(connection, {"outbox.dead": -cursor.rowcount, "outbox.pending": cursor.rowcount})
@@ -329,11 +335,12 @@ def remove_unsent(connection: sqlite3.Connection, instance: int) -> list[int]:
 def _draw(connection: sqlite3.Connection, destination: int, limit: int) -> list[Drawn]:
     rows = connection.execute(
         "SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered,"
-        " o.instance, o.body_hmac FROM outbox AS o JOIN destinations AS d ON d.id = o.destination"
+        " o.tries, o.instance, o.start_date, o.body_hmac FROM outbox AS o"
+        " JOIN destinations AS d ON d.id = o.destination"
         " WHERE o.destination = ? AND o.state = 'pending' AND o.due = 0 ORDER BY o.shuffle LIMIT ?",
         (destination, limit),
     )
-    return [Drawn(Claimed(*row[:6]), *row[6:]) for row in rows.fetchall()]
+    return [Drawn(Claimed(*row[:7]), *row[7:]) for row in rows.fetchall()]
 
 
 def _judge(connection: sqlite3.Connection, ident: int, verdict: Verdict) -> None:

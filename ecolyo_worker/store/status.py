@@ -52,7 +52,7 @@ def read_status(connection: sqlite3.Connection, version: str, mode: str, url: st
         version=version,
         mode=mode,
         url=url,
-        instances=connection.execute("SELECT count(*) FROM instances").fetchone()[0],
+        instances=counts.get("instances", 0),
         events={state: counts.get(f"events.{state}", 0) for state in events.STATES},
         outbox=rows,
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
@@ -87,6 +87,11 @@ def _advice(
     if rows["pending"] and url is None:
         advice.append("dacc.url is not set: indicators wait until it is")
     advice += [f"{d.name} is paused: {d.reason}" for d in found if d.state == "paused"]
+    advice += [
+        f"{d.name}: the last attempt failed: {d.reason}; rows are tried again by themselves"
+        for d in found
+        if d.state == "ready" and d.reason
+    ]
     if rows["dead"]:
         advice.append(
             f"{rows['dead']} indicators are dead: `ecolyo-worker outbox list --state dead` says"

@@ -3,10 +3,12 @@
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker, __version__
@@ -33,7 +35,6 @@ Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
         (["aggregate", "--as-of", "tomorrow"], 64, "--as-of: found 'tomorrow'; allowed: a date"),
         (["aggregate", "--day", "20.11.2026"], 64, "found '20.11.2026'; allowed: a day as YYYY"),
         (["events", "list", "--day", "x"], 64, "--day: found 'x'"),
-        (["preview"], 64, "holds no database yet"),
         (["--config", "/nowhere/x.toml", "status"], 78, "/nowhere/x.toml: cannot be read"),
     ],
 )
@@ -41,6 +42,7 @@ async def test_an_error_is_a_sentence_and_a_code(
     cli: Cli, arguments: list[str], code: int, words: str
 ) -> None:
     """What cannot be done is one sentence on stderr, nothing on stdout, and a code that tells."""
+    await cli("migrate")
     done = await cli(*arguments)
     assert done.returncode == code, done.stderr.decode()
     assert words in done.stderr.decode()
@@ -114,9 +116,71 @@ async def test_version_names_everything(cli: Cli) -> None:
 
 async def test_status_of_nothing_is_calm(cli: Cli) -> None:
     """A fresh state has a status without advice."""
+    await cli("migrate")
     found = json.loads((await cli("status", "--json")).stdout)
     assert found["advice"] == []
     assert set(found["events"].values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["preview", "status", "reconcile", "events list", "instances list", "outbox list"],
+)
+async def test_reading_makes_no_state(cli: Cli, state_dir: Path, command: str) -> None:
+    """A command that reads refuses a state directory that is not there, and does not make it."""
+    done = await cli(*command.split())
+    assert done.returncode == 64
+    assert "holds no database yet" in done.stderr.decode()
+    assert not os.path.exists(state_dir)  # noqa: ASYNC240, PTH110  a moment's look
+
+
+async def test_a_reader_that_leaves_is_no_error(cli: Cli, state_dir: Path, tmp_path: Path) -> None:
+    """When the reader of the output leaves, the command ends quietly with 0."""
+    for command in ("--help", "version", "demo --days 1 --instances 1"):
+        done = await anyio.run_process(
+            ["bash", "-c", f"{sys.executable} -m ecolyo_worker {command} | true; exit $PIPESTATUS"],
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_a_full_disk_behind_the_output_is_one_sentence(cli: Cli) -> None:
+    """Output that cannot be written is said so, and is not called a bug."""
+    done = await anyio.run_process(
+        ["bash", "-c", f"{sys.executable} -m ecolyo_worker version > /dev/full"], check=False
+    )
+    assert done.returncode == 69
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+async def test_a_database_that_cannot_be_opened_is_one_sentence(cli: Cli, state_dir: Path) -> None:
+    """Where the database should be and something else is, nothing but the error is printed."""
+    (state_dir / "ecolyo.db").mkdir(parents=True)
+    done = await cli("migrate")
+    assert done.returncode == 78
+    assert done.stderr.decode().splitlines() == [
+        f"error: {state_dir / 'ecolyo.db'}: cannot be opened: unable to open database file"
+    ]
+
+
+async def test_a_run_tells_of_people_without_consent(cli: Cli) -> None:
+    """Events that wait for a consent are named by a run and by its preview."""
+    visit = b'{"type": "NavigationEvent", "eventDate": "2026-03-02T10:00", "target": "gas"}'
+    await cli("events", "import", "-", "--instance", "a.example", stdin=visit)
+    for command in ("preview", "aggregate"):
+        done = await cli(command, "--as-of", "2026-03-03T01:00:00")
+        assert b"events wait of 1 people without a consent in force" in done.stderr
+
+
+async def test_a_preview_tells_what_would_expire(cli: Cli) -> None:
+    """Events that a run would mark as expired are announced by its preview."""
+    await cli("instances", "consent", "a.example", "--version", "1.0.0", "--at", "2026-01-01T00:00")
+    visit = b'{"type": "NavigationEvent", "eventDate": "2026-03-02T10:00", "target": "gas"}'
+    await cli("events", "import", "-", "--instance", "a.example", stdin=visit)
+    done = await cli("preview", "--as-of", "2026-05-01T01:00:00")
+    assert b"events: 1 expired" in done.stdout
+    assert b"aggregation.max_age_days" in done.stderr
 
 
 async def test_no_colour_in_a_pipe(cli: Cli) -> None:

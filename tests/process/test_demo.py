@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
@@ -28,9 +29,11 @@ async def test_the_same_seed_gives_the_same_people(cli: Cli) -> None:
     assert ledgers[0]["events"] == ledgers[1]["events"] != ledgers[2]["events"]
 
 
-async def test_a_demo_can_be_kept(cli: Cli) -> None:
+async def test_a_demo_can_be_kept(cli: Cli, tmp_path: Path) -> None:
     """With `--keep` its state stays, and the command to look at it is printed."""
-    done = await cli("demo", "--days", "1", "--instances", "2", "--keep")
+    done = await cli(
+        "demo", "--days", "1", "--instances", "2", "--keep", env={"TMPDIR": str(tmp_path)}
+    )
     hint = done.stderr.decode().splitlines()[-1]
     directory = hint.split("--state-dir ")[1].removesuffix(" status")
     shown = await cli("status", "--state-dir", directory)

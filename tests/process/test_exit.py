@@ -86,10 +86,13 @@ def test_the_process_ends_within_a_second(
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        first = process.stdout.readline()
-        left = time.monotonic()
-        process.wait(LIMIT_S)
-        took_s = time.monotonic() - left
+        try:
+            first = process.stdout.readline()
+            left = time.monotonic()
+            process.wait(LIMIT_S)
+            took_s = time.monotonic() - left
+        finally:
+            process.kill()
         errors = process.stderr.read().rstrip()
         assert (first, process.stdout.read()) == ("left\n", "['MainThread']\n"), errors
     assert errors.endswith(ends_with)

@@ -242,3 +242,17 @@ def test_a_first_connection_that_is_known_later_makes_no_row(store: Store, rules
     counted = count(facts, store(at("10:00", **launch)), NIGHT, rules)
     assert values(counted, "event-duration") == []
     assert counted.facts.launch_row is None
+
+
+def test_a_launch_that_is_not_the_first_leaves_no_fact(store: Store, rules: Rules) -> None:
+    """Only the launch that made the row is remembered, not one after an earlier one."""
+    launch = {"kind": "ChallengeLaunchEvent", "target": "CHALLENGE1"}
+    facts = Facts(acceptance=0, first_connection=civil(START), first_launch=place("09:30", 9))
+    assert count(facts, store(at("10:00", **launch)), NIGHT, rules).facts == facts
+
+
+def test_what_ends_nothing_leaves_no_fact(store: Store, rules: Rules) -> None:
+    """A start date on an event that is no end, or that cannot be read, is no fact."""
+    facts = Facts(acceptance=0)
+    events = store(at("10:00", startDate=START), at("10:00", "QuizEndEvent", startDate="soon"))
+    assert count(facts, events, NIGHT, rules).facts == facts

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ KINDS: tuple[Kind, ...] = (
 
 
 def row(attempts: int = 0, failing_since: int | None = None, last: int | None = None) -> Claimed:
-    return Claimed(7, 1, b"{}", attempts, failing_since, last)
+    return Claimed(7, 1, b"{}", attempts, failing_since, last, tries=attempts)
 
 
 def decided(
@@ -52,7 +53,7 @@ def test_rejected_is_dead_with_its_answer() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("unauthorized", ["the token", "at once when the token file changes"]),
+        ("unauthorized", ["does not accept the token", "a file with the right one in dacc.token"]),
         ("misconfigured", ["does not answer as a DACC"]),
     ],
 )
@@ -70,6 +71,29 @@ def test_a_wrong_token_or_address_pauses_the_destination(
     assert decision.settlement == Settlement(
         "pending", kind, failing_since=NOW - HOUR, answer=f"said of {kind}"
     )
+
+
+def test_a_token_file_is_said_to_be_watched(tmp_path: Path) -> None:
+    """Where a token file is named, the reason says that changing it is enough."""
+    decision = decided("unauthorized", settings=Dacc(token_file=tmp_path / "token"))
+    assert "at once when the token file changes" in (decision.reason or "")
+
+
+def test_a_token_that_cannot_be_read_is_not_the_daccs_doing() -> None:
+    """Where nothing was asked, the reason is what is wrong with the file, not a refusal."""
+    outcome = Outcome("unauthorized", "dacc.token_file: it cannot be read")
+    decision = decide(row(), outcome, Dacc(), NOW, random.Random(1))
+    assert (decision.reason or "").startswith("dacc.token_file: it cannot be read, next try")
+
+
+def test_the_backoff_grows_with_tries_that_do_not_count() -> None:
+    """An outage makes a row wait longer and longer, though none of its attempts is counted."""
+    waits = []
+    for tries in (0, 4):
+        claimed = Claimed(7, 1, b"{}", 0, None, None, tries=tries)
+        dues = [decided("unavailable", claimed, seed=seed).settlement.due for seed in range(40)]
+        waits.append(max(dues) - NOW)
+    assert waits[0] <= 30_001 < 200_000 < waits[1] <= 480_001
 
 
 def test_only_a_refused_token_speaks_of_the_token() -> None:

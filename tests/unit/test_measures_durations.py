@@ -140,6 +140,13 @@ def test_an_end_after_an_earlier_one_makes_no_row(seen: Seen) -> None:
     assert rows == []
 
 
+def test_ends_without_target_are_equal_too(seen: Seen) -> None:
+    """Having no target makes an end equal to the others that have none."""
+    key = ("QuizEndEvent", "", civil("2026-11-20T09:00"))
+    end = ended("10:00", "2026-11-20T09:00", target=None)
+    assert seen("event-duration", end, ends={key: End((civil("2026-11-19T10:00"), 90))}) == []
+
+
 def test_a_late_end_makes_no_row_after_an_equal_one_counted(seen: Seen) -> None:
     """One that is earlier but arrives late makes none if an equal one was counted before."""
     counted = End((civil("2026-11-20T10:00"), 1), counted=90, row=90)

@@ -42,6 +42,7 @@ ANSWERS: list[tuple[int, bytes, Kind]] = [
     (201, b'{"ok": tru', "misconfigured"),
     (201, b'"\xff"', "misconfigured"),
     (201, b"[" * 60_000, "misconfigured"),
+    (300, OK, "misconfigured"),
     (301, b"", "misconfigured"),
     (302, HTML, "misconfigured"),
     (304, b"", "misconfigured"),

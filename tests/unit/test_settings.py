@@ -207,6 +207,26 @@ def test_a_wrong_value_is_named(
 
 
 @pytest.mark.parametrize(
+    ("key", "least", "most"),
+    [
+        ("attempt_timeout", "50ms", "10min"),
+        ("backoff_base", "1ms", "1h"),
+        ("backoff_cap", "1ms", "1d"),
+        ("auth_retry", "1ms", "24h"),
+        ("unknown_retry", "1ms", "24h"),
+    ],
+)
+def test_a_range_has_its_ends(key: str, least: str, most: str) -> None:
+    """The shortest and the longest duration of a range are taken, and nothing beyond them."""
+    for text, sign in [(least, -1), (most, 1)]:
+        name, duration = f"ECOLYO_DACC__{key.upper()}", parse_duration(text)
+        assert getattr(load(None, {name: text}).dacc, key) == duration
+        beyond: dict[str, Any] = {key: duration + sign * timedelta(microseconds=1)}
+        with pytest.raises(ConfigurationError, match=rf"^dacc\.{key}: found "):
+            Dacc(**beyond)
+
+
+@pytest.mark.parametrize(
     ("section", "key", "value"),
     [
         ("dacc", "RATE", "fast"),

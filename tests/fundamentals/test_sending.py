@@ -438,6 +438,72 @@ async def test_a_refused_row_shows_that_the_token_is_good(
             assert (await worker.send()).outcomes == {"delivered": 2, "rejected": 1}
 
 
+async def test_a_trial_of_a_time_to_come_stays_on_this_machine(
+    state_dir: Path, event: Event, agree: Agree
+) -> None:
+    """A row made as of next year for a local DACC is not sent to another address today."""
+    clock = FakeClock(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
+    async with Worker(quick(state_dir, "http://127.0.0.1:9"), clock=clock) as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2027-03-02T10:00"))
+        await worker.run_once(datetime(2027, 3, 3, 1, 0))
+    async with Worker(quick(state_dir, "https://dacc.invalid"), clock=clock) as worker:
+        assert (await worker.send()).attempts == 0
+        (row,) = await rows(worker)
+    assert row.answer == "it waits: its day has not ended yet"
+
+
+async def test_a_clock_that_was_wrong_holds_no_row_back(
+    state_dir: Path, fill: Filled, echo: Echo
+) -> None:
+    """A due time that lies farther ahead than any wait was set by a clock that was wrong."""
+    await fill("alice.example", PAGES[:1])
+    clock = FakeClock(datetime(2036, 11, 21, 2, 0, tzinfo=UTC))
+    async with Worker(quick(state_dir, "http://127.0.0.1:9"), clock=clock) as worker:
+        assert (await worker.send()).outcomes == {"unavailable": 1}
+        clock.jump(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
+    async with Worker(quick(state_dir, echo.url), clock=clock) as worker:
+        assert (await worker.send()).outcomes == {"delivered": 1}
+
+
+async def test_a_token_that_comes_back_is_not_kept(
+    state_dir: Path, fill: Filled, tmp_path: Path
+) -> None:
+    """An answer that repeats the token is kept and shown without it."""
+    token = tmp_path / "token"
+    token.write_text("s3cr3t")
+
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 403 No\r\nContent-Length: 18\r\n\r\ndenied: s3cr3t you")
+
+    await fill("alice.example", PAGES[:1])
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as serving:
+        serving.start_soon(listener.serve, answer)
+        settings = quick(state_dir, f"http://127.0.0.1:{port}", token_file=token)
+        async with Worker(settings) as worker:
+            report = await worker.send()
+            assert "403: denied: [token] you" in (report.reason or "")
+            assert "s3cr3t" not in f"{report}{worker.status()}{await rows(worker)}"
+        serving.cancel_scope.cancel()
+
+
+async def test_a_failing_dacc_is_named(state_dir: Path, fill: Filled) -> None:
+    """What the last attempt was told stands in the report and in the status, until one succeeds."""
+    await fill("alice.example", PAGES[:1])
+    async with echo_server("--fault", "status=500,ok") as echo:
+        settings = quick(state_dir, echo.url)
+        async with Worker(settings) as worker:
+            report = await worker.send()
+            assert (report.reason or "").startswith("the last attempt failed (500: ")
+            assert "the last attempt failed: 500: " in " ".join(worker.status().advice)
+            await worker.send(until_empty=True)
+            assert worker.status().advice == []
+
+
 async def test_no_attempt_begins_after_the_timeout(
     state_dir: Path, fill: Filled, echo: Echo
 ) -> None:

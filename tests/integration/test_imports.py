@@ -31,6 +31,7 @@ FAULTS: dict[str, tuple[bytes, str, str]] = {
     "no such day": (line(eventDate="2026-02-30T10:00"), "eventDate", "found '2026-02-30T10:00'"),
     "date is a number": (line(eventDate=1763661600), "eventDate", "found the number"),
     "NaN": (b'{"instance": "a.example", "result": NaN}', "", "no valid JSON"),
+    "400-digit number": (line(result=10**400), "result", "bits; allowed: 512"),
     "number too large": (b'{"instance": "a.example", "result": 1e999}', "", "out of range"),
     "300-character target": (
         line(target="x" * 300),

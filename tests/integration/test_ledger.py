@@ -73,6 +73,11 @@ OTHER_TYPE = "UPDATE events SET type = 'DuelLaunchEvent' WHERE id = 'alice-20'"
 OTHER_PAGE = "UPDATE events SET target = 'faq' WHERE id = 'bob-11'"
 LOST_ROW = "DELETE FROM outbox WHERE id = 5"
 DEAD_ROW = "UPDATE outbox SET state = 'dead', body = x'00' WHERE id = 5"
+DOUBLED_ROW = (
+    "INSERT INTO outbox (key, destination, measure, start_date, body_hmac, state, shuffle, created)"
+    " SELECT randomblob(16), destination, measure, start_date, body_hmac, state, shuffle, created"
+    " FROM outbox WHERE id = 5"
+)
 MISCOUNTED = "UPDATE totals SET count = 9 WHERE name = 'events.waiting'"
 
 FALSE_STATES = [
@@ -81,6 +86,7 @@ FALSE_STATES = [
     ("1:", UNCOUNTED, "2026-11-18 waits and is not noted so"),
     ("2:", OTHER_TYPE, "indicators, counted again"),
     ("2:", OTHER_PAGE, "is another one in the outbox"),
+    ("2:", DOUBLED_ROW, "97 indicators were counted, 98 were made"),
     ("3:", LOST_ROW, "97 indicators were made; 96 are there"),
     ("6:", DEAD_ROW, "the counter outbox.sent says 97, there are 96"),
     ("6:", MISCOUNTED, "the counter events.waiting says 9"),
@@ -98,6 +104,17 @@ async def test_a_false_state_does_not_balance(
     assert any(p.startswith(equation) and words in p for p in ledger.problems), ledger.problems
     with pytest.raises(AssertionError, match="does not balance"):
         await assert_balanced(books)
+
+
+async def test_somebody_elses_leaving_hides_nothing(books: Path) -> None:
+    """A row that is lost is noticed also after another person withdrew."""
+    withdrawn = InstancesImport([Line(1, b'{"instance": "bob.example", "consent": null}')], True)
+    async with Worker(Settings(state_dir=books)) as worker:
+        await Commands(worker).instances_import(withdrawn)
+    await assert_balanced(books)
+    falsify(books, "UPDATE outbox SET key = randomblob(16) WHERE measure = 'quiz-stars'")
+    ledger = await check(books)
+    assert any("quiz-stars is not in the outbox" in problem for problem in ledger.problems)
 
 
 async def test_an_acknowledged_event_that_is_gone_is_named(books: Path) -> None:

@@ -141,7 +141,7 @@ def kind_of(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"the number {value}" if abs(value) < 1e20 else "a huge number"
+        return "a huge number" if abs(value) >= 1e20 else f"the number {value}"
     if isinstance(value, str):
         return f"the text {quote(value)}"
     if isinstance(value, Mapping):

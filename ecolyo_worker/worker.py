@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
+from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
@@ -169,28 +170,18 @@ class Worker:
         )
         rows = self.status().outbox
         self.hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))
+        context = Context(
+            database=self.database,
+            settings=settings,
+            rules=self._rules,
+            clock=self.clock,
+            random=self._random,
+            hmac_key=self.hmac_key,
+            logger=self._logger,
+        )
         self.intake = Intake(self.database, settings)
-        self.aggregator = Aggregator(
-            self.database,
-            settings,
-            self._rules,
-            clock=self.clock,
-            draw=self._random,
-            hmac_key=self.hmac_key,
-            destination=DESTINATION,
-            logger=self._logger,
-        )
-        self.sender = Sender(
-            self.database,
-            Target(settings.dacc, self._http, __version__),
-            self.definitions,
-            clock=self.clock,
-            draw=self._random,
-            hmac_key=self.hmac_key,
-            consent_version=settings.aggregation.consent_version,
-            zone=settings.civil_zone,
-            logger=self._logger,
-        )
+        self.aggregator = Aggregator(context, DESTINATION)
+        self.sender = Sender(context, Target(settings.dacc, self._http, __version__))
 
 
 def _rules(settings: Settings, definitions: Definitions) -> Rules:

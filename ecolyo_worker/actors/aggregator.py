@@ -1,6 +1,5 @@
 """The aggregator: counts the days that wait, and puts what it counted into the outbox."""
 
-import random
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -9,17 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import DAY_MS, Clock, civil_text, day_of, day_text, utc_ms
+from ecolyo_worker.actors.context import Context
+from ecolyo_worker.clock import DAY_MS, civil_text, day_of, day_text, utc_ms
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
-from ecolyo_worker.settings import Settings
 from ecolyo_worker.store import countings, destinations, events, instances, outbox
 from ecolyo_worker.store.countings import DayCounting
-from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.instances import Instance
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+    pass
 
 __all__ = ["Aggregator", "InstanceNight", "Plan", "RunReport"]
 
@@ -70,57 +68,44 @@ class RunReport(Struct, frozen=True, kw_only=True):
 class Aggregator:
     """Runs the night: bounded batches of instances, each instance whole in one transaction."""
 
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        rules: Rules,
-        *,
-        clock: Clock,
-        draw: random.Random,
-        hmac_key: bytes,
-        destination: str,
-        logger: "FilteringBoundLogger",
-    ) -> None:
+    def __init__(self, context: Context, destination: str) -> None:
         """`destination` is the name of where the rows are to be sent."""
-        self._database = database
-        self._settings = settings
-        self._rules = rules
-        self._clock = clock
-        self._random = draw
-        self._hmac_key = hmac_key
+        self._context = context
         self._destination = destination
-        self._logger = logger
 
     def plan(self, as_of: int, day: int | None = None) -> Plan:
         """Give the plan of a run as of a civil time."""
-        return Plan(as_of, self._rules, self._settings.aggregation.consent_version, day)
+        return Plan(
+            as_of, self._context.rules, self._context.settings.aggregation.consent_version, day
+        )
 
     async def run_once(self, plan: Plan) -> RunReport:
         """Count all that waits, as of the plan's time; running it twice changes nothing."""
-        run = await self._database.run(
+        run = await self._context.database.run(
             countings.begin_run,
-            utc_ms(self._clock.now()),
+            utc_ms(self._context.clock.now()),
             plan.as_of,
             plan.rules.definitions.digest,
-            self._settings.mode,
+            self._context.settings.mode,
         )
         report = await self._add_up(
-            plan, lambda after: self._database.run(self._store_batch, after, plan, run)
+            plan, lambda after: self._context.database.run(self._store_batch, after, plan, run)
         )
         made = sum(report.indicators.values())
-        self._logger.info("run finished", days=report.days, indicators=made)
+        self._context.logger.info("run finished", days=report.days, indicators=made)
         return report
 
     async def foresee(self, plan: Plan) -> RunReport:
         """Tell what a run would come to; nothing is stored."""
-        return await self._add_up(plan, lambda after: self._database.read(self._walk, after, plan))
+        return await self._add_up(
+            plan, lambda after: self._context.database.read(self._walk, after, plan)
+        )
 
     async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
         """Give what a run would make, instance by instance; nothing is stored."""
         after: int | None = 0
         while after is not None:
-            batch = await self._database.read(self._walk, after, plan)
+            batch = await self._context.database.read(self._walk, after, plan)
             after = batch.last
             for night in batch.nights:
                 yield night
@@ -143,10 +128,10 @@ class Aggregator:
         destination = destinations.identify(connection, self._destination)
         sink = outbox.Sink(
             destination=destination.id,
-            state="local" if self._settings.mode == "local" else "pending",
-            now=utc_ms(self._clock.now()),
-            hmac_key=self._hmac_key,
-            random=self._random,
+            state="local" if self._context.settings.mode == "local" else "pending",
+            now=utc_ms(self._context.clock.now()),
+            hmac_key=self._context.hmac_key,
+            random=self._context.random,
         )
 
         def store(night: InstanceNight) -> None:
@@ -167,7 +152,7 @@ class Aggregator:
     ) -> "_Batch":
         """Count some instances behind `after`."""
         batch = _Batch()
-        begin = self._clock.monotonic()
+        begin = self._context.clock.monotonic()
         for _ in range(_BATCH):
             batch.last = instances.next_after(connection, after)
             if batch.last is None:
@@ -180,14 +165,16 @@ class Aggregator:
                     store(night)
             elif countings.waiting_days(connection, after, day_of(plan.as_of)):
                 batch.without_consent += 1
-            if self._clock.monotonic() - begin > _BATCH_S:
+            if self._context.clock.monotonic() - begin > _BATCH_S:
                 break
         return batch
 
     def _log_failures(self, night: InstanceNight) -> None:
         for counting in night.countings:
             for seq, error in counting.counted.errors.items():
-                self._logger.error("event broke a measure and is set aside", seq=seq, error=error)
+                self._context.logger.error(
+                    "event broke a measure and is set aside", seq=seq, error=error
+                )
 
 
 class _Batch:

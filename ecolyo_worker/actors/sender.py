@@ -1,18 +1,17 @@
 """The sender: draws due rows at random and delivers them, evenly spaced, over a few lanes."""
 
 import hmac
-import random
 import sqlite3
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import anyio
 from msgspec import Struct
 
+from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.decision import decide
 from ecolyo_worker.clock import (
     Clock,
@@ -24,15 +23,13 @@ from ecolyo_worker.clock import (
 )
 from ecolyo_worker.errors import IndicatorRefused
 from ecolyo_worker.facts import acceptance
-from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.dacc import DaccLane, Target, open_lane
 from ecolyo_worker.remote.outcome import Outcome
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import destinations, instances, outbox, totals
-from ecolyo_worker.store.database import Database
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+    pass
 
 __all__ = ["DESTINATION", "RateGrid", "SendReport", "Sender"]
 
@@ -82,30 +79,12 @@ class RateGrid:
 class Sender:
     """Drains the outbox. What is in its hands is `in_flight` in the database."""
 
-    def __init__(
-        self,
-        database: Database,
-        target: Target,
-        definitions: Definitions,
-        *,
-        clock: Clock,
-        draw: random.Random,
-        hmac_key: bytes,
-        consent_version: str,
-        zone: ZoneInfo,
-        logger: "FilteringBoundLogger",
-    ) -> None:
+    def __init__(self, context: Context, target: Target) -> None:
         """Nothing is sent before `drain`."""
-        self._database = database
+        self._context = context
+        self._clock = context.clock
         self._target = target
-        self._definitions = definitions
-        self._clock = clock
-        self._random = draw
-        self._hmac_key = hmac_key
-        self._consent_version = consent_version
-        self._zone = zone
-        self._logger = logger
-        self._grid = RateGrid(target.settings.rate, clock)
+        self._grid = RateGrid(target.settings.rate, context.clock)
         self._drawn: deque[outbox.Claimed] = deque()
         self._drawing = anyio.Lock()
         self._probing = False
@@ -125,7 +104,7 @@ class Sender:
         self._outcomes = {}
         begin = self._clock.monotonic()
         self._deadline = begin + (float("inf") if timeout_s is None else timeout_s)
-        await self._database.run(destinations.allow_probes)
+        await self._context.database.run(destinations.allow_probes)
         while True:
             delivered = self._outcomes.get("delivered", 0)
             await self._pass()
@@ -176,7 +155,7 @@ class Sender:
         while more and self._clock.monotonic() < self._deadline:
             now, secret_time = utc_ms(self._clock.now()), self._target.token.time
             with anyio.CancelScope(shield=True):
-                claimed, more = await self._database.run(self._claim, now, secret_time)
+                claimed, more = await self._context.database.run(self._claim, now, secret_time)
             self._drawn.extend(claimed)
             if claimed:
                 return True
@@ -202,15 +181,20 @@ class Sender:
     def _judge(self, connection: sqlite3.Connection, now: int, row: outbox.Drawn) -> outbox.Verdict:
         """Look at a row once more before it leaves: it must be whole, allowed, and agreed to."""
         body = row.claimed.body
-        if not hmac.compare_digest(row.body_hmac, outbox.body_hmac(self._hmac_key, body)):
+        if not hmac.compare_digest(row.body_hmac, outbox.body_hmac(self._context.hmac_key, body)):
             return outbox.Verdict("dead", "the stored text is damaged: its HMAC does not fit")
         try:
-            self._definitions.check_body(body)
+            self._context.rules.definitions.check_body(body)
         except IndicatorRefused as error:
             return outbox.Verdict("dead", f"no longer in the definitions: {error}")
         consents, withdrawn = instances.consents_of(connection, row.instance)
         due = now + self._target.settings.backoff_cap // timedelta(milliseconds=1)
-        if acceptance(consents, withdrawn, _ALWAYS, self._consent_version) is None:
+        if (
+            acceptance(
+                consents, withdrawn, _ALWAYS, self._context.settings.aggregation.consent_version
+            )
+            is None
+        ):
             return outbox.Verdict("pending", "it waits: no consent is in force any more", due)
         if not self._target.settings.is_loopback and row.start_date >= self._today():
             # It was made by a trial run as of a time to come, for a DACC on this machine.
@@ -218,7 +202,9 @@ class Sender:
         return outbox.Verdict("in_flight")
 
     def _today(self) -> str:
-        return day_text(day_of(civil_from_instant(self._clock.now(), self._zone)))
+        return day_text(
+            day_of(civil_from_instant(self._clock.now(), self._context.settings.civil_zone))
+        )
 
     async def _send(self, lane: DaccLane, row: outbox.Claimed) -> None:
         secret_time = self._target.token.time
@@ -240,15 +226,15 @@ class Sender:
     async def _release(self, ids: list[int], *, maybe_delivered: bool) -> None:
         retrying = self._target.settings.on_unknown == "retry"
         with anyio.CancelScope(shield=True):
-            await self._database.run(
+            await self._context.database.run(
                 outbox.release, ids, maybe_delivered=maybe_delivered, retrying=retrying
             )
         self._abandoned.difference_update(ids)
 
     async def _settle(self, row: outbox.Claimed, outcome: Outcome, secret_time: int | None) -> None:
         now = utc_ms(self._clock.now())
-        decision = decide(row, outcome, self._target.settings, now, self._random)
-        shuffle = self._random.getrandbits(62)
+        decision = decide(row, outcome, self._target.settings, now, self._context.random)
+        shuffle = self._context.random.getrandbits(62)
 
         def settle(connection: sqlite3.Connection) -> None:
             outbox.settle(connection, row, decision.settlement, now, shuffle)
@@ -263,23 +249,23 @@ class Sender:
                 destinations.note_failure(connection, row.destination, outcome.detail)
 
         with anyio.CancelScope(shield=True):
-            await self._database.run(settle)
+            await self._context.database.run(settle)
         self._abandoned.discard(row.id)
         self._outcomes[outcome.kind] = self._outcomes.get(outcome.kind, 0) + 1
         if outcome.kind != "delivered":
-            self._logger.info(
+            self._context.logger.info(
                 "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
             )
 
     async def _wait_s(self) -> float | None:
         """Give how long to wait for the next row that may be sent; None if none will be."""
-        waiting = await self._database.read(_look)
+        waiting = await self._context.database.read(_look)
         if waiting.due is None or self._target.url is None:
             return None
         return max(waiting.due - utc_ms(self._clock.now()), 1) / 1000
 
     async def _report(self) -> SendReport:
-        waiting = await self._database.read(_look)
+        waiting = await self._context.database.read(_look)
         reason = waiting.reason or f"the next try is due {instant_text(waiting.due or 0)}"
         if self._target.url is None:
             reason = "dacc.url is not set: indicators wait until it is"

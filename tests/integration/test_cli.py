@@ -183,11 +183,17 @@ async def test_a_preview_tells_what_would_expire(cli: Cli) -> None:
     assert b"aggregation.max_age_days" in done.stderr
 
 
-async def test_no_colour_in_a_pipe(cli: Cli) -> None:
-    """Into a pipe, and with NO_COLOR, no escape sequence is printed."""
-    done = await cli("--help", env={"NO_COLOR": "1"})
-    assert done.returncode == 0
-    assert b"\x1b" not in done.stdout
+async def test_no_colour_where_none_is_wanted(cli: Cli) -> None:
+    """A pipe gets plain text; NO_COLOR takes the colour even from what looks like a terminal."""
+    await cli("migrate")
+    red = b"\x1b[1;31m"
+    shown = [
+        (await cli("outbox", "show", "1", env=env)).stderr
+        for env in ({}, {"FORCE_COLOR": "1"}, {"FORCE_COLOR": "1", "NO_COLOR": "1"})
+    ]
+    assert b"\x1b" not in shown[0]
+    assert red in shown[1]
+    assert red not in shown[2]
 
 
 @pytest.mark.parametrize("log_format", ["console", "json", "journal"])

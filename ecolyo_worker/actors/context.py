@@ -1,0 +1,30 @@
+"""What all actors of one worker share."""
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from ecolyo_worker.clock import Clock
+from ecolyo_worker.measures import Rules
+from ecolyo_worker.settings import Settings
+from ecolyo_worker.store.database import Database
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+else:
+    FilteringBoundLogger = Any  # naming it would load structlog, and rich with it
+
+__all__ = ["Context"]
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """The state they work on, the rules they go by, and what they ask for time and chance."""
+
+    database: Database
+    settings: Settings
+    rules: Rules
+    clock: Clock
+    random: random.Random
+    hmac_key: bytes
+    logger: FilteringBoundLogger

@@ -281,6 +281,7 @@ def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
         start_date=row.start_date,
         indicator=None if row.body is None else Raw(row.body),
         attempts=row.attempts,
+        failed_tries=row.tries,
         maybe_delivered=row.maybe_delivered,
         created=instant_text(row.created),
         next_try=instant_text(row.due) if row.state == "pending" and row.due else None,

@@ -134,6 +134,9 @@ class OutboxDocument(Struct, frozen=True, kw_only=True):
     start_date: str
     indicator: Raw | None
     attempts: int
+    """Those that count towards `dacc.max_attempts`."""
+    failed_tries: int
+    """All that failed, those that do not count too."""
     maybe_delivered: int
     created: str
     next_try: str | None

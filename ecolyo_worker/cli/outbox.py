@@ -39,7 +39,7 @@ async def list_rows(
         "state": "state",
         "measure": "measure",
         "start date": "start_date",
-        "attempts": "attempts",
+        "failed tries": "failed_tries",
         "maybe": "maybe_delivered",
         "next try": "next_try",
         "answer": "answer",

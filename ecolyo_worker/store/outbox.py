@@ -48,7 +48,7 @@ _FINISHED = frozenset({"sent", "sent?", "discarded"})
 _MOST_DRAWS = 100
 
 _ROW = (
-    "id, destination, measure, start_date, body, state, due, attempts, maybe_delivered,"
+    "id, destination, measure, start_date, body, state, due, attempts, tries, maybe_delivered,"
     " failing_since, answer, created, attempted"
 )
 
@@ -74,6 +74,7 @@ class OutboxRow(Struct, frozen=True):
     state: str
     due: int
     attempts: int
+    tries: int
     maybe_delivered: int
     failing_since: int | None
     answer: str | None
@@ -210,11 +211,12 @@ def settle(
     A row whose person withdrew meanwhile (it has no instance any more) is not tried again.
     """
     connection.execute(
-        "UPDATE outbox SET due = ?, tries = tries + 1, attempts = attempts + ?,"
+        "UPDATE outbox SET due = ?, tries = tries + ?, attempts = attempts + ?,"
         " maybe_delivered = maybe_delivered + ?, failing_since = ?, answer = ?, attempted = ?,"
         " shuffle = ? WHERE id = ?",
         (
             result.due,
+            result.outcome != "delivered",
             result.counted,
             result.maybe_delivered,
             result.failing_since,

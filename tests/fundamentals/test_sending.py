@@ -230,6 +230,7 @@ async def test_nobody_there_costs_no_attempt(state_dir: Path, fill: Filled) -> N
         assert (await worker.send()).outcomes == {"unavailable": 1}
         (row,) = await rows(worker)
     assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
+    assert row.failed_tries == 1
 
 
 async def test_interrupted_is_not_failed(state_dir: Path, fill: Filled) -> None:

@@ -1,6 +1,7 @@
 """A worker on its own state directory, and one person who agreed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import InstancesImport, Line
+from ecolyo_worker.requests import InstancesImport, Line, OutboxDocument, OutboxList
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing.echo import Echo, echo_server
 
+NIGHT = datetime(2026, 11, 21, 1, 0)
+PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 ALICE = {
     "instance": "alice.example",
     "consent": {"version": "1.0.0", "accepted_at": "2026-01-01T08:00:00"},
@@ -43,3 +48,55 @@ async def worker(
     async with Worker(settings) as worker:
         await agree(worker)
         yield worker
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Echo]:
+    """A DACC on this machine that does what it should."""
+    async with echo_server() as echo:
+        yield echo
+
+
+@pytest.fixture
+def fill(
+    state_dir: Path,
+    event: Callable[..., dict[str, Any]],
+    agree: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """Put one row for each page into the outbox of a person."""
+
+    async def put(name: str = "alice.example", pages: tuple[str, ...] = PAGES) -> None:
+        async with Worker(Settings(state_dir=state_dir)) as worker:
+            consent = {"version": "1.0.0", "accepted_at": "2026-01-01T00:00:00"}
+            await agree(worker, {"instance": name, "consent": consent})
+            await worker.record(
+                name, [event("NavigationEvent", "2026-11-20T10:00", p, target=p) for p in pages]
+            )
+            await worker.run_once(NIGHT)
+
+    return put
+
+
+@pytest.fixture
+def quick(state_dir: Path) -> Callable[..., Settings]:
+    """Give settings that send fast to an address, and wait little after a failure."""
+
+    def settings(url: str, **more: Any) -> Settings:
+        waits = {
+            "rate": 1000.0,
+            "backoff_base": timedelta(milliseconds=5),
+            "unknown_retry": timedelta(milliseconds=5),
+        }
+        return Settings(state_dir=state_dir, dacc=Dacc(url=url, **{**waits, **more}))
+
+    return settings
+
+
+@pytest.fixture
+def rows() -> Callable[..., Awaitable[list[OutboxDocument]]]:
+    """List the rows of a worker's outbox, of one state or of all."""
+
+    async def listed(worker: Worker, state: Any = None) -> list[OutboxDocument]:
+        return [row async for row in Commands(worker).outbox_list(OutboxList(state))]
+
+    return listed

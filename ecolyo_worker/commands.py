@@ -21,7 +21,6 @@ from ecolyo_worker.clock import (
     civil_text,
     instant_text,
     parse_civil,
-    parse_day,
 )
 from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused
 from ecolyo_worker.events import decode_object, event_document
@@ -41,7 +40,7 @@ from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
-from ecolyo_worker.worker import Worker
+from ecolyo_worker.worker import Worker, read_day
 
 __all__ = ["Commands"]
 
@@ -84,7 +83,7 @@ class Commands:
 
     async def events_list(self, request: ask.EventsList) -> AsyncIterator[dict[str, Any]]:
         """Give events in the app's own form with their instance and state, by arrival."""
-        day = None if request.day is None else _day(request.day)
+        day = read_day(request.day)
         if request.instance is not None:
             await self._known(request.instance)
         after: int | None = 0
@@ -249,13 +248,6 @@ class Commands:
 
 def _is_id(ident: int) -> bool:
     return 0 < ident < 2**63
-
-
-def _day(text: str) -> int:
-    try:
-        return parse_day(text)
-    except ValueError as error:
-        raise CommandRefused(f"--day: found {text!r}; allowed: {error}") from None
 
 
 def _instance_document(instance: Instance) -> dict[str, object]:

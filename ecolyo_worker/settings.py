@@ -51,15 +51,16 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
             if not _fits(value, field.type):
-                raise _wrong(self._key(field.name), value, _allowed(field.type))
-            _check_duration(self._key(field.name), value, field.type)
+                raise _wrong(self.key(field.name), value, _allowed(field.type))
+            _check_duration(self.key(field.name), value, field.type)
         self._check()
 
     def _check(self) -> None:
         """Check what one field's type cannot say."""
 
     @classmethod
-    def _key(cls, name: str) -> str:
+    def key(cls, name: str) -> str:
+        """Name a field as the file and errors do."""
         return f"{cls.section}.{name}" if cls.section else f"worker.{name}"
 
 
@@ -293,14 +294,14 @@ def _read(section: type[_Section], key: str, value: object, kind: Any) -> object
     types = [get_args(kind)[0], *get_args(get_args(kind)[0])]
     if timedelta in types:
         if not isinstance(value, str):
-            raise _wrong(section._key(key), value, 'text with a unit, such as "15min"')  # noqa: SLF001
+            raise _wrong(section.key(key), value, 'text with a unit, such as "15min"')
         try:
             return parse_duration(value)
         except ValueError as error:
-            raise _wrong(section._key(key), value, str(error)) from None  # noqa: SLF001
+            raise _wrong(section.key(key), value, str(error)) from None
     if Path in types and isinstance(value, str):
         if not value:
-            raise _wrong(section._key(key), value, "a path")  # noqa: SLF001
+            raise _wrong(section.key(key), value, "a path")
         return Path(value).expanduser()
     if isinstance(value, str) and not {str, Literal} & {getattr(t, "__origin__", t) for t in types}:
         # The environment has text only: "3" is a number where a number is wanted.

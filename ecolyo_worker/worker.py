@@ -31,7 +31,7 @@ from ecolyo_worker.version import __version__
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "read_day"]
 
 
 class Worker:
@@ -125,17 +125,19 @@ class Worker:
                 f"{as_of} is later than now, and its indicators would be sent too early: that is"
                 " for trials only, with dacc.url on this machine"
             )
-        return await self.aggregator.run_once(self.aggregator.plan(moment, _day(day)))
+        return await self.aggregator.run_once(self.aggregator.plan(moment, read_day(day)))
 
     def preview(
         self, as_of: datetime | None = None, day: str | None = None
     ) -> AsyncIterator[InstanceNight]:
         """Give what `run_once` would make, instance by instance, and store nothing."""
-        return self.aggregator.preview(self.aggregator.plan(self._civil(as_of), _day(day)))
+        return self.aggregator.preview(self.aggregator.plan(self._civil(as_of), read_day(day)))
 
     async def foresee(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
         """Tell what `run_once` would come to, and store nothing."""
-        return await self.aggregator.foresee(self.aggregator.plan(self._civil(as_of), _day(day)))
+        return await self.aggregator.foresee(
+            self.aggregator.plan(self._civil(as_of), read_day(day))
+        )
 
     async def send(
         self, *, until_empty: bool = False, timeout_s: float | None = None
@@ -193,13 +195,14 @@ def _rules(settings: Settings, definitions: Definitions) -> Rules:
     )
 
 
-def _day(text: str | None) -> int | None:
+def read_day(text: str | None) -> int | None:
+    """Read the day that a caller chose, as YYYY-MM-DD; raises `CommandRefused`."""
     if text is None:
         return None
     try:
         return parse_day(text)
     except ValueError as error:
-        raise CommandRefused(f"day: found {text!r}; allowed: {error}") from None
+        raise CommandRefused(f"--day: found {text!r}; allowed: {error}") from None
 
 
 def _random() -> random.Random:

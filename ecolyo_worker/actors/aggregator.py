@@ -3,7 +3,6 @@
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -15,9 +14,6 @@ from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connect
 from ecolyo_worker.store import countings, destinations, events, instances, outbox
 from ecolyo_worker.store.countings import DayCounting
 from ecolyo_worker.store.instances import Instance
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Aggregator", "InstanceNight", "Plan", "RunReport"]
 
@@ -88,8 +84,9 @@ class Aggregator:
             plan.rules.definitions.digest,
             self._context.settings.mode,
         )
+        database = self._context.database
         report = await self._add_up(
-            plan, lambda after: self._context.database.run(self._store_batch, after, plan, run)
+            plan, lambda after: database.run(self._store_batch, after, plan, run)
         )
         made = sum(report.indicators.values())
         self._context.logger.info("run finished", days=report.days, indicators=made)
@@ -103,19 +100,15 @@ class Aggregator:
 
     async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
         """Give what a run would make, instance by instance; nothing is stored."""
-        after: int | None = 0
-        while after is not None:
-            batch = await self._context.database.read(self._walk, after, plan)
-            after = batch.last
+        async for batch in _batches(
+            lambda after: self._context.database.read(self._walk, after, plan)
+        ):
             for night in batch.nights:
                 yield night
 
-    async def _add_up(self, plan: Plan, step: Callable[[int], Awaitable["_Batch"]]) -> RunReport:
+    async def _add_up(self, plan: Plan, step: "_Step") -> RunReport:
         tally = _Tally()
-        after: int | None = 0
-        while after is not None:
-            batch = await step(after)
-            after = batch.last
+        async for batch in _batches(step):
             tally.without_consent += batch.without_consent
             for night in batch.nights:
                 tally.add(night)
@@ -136,9 +129,9 @@ class Aggregator:
 
         def store(night: InstanceNight) -> None:
             for counting in night.countings:
-                countings.store_counting(connection, counting, run, sink)
+                countings.store_counting(connection, night.instance, counting, run, sink)
             countings.store_connected(
-                connection, night.instance.id, night.connected, night.connected_through, sink
+                connection, night.instance, night.connected, night.connected_through, sink
             )
 
         return self._walk(connection, after, plan, store)
@@ -184,6 +177,18 @@ class _Batch:
         self.nights: list[InstanceNight] = []
         self.last: int | None = None
         self.without_consent = 0
+
+
+_Step = Callable[[int], Awaitable[_Batch]]
+
+
+async def _batches(step: _Step) -> AsyncIterator[_Batch]:
+    """Take one step after the other, each behind the last one's last instance."""
+    after: int | None = 0
+    while after is not None:
+        batch = await step(after)
+        after = batch.last
+        yield batch
 
 
 class _Tally:
@@ -256,7 +261,6 @@ def _count_days(
         ends.update(counted.facts.ends)
         launch_row = counted.facts.launch_row
         yield DayCounting(
-            instance=instance.id,
             day=day,
             n=n,
             after_seq=after_seq,
@@ -281,11 +285,10 @@ def _count_connected(
             continue
         rows = count_connected(instance.connected((day + 1) * DAY_MS), day, plan.rules)
         # A day chosen by hand may have been made before its turn.
-        if rows and not _is_made(connection, instance.id, day):
+        if rows and not _is_made(connection, instance, day):
             made.append((day, rows))
     return made, today - 1 if plan.day is None else None
 
 
-def _is_made(connection: sqlite3.Connection, instance: int, day: int) -> bool:
-    key = countings.connected_key(connection, instance, day_text(day))
-    return outbox.has_key(connection, key)
+def _is_made(connection: sqlite3.Connection, instance: Instance, day: int) -> bool:
+    return outbox.has_key(connection, countings.connected_key(instance, day_text(day)))

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,9 +11,6 @@ from ecolyo_worker.facts import check_instance
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store import events, instances
 from ecolyo_worker.store.database import Database
-
-if TYPE_CHECKING:
-    from ecolyo_worker.events import UsageEvent
 
 __all__ = ["Intake", "Receipt"]
 
@@ -36,7 +32,7 @@ class Intake:
         self._settings = settings
         self._zone = settings.civil_zone
 
-    async def take(self, batch: Sequence[tuple[object, "UsageEvent | object"]]) -> Receipt:
+    async def take(self, batch: Sequence[tuple[object, object]]) -> Receipt:
         """Store the good ones of (instance's name, event) pairs; say why others are refused.
 
         Raises `IntakeRefused` only for all of them, when the mode is `off`; `StoreUnavailable`.

@@ -2,7 +2,16 @@
 
 from ecolyo_worker.measures.counting import Counted, Fate, Row, Rules, count, count_connected
 from ecolyo_worker.measures.daily import DAILY
-from ecolyo_worker.measures.period import Day, End, EndKey, Facts, Measure, Observation, measure
+from ecolyo_worker.measures.period import (
+    Day,
+    End,
+    EndKey,
+    Facts,
+    Measure,
+    Observation,
+    end_key,
+    measure,
+)
 
 __all__ = [
     "DAILY",
@@ -18,5 +27,6 @@ __all__ = [
     "Rules",
     "count",
     "count_connected",
+    "end_key",
     "measure",
 ]

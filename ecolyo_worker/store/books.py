@@ -10,7 +10,8 @@ from msgspec import Struct
 from ecolyo_worker.clock import day_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.measures import End, Facts
-from ecolyo_worker.store import countings, events, totals
+from ecolyo_worker.store import events, totals
+from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
 
 __all__ = ["BookedRow", "Books", "StoredCounting", "read_books", "stored_countings"]
@@ -104,10 +105,11 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
         " JOIN runs AS r ON r.id = c.run"
         " WHERE c.fate = 'counted' ORDER BY c.instance, c.day, c.n"
     ).fetchall()
-    last, known = None, None
+    owner, known = None, None
     for instance, day, n, after, upto, accepted, first, number, made, as_of, digest in rows:
-        if instance != last or known is None:
-            last, known = instance, _facts_then(connection, instance)
+        if owner is None or known is None or owner.id != instance:
+            owner = get_instance(connection, instance)
+            known = _facts_then(connection, owner)
         found = events.of_day(connection, instance, day, after, upto)
         if sum(not event.aggregated for event in found) != number:
             continue
@@ -127,14 +129,13 @@ def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]
                 known, acceptance=accepted, first_connection=first, is_supplement=n > 0
             ),
             events=tuple(event for event in found if event.seq not in failed),
-            salt=countings.salt_of(connection, instance),
+            salt=owner.salt,
             rows=made,
         )
 
 
-def _facts_then(connection: sqlite3.Connection, instance: int) -> Facts:
+def _facts_then(connection: sqlite3.Connection, known: Instance) -> Facts:
     """Give the facts as its countings knew them: only what made a row then may make one now."""
-    known = get_instance(connection, instance)
     launch = None
     if known.launch_row is not None:
         row = connection.execute(
@@ -145,7 +146,7 @@ def _facts_then(connection: sqlite3.Connection, instance: int) -> Facts:
     for kind, target, start, time, seq in connection.execute(
         "SELECT n.type, n.target, n.start, e.time, n.row_seq FROM ends AS n"
         " LEFT JOIN events AS e ON e.seq = n.row_seq WHERE n.instance = ?",
-        (instance,),
+        (known.id,),
     ):
         ends[kind, target, start] = End((-1, -1), 0) if seq is None else End((time, seq), seq, seq)
     return Facts(

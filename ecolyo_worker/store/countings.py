@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER
-from ecolyo_worker.measures import Counted, End, EndKey, Facts, Row
+from ecolyo_worker.measures import Counted, End, EndKey, Facts, Row, end_key
 from ecolyo_worker.store import outbox, totals
 from ecolyo_worker.store.instances import Instance
 
@@ -20,7 +20,6 @@ __all__ = [
     "facts_of",
     "open_range",
     "row_key",
-    "salt_of",
     "store_connected",
     "store_counting",
     "waiting_days",
@@ -28,9 +27,8 @@ __all__ = [
 
 
 class DayCounting(Struct, frozen=True):
-    """One counting: the events of one instance and day with after_seq < seq <= upto_seq."""
+    """One counting of an instance: the events of a day with after_seq < seq <= upto_seq."""
 
-    instance: int
     day: int
     n: int
     after_seq: int
@@ -89,36 +87,37 @@ def facts_of(
 
 
 def store_counting(
-    connection: sqlite3.Connection, counting: DayCounting, run: int, sink: outbox.Sink
+    connection: sqlite3.Connection,
+    instance: Instance,
+    counting: DayCounting,
+    run: int,
+    sink: outbox.Sink,
 ) -> None:
     """Store all of a counting: its rows, the fates of its events, the facts after it."""
     counted = counting.counted
-    _put_rows(connection, counting.instance, counted.rows, counting.n, sink)
-    _store_range(connection, counting, run)
+    _put_rows(connection, instance, counted.rows, counting.n, sink)
+    _store_range(connection, instance, counting, run)
     connection.executemany(
         "INSERT INTO failures (seq, error) VALUES (?, ?)", list(counted.errors.items())
     )
     connection.executemany(
         "UPDATE ends SET counted_seq = ?, row_seq = ? WHERE instance = ? AND type = ?"
         " AND target = ? AND start = ?",
-        [
-            (end.counted, end.row, counting.instance, *key)
-            for key, end in counted.facts.ends.items()
-        ],
+        [(end.counted, end.row, instance.id, *key) for key, end in counted.facts.ends.items()],
     )
     connection.execute(
         "UPDATE instances SET launch_row_seq = ? WHERE id = ?",
-        (counted.facts.launch_row, counting.instance),
+        (counted.facts.launch_row, instance.id),
     )
     connection.execute(
         "DELETE FROM waiting_days WHERE instance = ? AND day = ?",
-        (counting.instance, counting.day),
+        (instance.id, counting.day),
     )
 
 
 def store_connected(
     connection: sqlite3.Connection,
-    instance: int,
+    instance: Instance,
     made: Sequence[tuple[int, Sequence[Row]]],
     through: int | None,
     sink: outbox.Sink,
@@ -134,7 +133,7 @@ def store_connected(
         connection.execute(
             "UPDATE instances SET connected_through = max(coalesce(connected_through, ?1), ?1)"
             " WHERE id = ?2",
-            (through, instance),
+            (through, instance.id),
         )
 
 
@@ -144,38 +143,28 @@ def row_key(salt: bytes, measure: str, start_date: str, n: int, ordinal: int) ->
     return hashlib.blake2b(text.encode(), key=salt, digest_size=16).digest()
 
 
-def salt_of(connection: sqlite3.Connection, instance: int) -> bytes:
-    """Give an instance's salt."""
-    row = connection.execute("SELECT salt FROM instances WHERE id = ?", (instance,)).fetchone()
-    salt: bytes = row[0]
-    return salt
-
-
-def connected_key(connection: sqlite3.Connection, instance: int, start_date: str) -> bytes:
+def connected_key(instance: Instance, start_date: str) -> bytes:
     """Give the key of the one connected row of a day."""
-    salt = salt_of(connection, instance)
-    return row_key(salt, "konnector-connected-daily", start_date, 0, 0)
+    return row_key(instance.salt, "konnector-connected-daily", start_date, 0, 0)
 
 
 def _put_rows(
-    connection: sqlite3.Connection, instance: int, rows: Iterable[Row], n: int, sink: outbox.Sink
+    connection: sqlite3.Connection,
+    instance: Instance,
+    rows: Iterable[Row],
+    n: int,
+    sink: outbox.Sink,
 ) -> None:
-    salt = salt_of(connection, instance)
-    outbox.insert(
-        connection,
-        instance,
-        [
-            (
-                row_key(salt, row.indicator.measure_name, row.indicator.start_date, n, row.ordinal),
-                row.indicator,
-            )
-            for row in rows
-        ],
-        sink,
-    )
+    keyed = []
+    for row in rows:
+        measure, start_date = row.indicator.measure_name, row.indicator.start_date
+        keyed.append((row_key(instance.salt, measure, start_date, n, row.ordinal), row.indicator))
+    outbox.insert(connection, instance.id, keyed, sink)
 
 
-def _store_range(connection: sqlite3.Connection, counting: DayCounting, run: int) -> None:
+def _store_range(
+    connection: sqlite3.Connection, instance: Instance, counting: DayCounting, run: int
+) -> None:
     counted = counting.counted
     fates: Counter[str] = Counter(counted.fates.values())
     fates["imported"] -= counting.aggregated
@@ -184,7 +173,7 @@ def _store_range(connection: sqlite3.Connection, counting: DayCounting, run: int
     connection.execute(
         "INSERT INTO countings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            counting.instance,
+            instance.id,
             counting.day,
             counting.n,
             counting.after_seq,
@@ -209,9 +198,7 @@ def _ends(
 ) -> dict[EndKey, End]:
     """Give what is known of the ends that are equal to one of these events."""
     keys = {
-        (event.type, event.target or "", event.start)
-        for event in events
-        if event.type in END_TYPES and event.start is not None
+        end_key(event) for event in events if event.type in END_TYPES and event.start is not None
     }
     ends: dict[EndKey, End] = {}
     for key in keys:

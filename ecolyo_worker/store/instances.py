@@ -2,6 +2,7 @@
 
 import secrets
 import sqlite3
+from typing import Any
 
 from msgspec import UNSET, Struct
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 _COLUMNS = (
-    "id, name, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
+    "id, name, salt, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
     " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
     " connected_through"
 )
@@ -39,6 +40,8 @@ class Instance(Struct, frozen=True):
 
     id: int
     name: str
+    salt: bytes
+    """What its rows' keys are hashed with."""
     withdrawn_through: int | None
     first_connection_at: int | None
     profile: Profile
@@ -175,7 +178,7 @@ def consents_of(
     return _consents(connection, instance), connection.execute(query, (instance,)).fetchone()[0]
 
 
-def _consents(connection: sqlite3.Connection, instance: int | str | None) -> tuple[Consent, ...]:
+def _consents(connection: sqlite3.Connection, instance: int) -> tuple[Consent, ...]:
     rows = connection.execute(
         "SELECT accepted_at, version FROM consents WHERE instance = ? ORDER BY accepted_at",
         (instance,),
@@ -183,19 +186,20 @@ def _consents(connection: sqlite3.Connection, instance: int | str | None) -> tup
     return tuple(Consent(*row) for row in rows)
 
 
-def _instance(connection: sqlite3.Connection, row: tuple[int | str | None, ...]) -> Instance:
-    ident, name, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
+def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
+    ident, name, salt, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
     launch_time, launch_seq, launch_row, through = rest
     return Instance(
-        id=ident,  # type: ignore[arg-type]  # STRICT tables hold what their columns say
-        name=name,  # type: ignore[arg-type]
-        withdrawn_through=withdrawn,  # type: ignore[arg-type]
-        first_connection_at=first_at,  # type: ignore[arg-type]
-        profile=Profile(heating, hot_water, cooking),  # type: ignore[arg-type]
-        first_connection_seen=seen,  # type: ignore[arg-type]
-        first_launch=None if launch_time is None else (launch_time, launch_seq),  # type: ignore[arg-type]
-        launch_row=launch_row,  # type: ignore[arg-type]
-        connected_through=through,  # type: ignore[arg-type]
+        id=ident,
+        name=name,
+        salt=salt,
+        withdrawn_through=withdrawn,
+        first_connection_at=first_at,
+        profile=Profile(heating, hot_water, cooking),
+        first_connection_seen=seen,
+        first_launch=None if launch_time is None else (launch_time, launch_seq),
+        launch_row=launch_row,
+        connected_through=through,
         consents=_consents(connection, ident),
         konnectors=tuple(
             KonnectorState(fluid, since, bool(connected))

@@ -9,6 +9,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.indicators import Indicator
@@ -184,12 +185,13 @@ def claim(
     `judge` says what each is good for. Gives the claimed rows, and whether more may be found: one
     transaction looks at a bounded number of rows.
     """
-    connection.execute(
-        "UPDATE outbox SET due = 0"
-        " WHERE destination = ?1 AND state = 'pending'"
-        " AND (due BETWEEN 1 AND ?2 OR due > ?3)",
-        (draw.destination, draw.now, draw.latest),
-    )
+    # Two statements, for the index finds either range, and would pass over every row for both.
+    for due in ("due BETWEEN 1 AND :now", "due > :latest"):
+        connection.execute(
+            "UPDATE outbox SET due = 0"  # noqa: S608  a condition of ours
+            f" WHERE destination = :destination AND state = 'pending' AND {due}",
+            msgspec.structs.asdict(draw),
+        )
     claimed: list[Claimed] = []
     for _ in range(_MOST_DRAWS):
         drawn = _draw(connection, draw.destination, limit - len(claimed))

@@ -1,5 +1,6 @@
 """A worker on its own state directory, and one person who agreed."""
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,7 +67,8 @@ def fill(
     """Put one row for each page into the outbox of a person."""
 
     async def put(name: str = "alice.example", pages: tuple[str, ...] = PAGES) -> None:
-        async with Worker(Settings(state_dir=state_dir)) as worker:
+        # A seed of the person's own makes the order of sending the same in every test run.
+        async with Worker(Settings(state_dir=state_dir), random=random.Random(name)) as worker:
             consent = {"version": "1.0.0", "accepted_at": "2026-01-01T00:00:00"}
             await agree(worker, {"instance": name, "consent": consent})
             await worker.record(

@@ -47,7 +47,7 @@ async def test_a_sent_row_keeps_nothing_personal(
 
 
 async def test_the_order_mixes_people(fill: Filled, echo: Echo, quick: Quick) -> None:
-    """Rows are drawn at random over all people, not person by person."""
+    """Rows are drawn at random over all people, not person by person (by a seed, see `fill`)."""
     await fill("alice.example", PAGES[:3])
     await fill("bob.example", PAGES[3:])
     async with Worker(quick(echo.url, concurrency=1), random=random.Random(3)) as worker:

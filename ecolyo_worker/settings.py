@@ -27,12 +27,16 @@ from ecolyo_worker.errors import ConfigurationError
 __all__ = [
     "Aggregation",
     "Dacc",
+    "Http",
     "Intake",
+    "Retention",
     "Settings",
     "load",
     "parse_duration",
 ]
 
+_NIGHTLY = "0 1 * * *"
+_DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII)
 S = TypeVar("S", bound="_Section")
@@ -73,6 +77,14 @@ class Intake(_Section, frozen=True):
         Literal["wall", "utc"],
         Meta(description="Whether a `Z` behind an event's date is the wall clock's or true UTC."),
     ] = "wall"
+    max_waiting: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Events that may wait for their commit; beyond it callers are refused.",
+        ),
+    ] = 10_000
 
 
 class Aggregation(_Section, frozen=True):
@@ -80,6 +92,14 @@ class Aggregation(_Section, frozen=True):
 
     section = "aggregation"
 
+    schedule: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="When the nightly run begins: a cron expression, in the zone. It runs once"
+            " a civil day.",
+        ),
+    ] = _NIGHTLY
     max_age_days: Annotated[
         int, Meta(ge=1, le=366, description="Days after which an uncounted day is expired.")
     ] = 31
@@ -99,6 +119,12 @@ class Aggregation(_Section, frozen=True):
     ] = None
 
     def _check(self) -> None:
+        if self.schedule != _NIGHTLY and not _is_cron(self.schedule):
+            raise _wrong(
+                "aggregation.schedule",
+                self.schedule,
+                "a cron expression of five fields (minute hour day month weekday), as 0 1 * * *",
+            )
         if self.not_before is not None:
             try:
                 parse_day(self.not_before)
@@ -112,14 +138,31 @@ class Dacc(_Section, frozen=True):
     section = "dacc"
 
     target: Annotated[
-        Literal["native"], Meta(description="The wire form: the DACC's own address and token.")
+        Literal["native", "cozy-v1", "cozy-v2"],
+        Meta(description="The wire form: the DACC itself, or each person's stack in front of it."),
     ] = "native"
     url: Annotated[
-        str | None, Meta(description="The DACC's address; without one, indicators wait.")
+        str | None,
+        Meta(
+            description="The DACC's address, or with a Cozy target a stack's, in which {instance}"
+            " stands for each person's; without one, indicators wait."
+        ),
     ] = None
     token_file: Annotated[
-        Path | None, Meta(description="A file that holds the token, read anew when it changes.")
+        Path | None,
+        Meta(
+            description="A file that holds the token, read anew when it changes; with a Cozy target"
+            " {instance} may stand in it."
+        ),
     ] = None
+    doctype: Annotated[
+        str | None,
+        Meta(description="The doctype that a Cozy target posts to; default: the target's own."),
+    ] = None
+    spread: Annotated[
+        timedelta,
+        _seconds("The rows of a nightly run are due after a random delay up to this.", 0, 86400),
+    ] = timedelta(minutes=30)
     allow_http: Annotated[
         bool, Meta(description="Allow plain http to a host that is not this machine.")
     ] = False
@@ -154,6 +197,8 @@ class Dacc(_Section, frozen=True):
     ] = "retry"
 
     def _check(self) -> None:
+        if self.doctype is not None and not _DOCTYPE.fullmatch(self.doctype):
+            raise _wrong("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
         if self.url is None:
             return
         scheme = _scheme(self.url)
@@ -179,6 +224,36 @@ class Dacc(_Section, frozen=True):
             return False
 
 
+class Http(_Section, frozen=True):
+    """The HTTP face of the service."""
+
+    section = "http"
+
+    listen: Annotated[
+        str,
+        Meta(
+            max_length=300,
+            description='An address as "127.0.0.1:8787" or "unix:/run/ecolyo-worker/http.sock";'
+            " empty: no HTTP face.",
+        ),
+    ] = ""
+    token_file: Annotated[
+        Path | None,
+        Meta(description="A file that holds the token that TCP clients must show."),
+    ] = None
+
+
+class Retention(_Section, frozen=True):
+    """What is kept, and for how long."""
+
+    section = "retention"
+
+    sent_days: Annotated[
+        int,
+        Meta(ge=1, le=3650, description="Days for which sent rows are kept, without their text."),
+    ] = 90
+
+
 class Settings(_Section, frozen=True):
     """All settings. The fields of its own are the section `worker` of the file."""
 
@@ -190,9 +265,15 @@ class Settings(_Section, frozen=True):
         Literal["off", "local", "on"],
         Meta(description="off: events are refused; local: counted, never sent; on: sent."),
     ] = "on"
+    grace: Annotated[
+        timedelta,
+        _seconds("How long a stop waits for what has begun; then it is interrupted.", 0, 3600),
+    ] = timedelta(seconds=20)
     intake: Intake = msgspec.field(default_factory=Intake)
     aggregation: Aggregation = msgspec.field(default_factory=Aggregation)
     dacc: Dacc = msgspec.field(default_factory=Dacc)
+    http: Http = msgspec.field(default_factory=Http)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
     def _check(self) -> None:
         try:
@@ -330,6 +411,12 @@ def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
         return bool(msgspec.convert(value, kind) == value)
     except msgspec.ValidationError:
         return False
+
+
+def _is_cron(text: str) -> bool:
+    from croniter import croniter  # takes a while to load: nobody pays who keeps to the default
+
+    return len(text.split()) == 5 and bool(croniter.is_valid(text))
 
 
 def _scheme(url: str) -> str | None:

@@ -79,6 +79,12 @@ class Worker:
         await self._opened.__aexit__(kind, error, trace)
 
     @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Self]:
+        """Enter it as the state's owner, so that nothing happens but what is called for."""
+        async with self:
+            yield self
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
         """Enter it without changing anything: for a preview of a state that exists."""
         async with AsyncExitStack() as opened:

@@ -66,7 +66,7 @@ async def demo(
             worker = Worker(
                 _settings(directory, echo), random=Random(seed), logger=session.logger()
             )
-            async with worker:
+            async with worker.opened():
                 commands = Commands(worker)
                 await _introduce(output, commands, households)
                 rows = [await _day(commands, delivery) for delivery in deliveries(households, seed)]

@@ -52,7 +52,7 @@ class Session(Struct, frozen=True):
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Commands]:
         """Open the state as its owner, for one command."""
-        async with self.worker() as worker:
+        async with self.worker().opened() as worker:
             yield Commands(worker)
 
     @asynccontextmanager

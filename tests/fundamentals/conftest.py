@@ -68,7 +68,9 @@ def fill(
 
     async def put(name: str = "alice.example", pages: tuple[str, ...] = PAGES) -> None:
         # A seed of the person's own makes the order of sending the same in every test run.
-        async with Worker(Settings(state_dir=state_dir), random=random.Random(name)) as worker:
+        async with Worker(
+            Settings(state_dir=state_dir), random=random.Random(name)
+        ).opened() as worker:
             consent = {"version": "1.0.0", "accepted_at": "2026-01-01T00:00:00"}
             await agree(worker, {"instance": name, "consent": consent})
             await worker.record(

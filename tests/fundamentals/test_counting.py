@@ -118,7 +118,7 @@ async def test_days_before_a_beginning_count_as_done(
 ) -> None:
     """`not_before` takes over from an older system: what is before it is imported, not counted."""
     settings = Settings(state_dir=state_dir, aggregation=Aggregation(not_before="2026-11-20"))
-    async with Worker(settings) as worker:
+    async with Worker(settings).opened() as worker:
         await agree(worker)
         await worker.record(
             "alice.example",
@@ -173,7 +173,7 @@ async def test_mode_local_keeps_everything_here(
     state_dir: Path, event: Event, agree: Agree
 ) -> None:
     """What was counted in mode `local` is never sent, after a change to `on` either."""
-    async with Worker(Settings(state_dir=state_dir, mode="local")) as worker:
+    async with Worker(Settings(state_dir=state_dir, mode="local")).opened() as worker:
         await agree(worker)
         await worker.record("alice.example", page(event, "2026-11-20T10:00"))
         await worker.run_once(NIGHT)
@@ -181,7 +181,7 @@ async def test_mode_local_keeps_everything_here(
         with pytest.raises(CommandRefused, match="the mode is local"):
             await worker.send()
     reachable = Dacc(url="http://127.0.0.1:9")
-    async with Worker(Settings(state_dir=state_dir, dacc=reachable)) as worker:
+    async with Worker(Settings(state_dir=state_dir, dacc=reachable)).opened() as worker:
         assert (await worker.send()).attempts == 0
         assert worker.status().outbox["local"] == 1
 
@@ -196,7 +196,7 @@ async def test_an_event_that_breaks_a_measure_is_set_aside(
         for found in day.of("QuizEndEvent"):
             yield Observation((None, None), 1 // (found.target != "POISON1"), found.seq)
 
-    async with Worker(Settings(state_dir=state_dir)) as worker:
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         await agree(worker)
         quizzes = {"bad": "POISON1", "good": "QUIZ1"}
         await worker.record(
@@ -214,7 +214,7 @@ async def test_an_event_that_breaks_a_measure_is_set_aside(
 async def test_the_clock_decides_what_today_is(state_dir: Path, event: Event, agree: Agree) -> None:
     """Without a time a run goes by the clock, in the zone: 23:30 UTC is the next day in Paris."""
     clock = FakeClock(datetime(2026, 11, 20, 23, 30, tzinfo=UTC))
-    async with Worker(Settings(state_dir=state_dir), clock=clock) as worker:
+    async with Worker(Settings(state_dir=state_dir), clock=clock).opened() as worker:
         await agree(worker)
         await worker.record("alice.example", page(event, "2026-11-20T10:00"))
         assert (await worker.run_once()).events == {"counted": 1}

@@ -85,7 +85,7 @@ async def test_what_may_have_arrived_is_kept_without_the_person(
     """A row that may have been delivered stays in the books, without text and without owner."""
     async with echo_server("--fault", "accept-then-drop") as echo:
         settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             await agree(worker)
             visit = event("NavigationEvent", "2026-11-20T10:00", target="gas")
             await worker.record("alice.example", visit)
@@ -116,7 +116,7 @@ async def test_after_a_withdrawal_no_attempt_begins(
     """What the sender has in its hands when a person withdraws is not sent any more."""
     async with echo_server() as echo:
         settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=2.0, concurrency=4))
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             await agree(worker)
             stamps = [f"2026-11-{day}T10:00" for day in range(10, 21)]
             await worker.record(
@@ -140,7 +140,9 @@ async def test_an_interrupted_row_of_someone_who_left_is_not_tried_again(
 ) -> None:
     """A row in flight whose person withdraws does not come back when its attempt is cut off."""
     async with echo_server("--fault", "latency=1min*9") as echo:
-        async with Worker(Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))) as worker:
+        async with Worker(
+            Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+        ).opened() as worker:
             await agree(worker)
             await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
             await worker.run_once(NIGHT)
@@ -161,7 +163,7 @@ async def test_without_a_consent_in_force_nothing_is_sent(
     """A consent that no longer suffices holds back what was counted under it, until one does."""
     async with echo_server() as echo:
         settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             await agree(worker)
             await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
             await worker.run_once(NIGHT)
@@ -169,7 +171,7 @@ async def test_without_a_consent_in_force_nothing_is_sent(
                 old = {"version": "0.9.0", "accepted_at": "2026-11-20T12:00:00"}
                 await agree(worker, {"instance": "alice.example", "consent": old})
         stricter = Aggregation(consent_version="2.0.0" if change == "setting" else "1.0.0")
-        async with Worker(settings.replace(aggregation=stricter)) as worker:
+        async with Worker(settings.replace(aggregation=stricter)).opened() as worker:
             report = await worker.send()
             assert (report.attempts, report.waiting) == (0, 1)
             (row,) = [r async for r in Commands(worker).outbox_list(OutboxList())]

@@ -83,7 +83,7 @@ async def test_a_bad_instance_name_is_refused(worker: Worker, event: Event, name
 
 async def test_mode_off_refuses_events(state_dir: Path, event: Event) -> None:
     """In mode `off` nothing is stored, and the error names the setting."""
-    async with Worker(Settings(state_dir=state_dir, mode="off")) as worker:
+    async with Worker(Settings(state_dir=state_dir, mode="off")).opened() as worker:
         with pytest.raises(IntakeRefused, match=r"worker\.mode"):
             await worker.record("alice.example", event("NavigationEvent", "2026-11-20T18:00:00"))
         assert worker.status().events["waiting"] == 0

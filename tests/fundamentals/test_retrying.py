@@ -76,11 +76,11 @@ async def test_a_backoff_survives_a_restart(fill: Filled, quick: Quick, rows: Ro
     async with echo_server("--fault", "status=500,ok") as echo:
         settings = quick(echo.url, backoff_base=timedelta(hours=1))
         # The seed draws a wait of minutes, which is more than `send` has patience for.
-        async with Worker(settings, random=random.Random(1)) as worker:
+        async with Worker(settings, random=random.Random(1)).opened() as worker:
             assert (await worker.send()).outcomes == {"failed": 1}
             (row,) = await rows(worker)
             assert (row.state, row.attempts) == ("pending", 1)
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             report = await worker.send(until_empty=True)
             assert (report.attempts, report.waiting) == (0, 1)
             assert (await rows(worker))[0].next_try == row.next_try
@@ -92,7 +92,7 @@ async def test_at_most_once_gives_an_unknown_row_up(
     """With `on_unknown = "drop"` a row whose end is unknown becomes `sent?` and is not resent."""
     await fill("alice.example", PAGES[:1])
     async with echo_server("--fault", "accept-then-drop") as echo:
-        async with Worker(quick(echo.url, on_unknown="drop")) as worker:
+        async with Worker(quick(echo.url, on_unknown="drop")).opened() as worker:
             report = await worker.send(until_empty=True)
             assert (report.attempts, report.waiting) == (1, 0)
             assert worker.status().outbox["sent?"] == 1
@@ -108,7 +108,7 @@ async def test_the_deadline_holds_for_the_whole_attempt(
         settings = quick(
             echo.url, attempt_timeout=timedelta(seconds=0.2), unknown_retry=timedelta(1)
         )
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             report = await worker.send()
             assert report.outcomes == {"unknown": 1}
             (row,) = await rows(worker)
@@ -119,7 +119,7 @@ async def test_nobody_there_costs_no_attempt(fill: Filled, quick: Quick, rows: R
     """A refused connection is no attempt of the row, and surely no double."""
     await fill("alice.example", PAGES[:1])
     settings = quick("http://127.0.0.1:9", backoff_base=timedelta(hours=1))
-    async with Worker(settings) as worker:
+    async with Worker(settings).opened() as worker:
         assert (await worker.send()).outcomes == {"unavailable": 1}
         (row,) = await rows(worker)
     assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
@@ -130,7 +130,7 @@ async def test_interrupted_is_not_failed(fill: Filled, quick: Quick, rows: Rows)
     """A shutdown in mid-attempt puts the row back, uncounted, as possibly delivered."""
     await fill("alice.example", PAGES[:3])
     async with echo_server("--fault", "latency=1min*9") as echo:
-        async with Worker(quick(echo.url, concurrency=1)) as worker:
+        async with Worker(quick(echo.url, concurrency=1)).opened() as worker:
             async with anyio.create_task_group() as sending:
                 sending.start_soon(worker.send)
                 async with httpx.AsyncClient(trust_env=False) as client:
@@ -151,7 +151,7 @@ async def test_what_a_dead_process_had_in_flight_is_sent_again(
         other.execute("UPDATE totals SET count = 1 WHERE name = 'outbox.pending'")
         other.execute("INSERT INTO totals VALUES ('outbox.in_flight', 1)")
     other.close()
-    async with Worker(quick(echo.url)) as worker:
+    async with Worker(quick(echo.url)).opened() as worker:
         assert worker.status().maybe_delivered == 1
         assert (await worker.send()).outcomes == {"delivered": 2}
     await assert_balanced(state_dir, echo.url)
@@ -166,7 +166,7 @@ async def test_a_paused_destination_is_asked_with_one_row(
     await fill()
     async with echo_server("--token", "right") as echo:
         settings = quick(echo.url, token_file=token, concurrency=4)
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             assert (await worker.send()).outcomes == {"unauthorized": 4}
             assert (await worker.send()).outcomes == {"unauthorized": 1}
             token.write_text("right")
@@ -177,7 +177,7 @@ async def test_at_most_once_holds_for_a_shutdown_too(fill: Filled, quick: Quick)
     """With `on_unknown = "drop"` an attempt that is cut off after writing is not made again."""
     await fill("alice.example", PAGES[:1])
     async with echo_server("--fault", "latency=1min") as echo:
-        async with Worker(quick(echo.url, on_unknown="drop")) as worker:
+        async with Worker(quick(echo.url, on_unknown="drop")).opened() as worker:
             async with anyio.create_task_group() as sending:
                 sending.start_soon(worker.send)
                 while not (await echo.count())["requests"]:
@@ -191,7 +191,7 @@ async def test_waiting_for_a_dead_server_ends(fill: Filled, quick: Quick) -> Non
     await fill("alice.example", PAGES[:1])
     clock = FakeClock(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
     settings = quick("http://127.0.0.1:9", backoff_base=timedelta(seconds=5))
-    async with Worker(settings, clock=clock) as worker:
+    async with Worker(settings, clock=clock).opened() as worker:
         report = await worker.send(until_empty=True)
         assert report.waiting == 1
         assert clock.monotonic() < 70
@@ -215,7 +215,7 @@ async def test_a_new_token_ends_the_waiting_at_once(
     clock = Rotating(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
     async with echo_server("--token", "right") as echo:
         settings = quick(echo.url, token_file=token)
-        async with Worker(settings, clock=clock) as worker:
+        async with Worker(settings, clock=clock).opened() as worker:
             report = await worker.send(until_empty=True, timeout_s=3600)
     assert report.outcomes == {"delivered": 1, "unauthorized": 1}
     assert clock.monotonic() < 60
@@ -229,7 +229,7 @@ async def test_a_refused_row_shows_that_the_token_is_good(
     token.write_text("wrong")
     await fill("alice.example", PAGES[:3])
     async with echo_server("--token", "right") as echo:
-        async with Worker(quick(echo.url, token_file=token)) as worker:
+        async with Worker(quick(echo.url, token_file=token)).opened() as worker:
             await worker.send()
             token.write_text("right")
             await echo.set_fault("status=400,ok")
@@ -242,10 +242,10 @@ async def test_a_clock_that_was_wrong_holds_no_row_back(
     """A due time that lies farther ahead than any wait was set by a clock that was wrong."""
     await fill("alice.example", PAGES[:1])
     clock = FakeClock(datetime(2036, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick("http://127.0.0.1:9"), clock=clock) as worker:
+    async with Worker(quick("http://127.0.0.1:9"), clock=clock).opened() as worker:
         assert (await worker.send()).outcomes == {"unavailable": 1}
         clock.jump(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick(echo.url), clock=clock) as worker:
+    async with Worker(quick(echo.url), clock=clock).opened() as worker:
         assert (await worker.send()).outcomes == {"delivered": 1}
 
 
@@ -254,7 +254,7 @@ async def test_a_failing_dacc_is_named(fill: Filled, quick: Quick) -> None:
     await fill("alice.example", PAGES[:1])
     async with echo_server("--fault", "status=500,ok") as echo:
         settings = quick(echo.url)
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             report = await worker.send()
             assert (report.reason or "").startswith("the last attempt failed (500: ")
             assert "the last attempt failed: 500: " in " ".join(worker.status().advice)
@@ -266,6 +266,6 @@ async def test_no_attempt_begins_after_the_timeout(fill: Filled, echo: Echo, qui
     """`send` with a timeout leaves what it cannot begin in time, and says how much waits."""
     await fill()
     clock = FakeClock(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick(echo.url, rate=1.0, concurrency=1), clock=clock) as worker:
+    async with Worker(quick(echo.url, rate=1.0, concurrency=1), clock=clock).opened() as worker:
         report = await worker.send(until_empty=True, timeout_s=2.5)
     assert (report.attempts, report.waiting) == (3, 3)

@@ -37,7 +37,7 @@ async def test_a_sent_row_keeps_nothing_personal(
 ) -> None:
     """Once sent, a row has neither its text nor whose it was."""
     await fill()
-    async with Worker(quick(echo.url)) as worker:
+    async with Worker(quick(echo.url)).opened() as worker:
         report = await worker.send()
     assert (report.outcomes, report.waiting) == ({"delivered": 6}, 0)
     with sqlite3.connect(state_dir / "ecolyo.db") as other:
@@ -50,7 +50,7 @@ async def test_the_order_mixes_people(fill: Filled, echo: Echo, quick: Quick) ->
     """Rows are drawn at random over all people, not person by person (by a seed, see `fill`)."""
     await fill("alice.example", PAGES[:3])
     await fill("bob.example", PAGES[3:])
-    async with Worker(quick(echo.url, concurrency=1), random=random.Random(3)) as worker:
+    async with Worker(quick(echo.url, concurrency=1), random=random.Random(3)).opened() as worker:
         await worker.send()
     pages = [record["indicator"]["group1"]["page"] for record in await echo.indicators()]
     assert sorted(pages) == sorted(PAGES)
@@ -78,7 +78,7 @@ async def test_no_header_tells_who_it_is(fill: Filled, quick: Quick) -> None:
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as serving:
         serving.start_soon(listener.serve, answer)
-        async with Worker(quick(f"http://127.0.0.1:{port}")) as worker:
+        async with Worker(quick(f"http://127.0.0.1:{port}")).opened() as worker:
             assert (await worker.send()).outcomes == {"delivered": 6}
         serving.cancel_scope.cancel()
     assert len(heads) == 6
@@ -121,7 +121,7 @@ async def test_definitions_that_changed_stop_a_row(
         'rows = "count"\ngroup1 = { key = "page", values = ["gas"] }\n'
     )
     settings = quick(echo.url).replace(aggregation=Aggregation(measures_file=narrower))
-    async with Worker(settings) as worker:
+    async with Worker(settings).opened() as worker:
         assert (await worker.send()).outcomes == {"delivered": 1}
         (dead,) = await rows(worker, "dead")
     assert dead.answer is not None
@@ -139,7 +139,7 @@ async def test_a_damaged_text_is_never_sent(
         changed = json.dumps(json.loads(body) | {"value": 2}, separators=(",", ":")).encode()
         other.execute("UPDATE outbox SET body = ?", (changed,))
     other.close()
-    async with Worker(quick(echo.url)) as worker:
+    async with Worker(quick(echo.url)).opened() as worker:
         assert (await worker.send()).attempts == 0
         (dead,) = await rows(worker, "dead")
     assert dead.answer == "the stored text is damaged: its HMAC does not fit"
@@ -161,7 +161,7 @@ async def test_many_rows_that_may_not_leave_hold_nothing_up(
         other.execute(copies)
         other.execute("UPDATE totals SET count = 3001 WHERE name = 'outbox.pending'")
     other.close()
-    async with Worker(quick(echo.url)) as worker:
+    async with Worker(quick(echo.url)).opened() as worker:
         report = await worker.send()
         assert (report.outcomes, report.waiting) == ({"delivered": 1}, 0)
         assert worker.status().outbox["dead"] == 3000
@@ -186,7 +186,7 @@ async def test_no_cookie_comes_back(fill: Filled, quick: Quick) -> None:
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as serving:
         serving.start_soon(listener.serve, answer)
-        async with Worker(quick(f"http://127.0.0.1:{port}", concurrency=1)) as worker:
+        async with Worker(quick(f"http://127.0.0.1:{port}", concurrency=1)).opened() as worker:
             assert (await worker.send()).outcomes == {"delivered": 3}
         serving.cancel_scope.cancel()
     assert b"cookie:" not in b"".join(heads).lower()
@@ -204,7 +204,9 @@ async def test_a_transport_that_says_nothing_makes_a_broken_attempt_unknown(
 
     await fill("alice.example", PAGES[:1])
     settings = quick("http://127.0.0.1:9", unknown_retry=timedelta(days=1))
-    async with Worker(settings, http=lambda: httpx.AsyncClient(transport=Mute())) as worker:
+    async with Worker(
+        settings, http=lambda: httpx.AsyncClient(transport=Mute())
+    ).opened() as worker:
         assert (await worker.send()).outcomes == {"unknown": 1}
 
 
@@ -213,11 +215,11 @@ async def test_a_trial_of_a_time_to_come_stays_on_this_machine(
 ) -> None:
     """A row made as of next year for a local DACC is not sent to another address today."""
     clock = FakeClock(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick("http://127.0.0.1:9"), clock=clock) as worker:
+    async with Worker(quick("http://127.0.0.1:9"), clock=clock).opened() as worker:
         await agree(worker)
         await worker.record("alice.example", event("NavigationEvent", "2027-03-02T10:00"))
         await worker.run_once(datetime(2027, 3, 3, 1, 0))
-    async with Worker(quick("https://dacc.invalid"), clock=clock) as worker:
+    async with Worker(quick("https://dacc.invalid"), clock=clock).opened() as worker:
         assert (await worker.send()).attempts == 0
         (row,) = await rows(worker)
     assert row.answer == "it waits: its day has not ended yet"
@@ -241,7 +243,7 @@ async def test_a_token_that_comes_back_is_not_kept(
     async with listener, anyio.create_task_group() as serving:
         serving.start_soon(listener.serve, answer)
         settings = quick(f"http://127.0.0.1:{port}", token_file=token)
-        async with Worker(settings) as worker:
+        async with Worker(settings).opened() as worker:
             report = await worker.send()
             assert "403: denied: [token] you" in (report.reason or "")
             assert "s3cr3t" not in f"{report}{worker.status()}{await rows(worker)}"

@@ -81,7 +81,7 @@ async def test_options_may_stand_anywhere(cli: Cli, tmp_path: Path) -> None:
 
 async def test_a_second_owner_is_told_who_the_first_is(cli: Cli, state_dir: Path) -> None:
     """While a process uses the state, another one ends with 73 and names it."""
-    async with Worker(Settings(state_dir=state_dir)):
+    async with Worker(Settings(state_dir=state_dir)).opened():
         done = await cli("status")
     assert done.returncode == 73
     assert f"is owned by process {os.getpid()}" in done.stderr.decode()

@@ -32,7 +32,7 @@ def lines(path: Path) -> list[Line]:
 async def books(examples: Path, state_dir: Path, echo: Echo) -> Path:
     """A state directory that balances: the worked example, counted and sent."""
     settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=1000.0))
-    async with Worker(settings) as worker:
+    async with Worker(settings).opened() as worker:
         commands = Commands(worker)
         await commands.instances_import(InstancesImport(lines(examples / "instances.ndjson")))
         await commands.events_import(EventsImport(lines(examples / "events.ndjson")))
@@ -109,7 +109,7 @@ async def test_a_false_state_does_not_balance(
 async def test_somebody_elses_leaving_hides_nothing(books: Path) -> None:
     """A row that is lost is noticed also after another person withdrew."""
     withdrawn = InstancesImport([Line(1, b'{"instance": "bob.example", "consent": null}')], True)
-    async with Worker(Settings(state_dir=books)) as worker:
+    async with Worker(Settings(state_dir=books)).opened() as worker:
         await Commands(worker).instances_import(withdrawn)
     await assert_balanced(books)
     falsify(books, "UPDATE outbox SET key = randomblob(16) WHERE measure = 'quiz-stars'")

@@ -159,7 +159,7 @@ async def test_an_older_schema_is_not_read(older: Path) -> None:
 
 async def test_reading_changes_nothing(state_dir: Path) -> None:
     """A worker that is only for reading leaves the database as it is, byte for byte."""
-    async with Worker(Settings(state_dir=state_dir)):
+    async with Worker(Settings(state_dir=state_dir)).opened():
         pass
     before = set_version(state_dir / DATABASE, latest_version())
     async with Worker(Settings(state_dir=state_dir)).reading() as worker:

@@ -49,7 +49,7 @@ def no_umask() -> Iterator[None]:
 @pytest.fixture
 async def used(state_dir: Path) -> Path:
     """A state directory that a worker has used and left."""
-    async with Worker(Settings(state_dir=state_dir)):
+    async with Worker(Settings(state_dir=state_dir)).opened():
         pass
     return state_dir
 
@@ -154,7 +154,7 @@ async def test_an_unclean_stop_stays_known(state_dir: Path) -> None:
 
 async def test_the_files_are_the_owners_alone(state_dir: Path, no_umask: None) -> None:
     """Nobody else on the machine can read the state directory or a file in it."""
-    async with Worker(Settings(state_dir=state_dir)):
+    async with Worker(Settings(state_dir=state_dir)).opened():
         found = modes(state_dir)
     names = ["ecolyo.db", "ecolyo.db-shm", "ecolyo.db-wal", "outbox.key", "owner.lock"]
     assert found == {".": 0o700, **dict.fromkeys(names, 0o600)}
@@ -254,7 +254,7 @@ def add_row(connection: sqlite3.Connection, hmac_key: bytes) -> None:
 async def test_a_key_that_is_missing(used: Path) -> None:
     """Without `outbox.key` a database with rows is refused; one without rows gets a new key."""
     (used / "outbox.key").unlink()
-    async with Worker(Settings(state_dir=used)) as worker:
+    async with Worker(Settings(state_dir=used)).opened() as worker:
         await worker.database.run(add_row, worker.hmac_key)
     (used / "outbox.key").unlink()
     before = content(used)
@@ -280,6 +280,6 @@ async def test_a_key_stays_the_same(used: Path) -> None:
     """The key is made once, and is of 256 bits."""
     keys = set()
     for _ in range(2):
-        async with Worker(Settings(state_dir=used)) as worker:
+        async with Worker(Settings(state_dir=used)).opened() as worker:
             keys.add(worker.hmac_key)
     assert [len(key) for key in keys] == [32]

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 __all__ = [
+    "ActorFailed",
     "CommandRefused",
     "ConfigurationError",
     "EcolyoError",
@@ -123,6 +124,10 @@ class IntakeFull(EcolyoError):
 
     reader = "caller"
     exit_code = 75
+
+
+class ActorFailed(EcolyoError):
+    """A part of the worker crashed again and again, or ended: whoever runs it starts it anew."""
 
 
 class IndicatorRefused(EcolyoError):

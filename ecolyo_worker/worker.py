@@ -10,10 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
+from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
+from ecolyo_worker.actors.supervisor import ActorHealth, Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
 from ecolyo_worker.errors import CommandRefused, IntakeRefused
 from ecolyo_worker.events import UsageEvent
@@ -61,11 +64,12 @@ class Worker:
         self._http = http
 
     async def __aenter__(self) -> Self:
-        """Open the state directory as its only owner; raises `StoreOwned`, `StateRefused`."""
+        """Open the state directory as its only owner, and start what works by itself.
+
+        Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`.
+        """
         async with AsyncExitStack() as opened:
-            await self._open(opened, migrating=True)
-            retrying = self.settings.dacc.on_unknown == "retry"
-            await self.database.run(outbox.rescue, retrying=retrying)
+            await self._start(opened, by_itself=True)
             self._opened = opened.pop_all()
         return self
 
@@ -75,13 +79,18 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the database; what was accepted is on disk already."""
+        """Take nothing more in, finish what has begun within `worker.grace`, and close.
+
+        What was accepted is on disk already. Raises `ActorFailed` if a part could not be kept
+        running; the block was cancelled then.
+        """
         await self._opened.__aexit__(kind, error, trace)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
-        """Enter it as the state's owner, so that nothing happens but what is called for."""
-        async with self:
+        """Enter it as the state's owner, so that nothing is counted or sent but when called for."""
+        async with AsyncExitStack() as opened:
+            await self._start(opened, by_itself=False)
             yield self
 
     @asynccontextmanager
@@ -156,6 +165,21 @@ class Worker:
             raise CommandRefused(f"the mode is {self.settings.mode} (worker.mode): nothing is sent")
         return await self.sender.drain(until_empty=until_empty, timeout_s=timeout_s)
 
+    async def supervise(self, actor: Actor) -> None:
+        """Start a further actor, which is kept running and stopped as the worker's own are.
+
+        What it raises before it has started is raised.
+        """
+        await self._supervisor.start(actor)
+
+    def abort(self) -> None:
+        """Let leaving wait no longer for what has begun: it is interrupted, and not counted."""
+        self._supervisor.abort()
+
+    def health(self) -> list[ActorHealth]:
+        """Tell of each part that works by itself how it is."""
+        return self._supervisor.health()
+
     def status(self) -> Status:
         """Give what there is in each state, as of the last thing that was stored."""
         status: Status = self.database.snapshot
@@ -163,6 +187,21 @@ class Worker:
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
+
+    async def _start(self, opened: AsyncExitStack, *, by_itself: bool) -> None:
+        await self._open(opened, migrating=True)
+        retrying = self.settings.dacc.on_unknown == "retry"
+        await self.database.run(outbox.rescue, retrying=retrying)
+        self._supervisor = await opened.enter_async_context(
+            Supervisor(
+                self.clock,
+                self._random,
+                self._logger,
+                self.settings.grace.total_seconds(),
+            )
+        )
+        for actor in (self.janitor, self.aggregator) if by_itself else ():
+            await self._supervisor.start(actor)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
         settings = self.settings
@@ -188,8 +227,9 @@ class Worker:
             logger=self._logger,
         )
         self.intake = Intake(self.database, settings)
-        self.aggregator = Aggregator(context, DESTINATION)
         self.sender = Sender(context, Target(settings.dacc, self._http, __version__))
+        self.aggregator = Aggregator(context, DESTINATION, made=lambda: None)
+        self.janitor = Janitor(context)
 
 
 def _rules(settings: Settings, definitions: Definitions) -> Rules:

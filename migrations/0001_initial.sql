@@ -130,6 +130,14 @@ CREATE TABLE countings (
     PRIMARY KEY (instance, day, n)
 ) STRICT, WITHOUT ROWID;
 
+-- Which times of the schedule are done. Taken in the transaction that ends the work.
+CREATE TABLE slots (
+    job  TEXT NOT NULL,
+    day  TEXT NOT NULL,                     -- civil day, YYYY-MM-DD
+    done INTEGER NOT NULL,
+    PRIMARY KEY (job, day)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE failures (
     seq   INTEGER PRIMARY KEY REFERENCES events (seq),
     error TEXT NOT NULL
@@ -176,6 +184,7 @@ CREATE TABLE outbox (
 
 -- Finding the next rows costs the same whatever else the table holds.
 CREATE INDEX outbox_draw ON outbox (destination, due, shuffle) WHERE state = 'pending';
+CREATE INDEX outbox_finished ON outbox (attempted) WHERE state IN ('sent', 'sent?', 'discarded');
 CREATE INDEX outbox_oldest ON outbox (created) WHERE state = 'pending';
 CREATE INDEX outbox_in_flight ON outbox (id) WHERE state = 'in_flight';
 CREATE INDEX outbox_of_instance ON outbox (instance) WHERE instance IS NOT NULL;

@@ -1,7 +1,6 @@
 """What an actor is: something that works by itself, is woken by others, and shows that it lives."""
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from typing import ClassVar
 
 import anyio
@@ -13,38 +12,38 @@ __all__ = ["Actor", "Channel"]
 
 
 class Channel:
-    """Wakes one actor. It carries no data: a message that is lost costs time and nothing else."""
+    """Wakes one actor. It carries no data: a message that is lost costs time and nothing else.
+
+    It holds one message at most: one that is not heard yet stands for all that come meanwhile.
+    """
 
     def __init__(self) -> None:
-        """One waking that is not heard yet stands for all that come meanwhile."""
-        self._sends, self._receives = anyio.create_memory_object_stream[None](1)
+        """Nobody is woken yet."""
+        self._woken = anyio.Event()
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Channel {self._sends.statistics()}>"
+        state = "closed" if self._closed else "woken" if self._woken.is_set() else "quiet"
+        return f"<{type(self).__name__} {state}>"
 
     def wake(self) -> None:
         """Let whoever waits go on, now or when it next waits."""
-        try:
-            self._sends.send_nowait(None)
-        except (anyio.WouldBlock, anyio.ClosedResourceError):
-            return  # it is awake already, or never waits again
+        self._woken.set()
 
     def close(self) -> None:
         """Let nobody wait any more."""
-        self._sends.close()
+        self._closed = True
+        self._woken.set()
 
     async def wait(self, clock: Clock, seconds: float) -> None:
         """Wait until woken, at most so many seconds."""
-        try:
-            self._receives.receive_nowait()
-        except anyio.EndOfStream:
-            return
-        except anyio.WouldBlock:
+        if not self._woken.is_set():
             async with anyio.create_task_group() as either:
                 either.start_soon(self._sleep, clock, seconds, either.cancel_scope)
-                with suppress(anyio.EndOfStream):
-                    await self._receives.receive()
+                await self._woken.wait()
                 either.cancel_scope.cancel()
+        if not self._closed:
+            self._woken = anyio.Event()
 
     @staticmethod
     async def _sleep(clock: Clock, seconds: float, scope: anyio.CancelScope) -> None:

@@ -3,15 +3,21 @@
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 
+import anyio
 import msgspec
+from anyio.abc import TaskStatus
 from msgspec import Struct
 
+from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.clock import DAY_MS, civil_text, day_of, day_text, utc_ms
+from ecolyo_worker.actors.schedule import Schedule
+from ecolyo_worker.clock import DAY_MS, civil_from_instant, civil_text, day_of, day_text, utc_ms
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
-from ecolyo_worker.store import countings, destinations, events, instances, outbox
+from ecolyo_worker.store import countings, destinations, events, instances, outbox, slots
 from ecolyo_worker.store.countings import DayCounting
 from ecolyo_worker.store.instances import Instance
 
@@ -61,13 +67,50 @@ class RunReport(Struct, frozen=True, kw_only=True):
     """People whose events wait, because no consent of theirs is in force."""
 
 
-class Aggregator:
-    """Runs the night: bounded batches of instances, each instance whole in one transaction."""
+class Aggregator(Actor):
+    """Runs the night: bounded batches of instances, each instance whole in one transaction.
 
-    def __init__(self, context: Context, destination: str) -> None:
-        """`destination` is the name of where the rows are to be sent."""
+    By itself it runs once a civil day, when the schedule says so, or later if it was not there.
+    """
+
+    name = "aggregator"
+    JOB = "night"
+    """What its slots are kept under."""
+
+    def __init__(self, context: Context, destination: str, made: Callable[[], None]) -> None:
+        """`destination` is the name of where the rows are to be sent; `made` is told of a run."""
+        super().__init__(context.clock)
         self._context = context
         self._destination = destination
+        self._made = made
+        settings = context.settings
+        self._zone = settings.civil_zone
+        self._schedule = Schedule(settings.aggregation.schedule, self._zone)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run each night when it is due, until stopped."""
+        await self._begin(self._clock.now())
+        task_status.started()
+        while not self.stopping:
+            now = self._clock.now()
+            if self._context.settings.mode != "off":
+                await self._look(now)
+            await self.rest((self._schedule.next(now) - self._clock.now()).total_seconds())
+
+    @property
+    def next_due(self) -> datetime:
+        """When the next night is due."""
+        return self._schedule.next(self._clock.now())
+
+    async def _look(self, now: datetime) -> None:
+        slot = self._schedule.latest(now)
+        if not await self._context.database.read(slots.is_taken, self.JOB, slot):
+            await self.run_once(self.plan(civil_from_instant(now, self._zone)), slot=slot)
+
+    async def _begin(self, now: datetime) -> None:
+        """Where no night ever was, none was missed: the first one is the next one."""
+        slot = self._schedule.latest(now)
+        await self._context.database.run(slots.begin, self.JOB, slot, utc_ms(now))
 
     def plan(self, as_of: int, day: int | None = None) -> Plan:
         """Give the plan of a run as of a civil time."""
@@ -75,8 +118,11 @@ class Aggregator:
             as_of, self._context.rules, self._context.settings.aggregation.consent_version, day
         )
 
-    async def run_once(self, plan: Plan) -> RunReport:
-        """Count all that waits, as of the plan's time; running it twice changes nothing."""
+    async def run_once(self, plan: Plan, *, slot: int | None = None) -> RunReport:
+        """Count all that waits, as of the plan's time; running it twice changes nothing.
+
+        A run of the schedule takes its slot, a civil day, with the last of its work.
+        """
         run = await self._context.database.run(
             countings.begin_run,
             utc_ms(self._context.clock.now()),
@@ -86,10 +132,12 @@ class Aggregator:
         )
         database = self._context.database
         report = await self._add_up(
-            plan, lambda after: database.run(self._store_batch, after, plan, run)
+            plan, lambda after: database.run(self._store_batch, after, plan, run, slot)
         )
         made = sum(report.indicators.values())
+        reach("aggregation.finished")
         self._context.logger.info("run finished", days=report.days, indicators=made)
+        self._made()
         return report
 
     async def foresee(self, plan: Plan) -> RunReport:
@@ -100,7 +148,7 @@ class Aggregator:
 
     async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
         """Give what a run would make, instance by instance; nothing is stored."""
-        async for batch in _batches(
+        async for batch in self._batches(
             lambda after: self._context.database.read(self._walk, after, plan)
         ):
             for night in batch.nights:
@@ -108,15 +156,29 @@ class Aggregator:
 
     async def _add_up(self, plan: Plan, step: "_Step") -> RunReport:
         tally = _Tally()
-        async for batch in _batches(step):
+        async for batch in self._batches(step):
             tally.without_consent += batch.without_consent
             for night in batch.nights:
                 tally.add(night)
                 self._log_failures(night)
         return tally.report(plan.as_of)
 
+    async def _batches(self, step: "_Step") -> AsyncIterator["_Batch"]:
+        """Take one step after the other, each behind the last one's last instance.
+
+        Each is a sign of life. A stop ends it between two: what is not counted is counted next
+        time.
+        """
+        after: int | None = 0
+        while after is not None and not self.stopping:
+            batch = await step(after)
+            after = batch.last
+            self.sign()
+            reach("aggregation.committed")
+            yield batch
+
     def _store_batch(
-        self, connection: sqlite3.Connection, after: int, plan: Plan, run: int
+        self, connection: sqlite3.Connection, after: int, plan: Plan, run: int, slot: int | None
     ) -> "_Batch":
         destination = destinations.identify(connection, self._destination)
         sink = outbox.Sink(
@@ -134,7 +196,11 @@ class Aggregator:
                 connection, night.instance, night.connected, night.connected_through, sink
             )
 
-        return self._walk(connection, after, plan, store)
+        batch = self._walk(connection, after, plan, store)
+        if batch.last is None and slot is not None:
+            slots.take(connection, self.JOB, slot, sink.now)
+        reach("aggregation.counted")
+        return batch
 
     def _walk(
         self,
@@ -180,15 +246,6 @@ class _Batch:
 
 
 _Step = Callable[[int], Awaitable[_Batch]]
-
-
-async def _batches(step: _Step) -> AsyncIterator[_Batch]:
-    """Take one step after the other, each behind the last one's last instance."""
-    after: int | None = 0
-    while after is not None:
-        batch = await step(after)
-        after = batch.last
-        yield batch
 
 
 class _Tally:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     FilteringBoundLogger = Any  # naming it would load structlog, and rich with it
 
-__all__ = ["Context"]
+__all__ = ["Context", "FilteringBoundLogger"]
 
 
 class Context(Struct, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import anyio.lowlevel
 
-__all__ = ["FakeClock"]
+__all__ = ["FakeClock", "SteppedClock"]
 
 
 class FakeClock:
@@ -39,3 +40,62 @@ class FakeClock:
         self.slept.append(seconds)
         self.advance(seconds)
         await anyio.lowlevel.checkpoint()
+
+
+class SteppedClock:
+    """A `Clock` that stands still between `step`s; who sleeps on it waits for the right step.
+
+    It drives what works by itself: a step wakes whom it is time for, and ends when all of them
+    sleep again.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        """`now` is aware."""
+        self._now = now
+        self._monotonic = 0.0
+        self._sleepers: dict[anyio.Event, float] = {}
+        self._changed = anyio.Event()
+
+    def now(self) -> datetime:
+        """Return the instant it stands at."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds of all steps."""
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the steps come to so many seconds."""
+        woken = anyio.Event()
+        self._sleepers[woken] = self._monotonic + seconds
+        self._tell()
+        try:
+            await woken.wait()
+        finally:
+            self._sleepers.pop(woken, None)
+            self._tell()
+
+    async def step(self, to: datetime, *, jump: bool = False) -> None:
+        """Move to an instant and wait until as many sleep as slept before.
+
+        With `jump` only the wall clock moves, as when a time server sets it, and nobody wakes.
+        """
+        sleeping = len(self._sleepers)
+        if not jump:
+            self._monotonic += (to - self._now).total_seconds()
+        self._now = to
+        woken = [sleeper for sleeper, until in self._sleepers.items() if until <= self._monotonic]
+        for sleeper in woken:
+            del self._sleepers[sleeper]
+            sleeper.set()
+        await self.sleepers(sleeping)
+
+    async def sleepers(self, count: int) -> None:
+        """Wait until at least so many sleep."""
+        with anyio.fail_after(30):
+            while len(self._sleepers) < count:
+                await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -1,0 +1,80 @@
+"""The janitor: deletes what is kept no longer, and gives the space back."""
+
+import sqlite3
+from datetime import datetime, timedelta
+
+import anyio
+from anyio.abc import TaskStatus
+
+from ecolyo_worker.actors.actor import Actor
+from ecolyo_worker.actors.context import Context
+from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.crashpoints import reach
+from ecolyo_worker.store import retention
+
+__all__ = ["Janitor"]
+
+_ROUND = timedelta(hours=1)
+# Intake's commits wait in the same thread, so a transaction stays small.
+_ROWS = 500
+_PAGES = 256
+# How far the wall clock may be from where the monotonic one says it should be.
+_SLACK = timedelta(minutes=5)
+
+
+class Janitor(Actor):
+    """Goes round every hour.
+
+    Nothing goes because a clock says that it is old, before two rounds agree on what time it is: a
+    clock that was set forward by mistake must not delete anything.
+    """
+
+    name = "janitor"
+
+    def __init__(self, context: Context) -> None:
+        """It works on the state alone."""
+        super().__init__(context.clock)
+        self._context = context
+        self._seen: tuple[datetime, float] | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Go round until stopped."""
+        task_status.started()
+        begun = -_ROUND.total_seconds()
+        while not self.stopping:
+            if self._clock.monotonic() - begun >= _ROUND.total_seconds():
+                begun = self._clock.monotonic()
+                await self._go_round()
+            await self.rest()
+
+    async def _go_round(self) -> None:
+        now = self._clock.now()
+        if self._is_confirmed(now):
+            await self._prune(utc_ms(now))
+        await self._context.database.run(retention.give_space_back, _PAGES)
+
+    def _is_confirmed(self, now: datetime) -> bool:
+        """Tell whether this clock has gone as the monotonic one since the last round."""
+        seen, self._seen = self._seen, (now, self._clock.monotonic())
+        if seen is None:
+            return False
+        then, begun = seen
+        expected = then + timedelta(seconds=self._clock.monotonic() - begun)
+        return abs(now - expected) <= _SLACK
+
+    async def _prune(self, now: int) -> None:
+        days = timedelta(days=self._context.settings.retention.sent_days)
+        before = now - days // timedelta(milliseconds=1)
+        pruned = gone = await self._context.database.run(_prune_some, before)
+        while gone == _ROWS and not self.stopping:
+            gone = await self._context.database.run(_prune_some, before)
+            pruned += gone
+            self.sign()
+        if pruned:
+            self._context.logger.info("old rows pruned", rows=pruned)
+
+
+def _prune_some(connection: sqlite3.Connection, before: int) -> int:
+    pruned = retention.prune_sent(connection, before, _ROWS)
+    reach("janitor.pruning")
+    return pruned

@@ -77,10 +77,13 @@ def balance(
     problems = [*_events(books, accepted), *_rows(books), *_counters(books)]
     recounted = 0
     seals = books.seals
+    missing: list[str] = []
     for stored in stored_countings(connection):
         if stored.definitions == definitions.digest:
             recounted += 1
-            problems += _recount(stored, rules, seals, hmac_key)
+            problems += _recount(stored, rules, seals, hmac_key, missing)
+    # A row that is not there may be one of those that were deleted for their age.
+    problems += missing if len(missing) > books.pruned else []
     sides = _Sides(books, received or (), hmac_key)
     if received is not None:
         problems += sides.problems()
@@ -136,7 +139,9 @@ def _recount(
     rules: Rules,
     seals: Mapping[bytes, bytes],
     hmac_key: bytes,
+    missing: list[str],
 ) -> Iterator[str]:
+    """Say what is different now; `missing` gets the rows that are not there."""
     again = count(stored.facts, stored.events, stored.as_of, rules)
     if len(again.rows) != stored.rows:
         yield f"2: {stored.place} made {stored.rows} indicators, counted again {len(again.rows)}"
@@ -147,7 +152,7 @@ def _recount(
         )
         seal = seals.get(key)
         if seal is None:
-            yield f"2: {stored.place}: {indicator.measure_name} is not in the outbox"
+            missing.append(f"2: {stored.place}: {indicator.measure_name} is not in the outbox")
         elif not hmac.compare_digest(seal, outbox.body_hmac(hmac_key, indicator.encode())):
             yield f"2: {stored.place}: {indicator.measure_name} is another one in the outbox"
 
@@ -162,6 +167,8 @@ class _Sides:
         self.maybe: Counter[bytes] = Counter()
         for row in books.rows:
             self.maybe[row.body_hmac] += row.maybe_delivered + (row.state == "in_flight")
+        # Nobody knows any more what the rows said that were deleted for their age.
+        self.pruned = books.pruned + books.pruned_doubles
 
     @property
     def missing(self) -> int:
@@ -171,15 +178,15 @@ class _Sides:
     @property
     def duplicates(self) -> int:
         """How many were received beyond those that were made."""
-        return (self.received - self.made).total()
+        return max((self.received - self.made).total() - self.pruned, 0)
 
     def problems(self) -> Iterator[str]:
         """Say what does not hold between the two sides."""
         if self.missing:
             yield f"4: {self.missing} indicators are sent here and not received there"
         strange = sum(n for body, n in self.received.items() if body not in self.made)
-        if strange:
+        if strange > self.pruned:
             yield f"4: {strange} indicators were received there that were not made here"
         unseen = (self.received - self.sent - self.maybe).total() - strange
-        if unseen:
+        if unseen > max(self.pruned - strange, 0):
             yield f"5: {unseen} indicators were received more often than may be"

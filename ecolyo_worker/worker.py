@@ -60,8 +60,9 @@ class Worker:
         self.definitions = Definitions.load(self.settings.aggregation.measures_file)
         self._rules = _rules(self.settings, self.definitions)
         self._random = random or _random()
-        self._logger = logger or _logger()
+        self.logger = logger or _logger()
         self._http = http
+        self._supervisor: Supervisor | None = None
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner, and start what works by itself.
@@ -170,15 +171,17 @@ class Worker:
 
         What it raises before it has started is raised.
         """
+        assert self._supervisor is not None, "the worker is not entered"
         await self._supervisor.start(actor)
 
     def abort(self) -> None:
         """Let leaving wait no longer for what has begun: it is interrupted, and not counted."""
-        self._supervisor.abort()
+        if self._supervisor is not None:
+            self._supervisor.abort()
 
     def health(self) -> list[ActorHealth]:
         """Tell of each part that works by itself how it is."""
-        return self._supervisor.health()
+        return [] if self._supervisor is None else self._supervisor.health()
 
     def status(self) -> Status:
         """Give what there is in each state, as of the last thing that was stored."""
@@ -196,12 +199,12 @@ class Worker:
             Supervisor(
                 self.clock,
                 self._random,
-                self._logger,
+                self.logger,
                 self.settings.grace.total_seconds(),
             )
         )
         for actor in (self.janitor, self.aggregator) if by_itself else ():
-            await self._supervisor.start(actor)
+            await self.supervise(actor)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
         settings = self.settings
@@ -224,7 +227,7 @@ class Worker:
             clock=self.clock,
             random=self._random,
             hmac_key=self.hmac_key,
-            logger=self._logger,
+            logger=self.logger,
         )
         self.intake = Intake(self.database, settings)
         self.sender = Sender(context, Target(settings.dacc, self._http, __version__))

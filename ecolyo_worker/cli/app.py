@@ -14,7 +14,7 @@ from typing import Annotated
 import anyio
 from cyclopts import App, CycloptsError, Parameter
 
-from ecolyo_worker.cli import demo, events, instances, outbox, runs, state
+from ecolyo_worker.cli import demo, events, instances, outbox, runs, service, state
 from ecolyo_worker.cli.logs import LogFormat, LogLevel
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
@@ -36,7 +36,7 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 app.meta.default_parameter = Parameter(negative=())
-for _module in (demo, events, instances, outbox, runs, state):
+for _module in (demo, service, events, instances, outbox, runs, state):
     _module.register(app)
 
 
@@ -47,7 +47,7 @@ def _launch(
     state_dir: Path | None = None,
     json: Annotated[bool, Parameter(show_default=False)] = False,
     log_format: LogFormat = "console",
-    log_level: LogLevel = "warning",
+    log_level: LogLevel | None = None,
 ) -> int:
     """Run a command.
 
@@ -62,7 +62,7 @@ def _launch(
     log_format
         How log lines look on stderr.
     log_level
-        The least level that is logged.
+        The least level that is logged; default: warning, and for the service info.
     """
     session = Session(config, state_dir, log_format, log_level, Output(as_json=json))
     command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)

@@ -28,7 +28,7 @@ class Session(Struct, frozen=True):
     config: Path | None
     state_dir: Path | None
     log_format: LogFormat
-    log_level: LogLevel
+    log_level: LogLevel | None
     output: Output
 
     def settings(self) -> Settings:
@@ -41,13 +41,13 @@ class Session(Struct, frozen=True):
         settings = load(path)
         return settings if self.state_dir is None else settings.replace(state_dir=self.state_dir)
 
-    def logger(self) -> "FilteringBoundLogger":
-        """Make the logger that was asked for."""
-        return make_logger(self.log_format, self.log_level)
+    def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
+        """Make the logger that was asked for, or one of this level."""
+        return make_logger(self.log_format, self.log_level or level)
 
-    def worker(self) -> Worker:
-        """Make a worker, not opened yet."""
-        return Worker(self.settings(), logger=self.logger())
+    def worker(self, level: LogLevel = "warning") -> Worker:
+        """Make a worker, not opened yet; it logs from `level` on if no other is asked for."""
+        return Worker(self.settings(), logger=self.logger(level))
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Commands]:

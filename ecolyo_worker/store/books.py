@@ -17,6 +17,9 @@ from ecolyo_worker.store.instances import get as get_instance
 __all__ = ["BookedRow", "Books", "StoredCounting", "read_books", "stored_countings"]
 
 
+_DOUBLES = "outbox.maybe_delivered"
+
+
 class BookedRow(Struct, frozen=True):
     """An outbox row as far as the ledger needs it."""
 
@@ -38,6 +41,10 @@ class Books(Struct, frozen=True):
     """How many rows the countings say they made, and the connected rows beside them."""
     totals: dict[str, int]
     removed: dict[str, int]
+    pruned: int
+    """How many finished rows were deleted for their age."""
+    pruned_doubles: int
+    """How many attempts of theirs may have been delivered unseen."""
     overlapping: list[str]
     """Days of which two countings pass over the same event."""
     lost_days: list[str]
@@ -92,6 +99,12 @@ def read_books(connection: sqlite3.Connection) -> Books:
         + totals.read(connection).get("rows.connected", 0),
         totals=totals.read(connection),
         removed=totals.removed(connection),
+        pruned=sum(
+            count
+            for what, count in totals.removed(connection, "pruned").items()
+            if what != _DOUBLES
+        ),
+        pruned_doubles=totals.removed(connection, "pruned").get(_DOUBLES, 0),
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )

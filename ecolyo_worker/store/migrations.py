@@ -4,6 +4,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StateRefused
 
 __all__ = ["MIGRATIONS", "latest_version", "migrate", "version_of"]
@@ -49,8 +50,10 @@ def migrate(connection: sqlite3.Connection, copy_to: Path, directory: Path = MIG
         script = path.read_text(encoding="utf-8")
         try:
             connection.executescript(
-                f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {version};\nCOMMIT;"
+                f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {version};"
             )
+            reach("migration.applied")
+            connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

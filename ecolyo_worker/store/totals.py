@@ -33,6 +33,11 @@ def note_removed(connection: sqlite3.Connection, reason: str, counts: Mapping[st
     add(connection, {what: -count for what, count in counts.items()})
 
 
-def removed(connection: sqlite3.Connection) -> dict[str, int]:
-    """Give how many rows were removed, by what they were, for all reasons together."""
-    return dict(connection.execute("SELECT what, sum(count) FROM removed GROUP BY what"))
+def removed(connection: sqlite3.Connection, reason: str | None = None) -> dict[str, int]:
+    """Give how many rows were removed, by what they were, for one reason or for all together."""
+    return dict(
+        connection.execute(
+            "SELECT what, sum(count) FROM removed WHERE ?1 IS NULL OR reason = ?1 GROUP BY what",
+            (reason,),
+        )
+    )

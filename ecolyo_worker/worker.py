@@ -10,17 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
-from ecolyo_worker.actors.supervisor import ActorHealth, Supervisor
+from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
 from ecolyo_worker.errors import CommandRefused, IntakeRefused
 from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
+from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.remote.dacc import ClientFactory, Target
@@ -186,7 +189,7 @@ class Worker:
     def status(self) -> Status:
         """Give what there is in each state, as of the last thing that was stored."""
         status: Status = self.database.snapshot
-        return status
+        return msgspec.structs.replace(status, tasks=self.health())
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)

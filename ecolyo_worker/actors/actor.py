@@ -1,6 +1,7 @@
 """What an actor is: something that works by itself, is woken by others, and shows that it lives."""
 
 from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 import anyio
@@ -71,6 +72,10 @@ class Actor(ABC):
         self.stopping = False
         self.last_sign = clock.monotonic()
         """When it last got through its work, on the monotonic clock: its proof of life."""
+        self.last_success: datetime | None = None
+        """When it last did what it is for."""
+        self.next_due: datetime | None = None
+        """When it will next have something to do by itself."""
 
     def __repr__(self) -> str:
         state = "stopping" if self.stopping else "working"
@@ -96,8 +101,18 @@ class Actor(ABC):
         """Give a sign of life: it got through its work once more."""
         self.last_sign = self._clock.monotonic()
 
-    async def rest(self, seconds: float = LOOK_S) -> None:
-        """Wait until woken or stopped, at most so many seconds and never longer than `LOOK_S`."""
+    def succeeded(self) -> None:
+        """Note that it did what it is for."""
+        self.last_success = self._clock.now()
         self.sign()
+
+    async def rest(self, seconds: float | None = None) -> None:
+        """Wait until woken or stopped, or until something is due, which may be unknown.
+
+        It never waits longer than `LOOK_S`.
+        """
+        self.sign()
+        due_s = self.LOOK_S if seconds is None else seconds
+        self.next_due = None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
         if not self.stopping:
-            await self._wakes.wait(self._clock, min(seconds, self.LOOK_S))
+            await self._wakes.wait(self._clock, min(due_s, self.LOOK_S))

@@ -97,15 +97,11 @@ class Aggregator(Actor):
                 await self._look(now)
             await self.rest((self._schedule.next(now) - self._clock.now()).total_seconds())
 
-    @property
-    def next_due(self) -> datetime:
-        """When the next night is due."""
-        return self._schedule.next(self._clock.now())
-
     async def _look(self, now: datetime) -> None:
         slot = self._schedule.latest(now)
         if not await self._context.database.read(slots.is_taken, self.JOB, slot):
             await self.run_once(self.plan(civil_from_instant(now, self._zone)), slot=slot)
+            self.succeeded()
 
     async def _begin(self, now: datetime) -> None:
         """Where no night ever was, none was missed: the first one is the next one."""

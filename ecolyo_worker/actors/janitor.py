@@ -40,12 +40,13 @@ class Janitor(Actor):
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Go round until stopped."""
         task_status.started()
-        begun = -_ROUND.total_seconds()
+        due = self._clock.monotonic()
         while not self.stopping:
-            if self._clock.monotonic() - begun >= _ROUND.total_seconds():
-                begun = self._clock.monotonic()
+            if self._clock.monotonic() >= due:
+                due = self._clock.monotonic() + _ROUND.total_seconds()
                 await self._go_round()
-            await self.rest()
+                self.succeeded()
+            await self.rest(due - self._clock.monotonic())
 
     async def _go_round(self) -> None:
         now = self._clock.now()

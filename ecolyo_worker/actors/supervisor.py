@@ -7,19 +7,20 @@ the process starts it anew.
 
 import random
 from collections import deque
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskStatus
-from msgspec import Struct
 
 from ecolyo_worker.actors.actor import Actor, Channel
 from ecolyo_worker.actors.context import FilteringBoundLogger
-from ecolyo_worker.clock import Clock
+from ecolyo_worker.clock import Clock, instant_text, utc_ms
 from ecolyo_worker.errors import ActorFailed, StoreUnavailable
+from ecolyo_worker.health import ActorHealth
 
-__all__ = ["ActorHealth", "Supervisor"]
+__all__ = ["Supervisor"]
 
 _MOST_CRASHES = 5
 _WITHIN_S = 60.0
@@ -27,19 +28,6 @@ _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 # An actor looks every `Actor.LOOK_S`; one that gave no sign for so many times that long hangs.
 _LOOKS_MISSED = 4
-
-
-class ActorHealth(Struct, frozen=True):
-    """How an actor is."""
-
-    name: str
-    state: str
-    """`working`, `restarting` (it crashed, and waits to run again), or `stopped`."""
-    alive: bool
-    """Whether it gave a sign of life lately."""
-    restarts: int
-    error: str | None
-    """What it crashed with the last time."""
 
 
 class Supervisor:
@@ -206,6 +194,8 @@ class _Kept:
             alive=self.state == "working" and silence <= _LOOKS_MISSED * self.actor.LOOK_S,
             restarts=self.restarts,
             error=self.error,
+            last_success=_text(self.actor.last_success),
+            next_due=_text(self.actor.next_due) if self.state == "working" else None,
         )
 
 
@@ -220,6 +210,10 @@ class _Started(TaskStatus[None]):
         if not self.was_told:
             self.was_told = True
             self._waiting.started(value)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else instant_text(utc_ms(moment))
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store.status import Status
 
 __all__ = ["register", "show_status"]
@@ -74,10 +75,21 @@ def show_status(output: Output, found: Status) -> None:
     for destination in found.destinations:
         last = destination.last_delivered or "never"
         output.line(f"target    {destination.name}: {destination.state}, last delivery {last}")
+    for task in found.tasks:
+        output.line(f"task      {_task(task)}")
     if found.removed:
         output.line(f"removed   {_counts(found.removed)}")
     for advice in found.advice:
         output.line(f"! {advice}")
+
+
+def _task(task: ActorHealth) -> str:
+    state = task.state if task.alive or task.state != "working" else "hangs"
+    restarts = f", {task.restarts} restarts ({task.error})" if task.restarts else ""
+    return (
+        f"{task.name}: {state}, last success {task.last_success or 'none yet'}"
+        f", next due {task.next_due or '–'}{restarts}"
+    )
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -5,6 +5,7 @@ import sqlite3
 from msgspec import Struct
 
 from ecolyo_worker.clock import instant_text
+from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store import destinations, events, outbox, totals
 
 __all__ = ["DestinationStatus", "Status", "read_status"]
@@ -38,6 +39,8 @@ class Status(Struct, frozen=True, kw_only=True):
     too_large: int
     removed: dict[str, int]
     destinations: list[DestinationStatus]
+    tasks: list[ActorHealth]
+    """The parts that work by themselves; none where the state is only looked at."""
     advice: list[str]
     """What stands in the way, in words, and what to do about it."""
 
@@ -62,6 +65,7 @@ def read_status(connection: sqlite3.Connection, version: str, mode: str, url: st
         too_large=counts.get("values.too_large", 0),
         removed=totals.removed(connection),
         destinations=[_destination(destination) for destination in found],
+        tasks=[],
         advice=list(_advice(rows, mode, url, found)),
     )
 

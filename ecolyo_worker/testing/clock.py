@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import anyio.lowlevel
 
-__all__ = ["FakeClock", "SteppedClock"]
+from ecolyo_worker.clock import SystemClock
+
+__all__ = ["FakeClock", "FastClock", "SteppedClock"]
 
 
 class FakeClock:
@@ -99,3 +101,26 @@ class SteppedClock:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+class FastClock:
+    """A `Clock` that runs so many times as fast as the machine's, from an instant on."""
+
+    def __init__(self, begin: datetime, speed: float) -> None:
+        """`begin` is aware."""
+        self._begin = begin
+        self._speed = speed
+        self._real = SystemClock()
+        self._start = self._real.monotonic()
+
+    def now(self) -> datetime:
+        """Return the instant it has come to."""
+        return self._begin + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Return the seconds of its own that passed."""
+        return (self._real.monotonic() - self._start) * self._speed
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so many seconds of its own have passed."""
+        await self._real.sleep(seconds / self._speed)

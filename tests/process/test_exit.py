@@ -52,7 +52,7 @@ async def while_others_store(worker):
 
 async def main(state_dir, how):
     try:
-        async with Worker(Settings(state_dir=Path(state_dir))).opened() as worker:
+        async with Worker(Settings(state_dir=Path(state_dir))) as worker:
             await globals()[how](worker)
     finally:
         print("left", flush=True)

@@ -36,10 +36,6 @@ GOOD: Mapping[str, Any] = {
 }
 ABSENT = object()
 JSON = "application/json"
-BAD_GATEWAY = (
-    '{"errors": [{"status": "502", "title": "Bad Gateway", "detail": '
-    '"the content-type for the response is not authorized", "source": {}}]}'
-)
 
 
 @dataclass
@@ -344,12 +340,58 @@ def test_token_refused(guarded: Script, token: str | None) -> None:
     assert guarded.post({}, token=token).status == 401, "the token is looked at first"
 
 
-@pytest.mark.parametrize("version", ["", "_v2"])
-def test_token_refused_behind_the_stack(guarded: Script, version: str) -> None:
-    """Through the stack the same refusal is its 502, for it passes no HTML on."""
-    envelope = enveloped(json.dumps(GOOD), **({"path": "measure"} if version else {}))
-    reply = guarded.post(envelope, f"/remote/cc.cozycloud.dacc{version}", token="Bearer wrong")
-    assert (reply.status, reply.text) == (502, BAD_GATEWAY)
+def stack_error(status: int, title: str, detail: str) -> str:
+    error = {"status": str(status), "title": title, "detail": detail, "source": {}}
+    return json.dumps({"errors": [error]})
+
+
+INVALID_TOKEN = '{"error": "Invalid JWT token"}'
+NO_TOKEN = stack_error(401, "Unauthorized", "No token in request")
+by_door_of_the_stack = pytest.mark.parametrize(
+    ("path", "variables"), [door[:2] for door in DOORS if door[1] is not None]
+)
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "text"),
+    [
+        (None, 401, NO_TOKEN),
+        ("Basic s3cret", 401, NO_TOKEN),
+        ("Bearer", 401, NO_TOKEN),
+        ("Bearer wrong", 400, INVALID_TOKEN),
+        ("Bearer s3cre", 400, INVALID_TOKEN),
+    ],
+)
+@by_door_of_the_stack
+def test_token_refused_by_the_stack(
+    guarded: Script,
+    path: str,
+    variables: dict[str, object],
+    token: str | None,
+    status: int,
+    text: str,
+) -> None:
+    """The stack checks the app's token itself, and says what it is, in its own words."""
+    reply = guarded.post(enveloped(json.dumps(GOOD), **variables), path, token)
+    assert (reply.status, reply.content_type, reply.text) == (status, JSON, text)
+    assert "WWW-Authenticate" not in reply.headers
+
+
+def test_token_before_all_else(guarded: Script) -> None:
+    """The stack looks at the token before the doctype, the method and the envelope."""
+    unknown, known = "/remote/cc.cozycloud.unknown", "/remote/cc.cozycloud.dacc"
+    assert guarded.send("POST", unknown, "{}").status == 401
+    assert guarded.send("GET", known).status == 401
+    assert guarded.send("POST", unknown, "{}", token="Bearer s3cret").status == 404
+    assert guarded.send("GET", known, token="Bearer s3cret").status == 405
+    assert guarded.send("POST", known, "{}", token="Bearer s3cret").status == 400
+
+
+@by_door_of_the_stack
+def test_token_taken_by_the_stack(guarded: Script, path: str, variables: dict[str, object]) -> None:
+    """With the app's token the stack sends the indicator on, with the DACC's token of its own."""
+    reply = guarded.post(enveloped(json.dumps(GOOD), **variables), path, "Bearer s3cret")
+    assert (reply.status, reply.text) == (201, '{"ok": true}')
 
 
 def test_token_taken(guarded: Script) -> None:

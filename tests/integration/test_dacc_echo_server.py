@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
-from ecolyo_worker.tools.twins.dacc.answers import Ruling
+from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.received import Received
 
 if TYPE_CHECKING:
@@ -140,25 +140,41 @@ NO_VALUE = "a variable is used in the template, but no value was given"
 NOT_VALID = "the variables are not valid"
 
 
+NOT_FOUND = "the doctype has no request defined"
+ENVELOPE = json.dumps({"data": TEXT})
+
+
 @pytest.mark.parametrize(
-    ("doctype", "body", "status", "detail"),
+    ("method", "doctype", "body", "status", "title", "detail"),
     [
-        ("dacc", "{}", 400, NO_VALUE),
-        ("dacc_v2", json.dumps({"data": TEXT}), 400, NO_VALUE),
-        ("dacc_v2", '{"path": "measure"}', 400, NO_VALUE),
-        ("dacc", json.dumps({"data": GOOD}), 400, NOT_VALID),
-        ("dacc_v2", json.dumps({"data": TEXT, "path": 1}), 400, NOT_VALID),
-        ("dacc", "data", 400, NOT_VALID),
-        ("dacc", "", 400, NOT_VALID),
-        ("daccv_2", json.dumps({"data": TEXT}), 404, "the doctype has no request"),
+        ("POST", "dacc", "{}", 400, "Bad request", NO_VALUE),
+        ("POST", "dacc_v2", ENVELOPE, 400, "Bad request", NO_VALUE),
+        ("POST", "dacc_v2", '{"path": "measure"}', 400, "Bad request", NO_VALUE),
+        ("POST", "dacc", json.dumps({"data": GOOD}), 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", '{"data": null}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc_v2", '{"data": "{}", "path": 1}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", '{"data": "{}", "more": 1}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "data", 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "[]", 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "", 400, "Bad request", NOT_VALID),
+        ("POST", "daccv_2", ENVELOPE, 404, "Not Found", NOT_FOUND),
+        ("GET", "dacc", "", 405, "Method Not Allowed", "GET is not allowed on this endpoint"),
+        ("PUT", "dacc_v2", "", 405, "Method Not Allowed", "PUT is not allowed on this endpoint"),
     ],
 )
-def test_stack(echo: EchoServer, doctype: str, body: str, status: int, detail: str) -> None:
-    """What is wrong with an envelope is said by the stack, in its own form."""
-    reply = ask(echo, "POST", f"/remote/cc.cozycloud.{doctype}", body)
-    (error,) = reply.content["errors"]
-    assert (reply.status, error["status"], error["source"]) == (status, str(status), {})
-    assert error["detail"].startswith(detail)
+def test_stack(
+    echo: EchoServer,
+    method: str,
+    doctype: str,
+    body: str,
+    status: int,
+    title: str,
+    detail: str,
+) -> None:
+    """What is wrong with an envelope is said by the stack, in its own words and form."""
+    reply = ask(echo, method, f"/remote/cc.cozycloud.{doctype}", body)
+    error = {"status": str(status), "title": title, "detail": detail, "source": {}}
+    assert (reply.status, reply.content) == (status, {"errors": [error]})
     assert verdicts(echo) == []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from ..faults import FaultSyntaxError
-from .answers import Answer, answer_json
+from .exchange import Answer, answer_json
 from .received import Filter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedIOBase
 
-    from .answers import Answer
+    from .exchange import Answer
 
 __all__ = ["BadHeadError", "Head", "answer_bytes", "read_head"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .answers import Ruling
+    from .exchange import Ruling
 
 __all__ = ["Handled", "Terminal", "line", "raw_line"]
 

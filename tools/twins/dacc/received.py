@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .answers import Ruling
+    from .exchange import Ruling
 
 __all__ = ["Filter", "Received", "Record"]
 

@@ -12,17 +12,11 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from ..faults import Fault, FaultPlan
-from .answers import (
-    Request,
-    Ruling,
-    Terms,
-    endpoint,
-    rule,
-    unread,
-    with_fault,
-)
+from .answers import endpoint, rule
 from .api import Api
+from .exchange import Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
+from .injected import with_fault
 from .lines import Handled
 from .received import Received
 
@@ -31,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from .answers import Answer
+    from .exchange import Answer
     from .http import Head
 
     # As the base class has it, which serves datagrams too.

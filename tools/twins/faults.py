@@ -4,19 +4,32 @@ A specification is a list separated by commas, each item used for as many reques
 says: ``status=503*2,reset,accept-then-drop,ok``. After the last item everything is answered
 normally, so a trailing ``ok`` only says so aloud.
 
-====================  ==========================================================================
-``ok``                answers normally
-``html-401``          the DACC's refusal of a token
-``cozy-502``          the stack's refusal of an HTML answer
-``status=503``        this status, nothing stored; ``status=302`` leads to another host
-``retry-after=30``    503 with this ``Retry-After``, in seconds
-``latency=2s``        waits, then answers normally
-``slow-body``         answers normally, the body byte by byte; ``slow-body=200ms`` sets the pause
-``drop``              closes the connection without an answer, nothing stored
-``reset``             the same by a TCP reset
-``garbage``           answers bytes that are no HTTP, nothing stored
-``accept-then-drop``  stores, then closes without an answer
-====================  ==========================================================================
+============================  =================================================================
+``ok``                        answers normally
+``html-401``                  the DACC's refusal of a token; behind the stack, ``cozy-502``
+``cozy-502``                  the stack's refusal of an HTML answer
+``expired-token``             400 of the stack about the app's token: ``Expired token`` in JSON
+``invalid-jwt``               the same: ``Invalid JWT token`` as plain text
+``forbidden``                 403 of the stack: no permission on the doctype
+``bad-doctype``               400 of the stack: ``the request is not valid``
+``no-token-at-stack``         400 of the stack, which has no DACC token for its template
+``cant-connect``              502 of the stack: ``can't connect to the remote host``
+``status=503``                this status; ``status=302`` leads to another host
+``throttle``                  429; ``throttle=30`` with this ``Retry-After``, in seconds
+``retry-after=30``            503 with this ``Retry-After``, in seconds
+``retry-after-date=30``       503 with the date so many seconds ahead; ``=-30`` has gone by
+``retry-after-garbage``       503 with a ``Retry-After`` that is neither
+``drop``                      closes the connection without an answer
+``reset``                     the same by a TCP reset
+``garbage``                   answers bytes that are no HTTP
+``latency=2s``                waits, then answers normally
+``slow-body``                 answers byte by byte; ``slow-body=200ms`` sets the pause
+``accept-then-drop``          stores, then closes without an answer
+``accept-then-cant-connect``  stores, then answers as ``cant-connect``
+============================  =================================================================
+
+Those from ``html-401`` to ``garbage`` store nothing. What only the stack says is said by the same
+bytes on the DACC's own paths too.
 """
 
 from __future__ import annotations
@@ -24,12 +37,12 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
+__all__ = ["FORMS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
 
 LONGEST_S = 3600.0
 SLOW_BODY_PAUSE_S = 1.0
@@ -47,16 +60,18 @@ class FaultSyntaxError(ValueError):
 class Fault:
     """One way to answer a request.
 
-    ``value`` is the status of ``status``, the seconds of ``retry-after``, ``latency`` and
-    ``slow-body``, and 0 for the others.
+    ``value`` is the status of ``status``, the seconds of all other names that take one, and None
+    where there is none.
     """
 
     name: str
-    value: float = 0
+    value: float | None = None
 
     def __str__(self) -> str:
-        unit = "s" if _VALUES[self.name] is duration_s else ""
-        return f"{self.name}={self.value:.12g}{unit}" if self.value else self.name
+        if self.value is None:
+            return self.name
+        unit = "s" if FORMS[self.name].read is duration_s else ""
+        return f"{self.name}={self.value:.12g}{unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,53 +141,83 @@ def _status(text: str) -> float:
     return int(text)
 
 
-def _retry_after_s(text: str) -> float:
+def _delay_s(text: str) -> float:
     if not re.fullmatch("[0-9]{1,12}", text):
+        raise FaultSyntaxError(f"{_quoted(text)} is no delay; allowed are whole seconds, as in 30")
+    return int(text)
+
+
+def _distance_s(text: str) -> float:
+    if not re.fullmatch("-?[0-9]{1,9}", text):
         raise FaultSyntaxError(
-            f"{_quoted(text)} is no delay for retry-after; allowed are whole seconds, as in 30"
+            f"{_quoted(text)} is no distance of a date; allowed are whole seconds, as in 30 or -30"
         )
     return int(text)
 
 
-# How the value of a name is read; None where a name takes none.
-_VALUES: Mapping[str, Callable[[str], float] | None] = {
-    "ok": None,
-    "html-401": None,
-    "cozy-502": None,
-    "status": _status,
-    "retry-after": _retry_after_s,
-    "latency": duration_s,
-    "slow-body": duration_s,
-    "drop": None,
-    "reset": None,
-    "garbage": None,
-    "accept-then-drop": None,
+class Form(NamedTuple):
+    """How a fault is written: how its value is read, if it takes one, and which it may leave out.
+
+    Without a ``default`` a fault with ``optional`` value has none when none is given.
+    """
+
+    read: Callable[[str], float] | None = None
+    example: str = ""
+    optional: bool = False
+    default: float | None = None
+
+    def shown(self, name: str) -> str:
+        """Give the fault as it may be written, a value that may be left out in brackets."""
+        if self.read is None:
+            return name
+        return f"{name}[={self.example}]" if self.optional else f"{name}={self.example}"
+
+
+FORMS: Mapping[str, Form] = {
+    "ok": Form(),
+    "html-401": Form(),
+    "cozy-502": Form(),
+    "expired-token": Form(),
+    "invalid-jwt": Form(),
+    "forbidden": Form(),
+    "bad-doctype": Form(),
+    "no-token-at-stack": Form(),
+    "cant-connect": Form(),
+    "status": Form(_status, "503"),
+    "throttle": Form(_delay_s, "30", optional=True),
+    "retry-after": Form(_delay_s, "30"),
+    "retry-after-date": Form(_distance_s, "30"),
+    "retry-after-garbage": Form(),
+    "drop": Form(),
+    "reset": Form(),
+    "garbage": Form(),
+    "latency": Form(duration_s, "2s"),
+    "slow-body": Form(duration_s, "200ms", optional=True, default=SLOW_BODY_PAUSE_S),
+    "accept-then-drop": Form(),
+    "accept-then-cant-connect": Form(),
 }
-_DEFAULTS: Mapping[str, float] = {"slow-body": SLOW_BODY_PAUSE_S}
 _EXAMPLES = (
-    "ok, html-401, cozy-502, status=503, retry-after=30, latency=2s, slow-body, drop, reset, "
-    "garbage, accept-then-drop, each with *COUNT if wanted, several separated by commas"
+    ", ".join(form.shown(name) for name, form in FORMS.items())
+    + ", each with *COUNT if wanted, several separated by commas"
 )
 
 
 def _step(item: str) -> Step:
     match = _ITEM.fullmatch(item)
-    if match is None or match["name"] not in _VALUES:
+    if match is None or match["name"] not in FORMS:
         raise FaultSyntaxError(f"{_quoted(item)} is no fault; allowed are {_EXAMPLES}")
     return Step(Fault(match["name"], _value(match["name"], match["value"])), _count(match["count"]))
 
 
-def _value(name: str, text: str | None) -> float:
-    read = _VALUES[name]
-    if read is None:
-        if text is not None:
-            raise FaultSyntaxError(f"{name} takes no value, found {_quoted(text)}")
-        return 0
-    if text is not None:
-        return read(text)
-    if name not in _DEFAULTS:
-        raise FaultSyntaxError(f"{name} needs a value; allowed are {_EXAMPLES}")
-    return _DEFAULTS[name]
+def _value(name: str, text: str | None) -> float | None:
+    form = FORMS[name]
+    if text is None:
+        if form.read is not None and not form.optional:
+            raise FaultSyntaxError(f"{name} needs a value; allowed are {_EXAMPLES}")
+        return form.default
+    if form.read is None:
+        raise FaultSyntaxError(f"{name} takes no value, found {_quoted(text)}")
+    return form.read(text)
 
 
 def _count(text: str | None) -> int:

@@ -62,6 +62,11 @@ class Ruling:
     text: str | None = None
     indicator: JsonObject | None = None
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the answer, if it arrives, tells the sender that the indicator is stored."""
+        return self.stored and self.answer is not None and self.answer.status == 201
+
 
 def answer_json(status: int, content: object) -> Answer:
     """Give an answer whose body is this content."""

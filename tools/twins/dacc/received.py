@@ -164,7 +164,7 @@ class Received:
         self._counts.dropped += 1
 
     def add_unknown(self, ruling: Ruling) -> None:
-        """Take note that the sender of a stored indicator got no whole answer."""
+        """Take note that the sender of a stored indicator cannot know that it is."""
         with self._changed:
             self._tallies[cell_of(ruling)].unknown += 1
 

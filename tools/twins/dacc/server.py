@@ -257,13 +257,13 @@ class _Handler(socketserver.StreamRequestHandler):
         content_type = head.headers.get("content-type", "")
         authorization = head.headers.get("authorization", "")
         request = Request(head.method, head.path, content_type, authorization, body)
-        ruling = with_fault(rule(request, self._echo.terms), fault)
+        ruling = with_fault(rule(request, self._echo.terms), fault, time.time())
         self._note(ruling, head.path, fault)
         answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
-        if ruling.stored and not answered:
-            self._echo.received.add_unknown(ruling)
-        elif ruling.stored:
+        if ruling.acknowledged and answered:
             self._last = ruling
+        elif ruling.stored:
+            self._echo.received.add_unknown(ruling)
 
     def _note(self, ruling: Ruling, path: str, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name
@@ -273,17 +273,18 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _answered(self, ruling: Ruling, fault: Fault, *, to_head: bool) -> bool:
         """Answer, in the manner of the fault; give whether the whole answer was written."""
+        pause_s = fault.value or 0
         if fault.name == "latency":
-            self._echo.stopping.wait(fault.value)
+            self._echo.stopping.wait(pause_s)
         elif fault.name == "reset":
             self._reset()
         elif fault.name == "garbage":
             self._write(_NO_HTTP)
-        if ruling.answer is None or fault.name == "accept-then-drop":
+        if ruling.answer is None:
             self._closing = True
             return False
-        pause_s = fault.value if fault.name == "slow-body" else 0
-        return self._send(ruling.answer, to_head=to_head, pause_s=pause_s)
+        between_s = pause_s if fault.name == "slow-body" else 0
+        return self._send(ruling.answer, to_head=to_head, pause_s=between_s)
 
     def _reset(self) -> None:
         # To linger for no time is to reset; the reader shares the socket and must let go first.

@@ -5,18 +5,24 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .exchange import answer_json
+from .exchange import Answer, answer_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .exchange import Answer, Target
+    from .exchange import Target
 
 __all__ = [
     "BAD_GATEWAY",
+    "CANT_CONNECT",
     "DOCTYPES",
+    "EXPIRED_TOKEN",
+    "FORBIDDEN",
+    "INVALID_REQUEST",
     "INVALID_TOKEN",
     "INVALID_TOKEN_AS_JSON",
+    "INVALID_TOKEN_AS_TEXT",
+    "NO_DACC_TOKEN",
     "NO_TOKEN",
     "NO_VALUE",
     "WANTED",
@@ -47,6 +53,12 @@ def stack_error(status: int, detail: str) -> Answer:
     return answer_json(status, {"errors": [error]})
 
 
+FORBIDDEN = stack_error(403, "Forbidden")
+INVALID_REQUEST = stack_error(400, "the request is not valid")
+NO_DACC_TOKEN = stack_error(400, NO_VALUE)
 BAD_GATEWAY = stack_error(502, "the content-type for the response is not authorized")
-# What it says of a token that it does not take comes in another form.
+CANT_CONNECT = stack_error(502, "can't connect to the remote host")
+# What it says of a token that it does not take comes in two other forms.
+EXPIRED_TOKEN = answer_json(400, {"error": "Expired token"})
 INVALID_TOKEN_AS_JSON = answer_json(400, {"error": INVALID_TOKEN})
+INVALID_TOKEN_AS_TEXT = Answer(400, INVALID_TOKEN.encode(), "text/plain; charset=UTF-8")

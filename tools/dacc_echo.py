@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
     print(f'url = "{echo.url}"', flush=True)
     _warn_beyond_loopback(options.host)
+    if options.seed is None and echo.faults.uses_seed:
+        print(f"dacc_echo: --seed {echo.seed} gives the same sequence again", file=sys.stderr)
     stop.wait()
     echo.stop()
     terminal.close()
@@ -65,6 +67,7 @@ def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
         token=options.token,
         strict=options.strict,
         fault=options.fault,
+        seed=options.seed,
         show=terminal.show,
     )
 
@@ -95,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=PORT, help="0 picks a free one (default: %(default)s)")
     add("--token", type=_token, help="demand this bearer token (default: any or none will do)")
     add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset,ok'")
+    add(
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="draw what has a probability by this number (default: a random one, which is printed)",
+    )
     add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
     add(
         "--strict",
@@ -109,6 +118,12 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 0 to 65535")
+
+
+def _seed(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no seed; allowed are whole numbers from 0")
 
 
 def _token(text: str) -> str:

@@ -509,8 +509,32 @@ def test_wrong_fault() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def statuses(script: Script, count: int) -> list[int]:
+    return [script.post(GOOD).status for _ in range(count)]
+
+
+def test_seed() -> None:
+    """A random seed is printed where it decides anything, and gives the same sequence again."""
+    with running("--fault", "status=503@50%") as script:
+        assert script.process.stderr is not None
+        said = re.fullmatch(
+            r"dacc_echo: --seed ([0-9]+) gives the same sequence again\n",
+            script.process.stderr.readline(),
+        )
+        assert said is not None
+        first = statuses(script, 20)
+        answer = script.send("PUT", "/api/fault", "status=503@50%").content
+        assert answer == {"fault": "status=503@50%", "seed": int(said[1])}
+        assert statuses(script, 20) == first
+    with running("--fault", "status=503@50%", "--seed", said[1]) as again:
+        assert statuses(again, 20) == first
+        assert again.send("PUT", "/api/fault", "reset").content == {"fault": "reset"}
+        again.end()
+
+
 @pytest.mark.parametrize(
-    "options", [["--prot", "1"], ["--port", "70000"], ["--token", ""], ["--token", "a b"]]
+    "options",
+    [["--prot", "1"], ["--port", "70000"], ["--token", ""], ["--token", "a b"], ["--seed", "-1"]],
 )
 def test_wrong_options(options: list[str]) -> None:
     """Unknown options and values out of range are refused with the usage."""

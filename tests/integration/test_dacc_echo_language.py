@@ -60,6 +60,12 @@ def test_plan() -> None:
         ("drop*0", "'0' is no count; allowed are whole numbers from 1"),
         ("drop*", "'' is no count"),
         ("drop*2*3", "'2*3' is no count"),
+        ("drop@30", "'30' is no probability; allowed, after the count, are percentages above 0%"),
+        ("drop@0%", "'0%' is no probability"),
+        ("drop@100.1%", "'100.1%' is no probability"),
+        ("drop@30%*2", "'30%*2' is no probability; allowed, after the count, are "),
+        ("drop*0@30%", "'0' is no count"),
+        ("drop@30%,ok", "drop@30% lasts for ever, so it must be the last; a count ends it, as in "),
         ("drop\n*2", "'drop\\n*2' is no fault"),
     ],
 )
@@ -87,3 +93,40 @@ def test_values(spec: str, fault: Fault, shown: str | None) -> None:
     """A fault knows its value, or that it has none, and shows itself as it is written."""
     assert FaultPlan(spec).draw() == fault
     assert str(fault) == (shown or spec)
+
+
+def drawn(plan: FaultPlan, count: int) -> list[str]:
+    return [plan.draw().name for _ in range(count)]
+
+
+def test_probability() -> None:
+    """A fault with a probability is met by about so many requests, the others are answered."""
+    names = drawn(FaultPlan("reset@30%", seed=1), 1000)
+    assert set(names) == {"reset", "ok"}
+    assert 250 < names.count("reset") < 350
+
+
+def test_probability_for_a_while() -> None:
+    """With a count the draws end after so many requests, whether they met the fault or not."""
+    names = drawn(FaultPlan("reset*10@50%,drop*2,throttle*3@100%", seed=1), 17)
+    assert set(names[:10]) == {"reset", "ok"}
+    assert names[10:] == ["drop", "drop", "throttle", "throttle", "throttle", "ok", "ok"]
+
+
+def test_seed() -> None:
+    """The same seed gives the same sequence, from each new specification on; another another."""
+    plan = FaultPlan("reset@50%", seed=7)
+    names = drawn(plan, 64)
+    plan.replace("reset@50%")
+    assert drawn(plan, 64) == names == drawn(FaultPlan("reset@50%", seed=7), 64)
+    assert drawn(FaultPlan("reset@50%", seed=8), 64) != names
+
+
+def test_probability_shown() -> None:
+    """A plan shows the probabilities that are left, and says that they need a seed."""
+    plan = FaultPlan("drop,latency=5s*2@12.5%,reset@30%")
+    assert plan.uses_seed
+    assert repr(plan) == "<FaultPlan drop*1,latency=5s*2@12.5%,reset@30%>"
+    drawn(plan, 9)
+    assert repr(plan) == "<FaultPlan reset@30%>"
+    assert not FaultPlan("drop*9,reset*9@100%").uses_seed

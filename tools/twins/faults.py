@@ -2,7 +2,10 @@
 
 A specification is a list separated by commas, each item used for as many requests as its count
 says: ``status=503*2,reset,accept-then-drop,ok``. After the last item everything is answered
-normally, so a trailing ``ok`` only says so aloud.
+normally, so a trailing ``ok`` only says so aloud. With a probability, as in ``latency=5s*10@30%``,
+each of these ten requests draws whether it meets the fault or is answered normally; without a
+count, as in ``latency=5s@30%``, that lasts for ever, so it must be the last item. The same seed
+draws the same.
 
 ============================  =================================================================
 ``ok``                        answers normally
@@ -34,9 +37,10 @@ bytes on the DACC's own paths too.
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,7 +53,11 @@ SLOW_BODY_PAUSE_S = 1.0
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,6})?)(?P<unit>ms|s|min|h)")
-_ITEM = re.compile(r"(?P<name>[^=*]*)(?:=(?P<value>[^*]*))?(?:\*(?P<count>.*))?", re.DOTALL)
+_ITEM = re.compile(
+    r"(?P<name>[^=*@]*)(?:=(?P<value>[^*@]*))?(?:\*(?P<count>[^@]*))?(?:@(?P<chance>.*))?",
+    re.DOTALL,
+)
+_CHANCE = re.compile(r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 
 class FaultSyntaxError(ValueError):
@@ -76,10 +84,24 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A fault and the number of requests it is used for."""
+    """A fault, the number of requests it is used for, and how likely each of them meets it.
+
+    Without a ``count`` it is used for all that come.
+    """
 
     fault: Fault
-    count: int
+    count: int | None = 1
+    chance: float = 1
+
+    def __str__(self) -> str:
+        times = "" if self.count is None else f"*{self.count}"
+        return f"{self.fault}{times}" + (f"@{self.chance * 100:.12g}%" if self.chance < 1 else "")
+
+    def after_one(self) -> Step | None:
+        """Give what is left of it after a request, if anything."""
+        if self.count is None:
+            return self
+        return replace(self, count=self.count - 1) if self.count > 1 else None
 
 
 def duration_s(text: str) -> float:
@@ -102,27 +124,44 @@ def parse(spec: str) -> tuple[Step, ...]:
 
     Raises FaultSyntaxError.
     """
-    return tuple(_step(item.strip()) for item in spec.split(","))
+    steps = tuple(_step(item.strip()) for item in spec.split(","))
+    for step in steps[:-1]:
+        if step.count is None:
+            raise FaultSyntaxError(
+                f"{step} lasts for ever, so it must be the last; a count ends it, as in *10@30%"
+            )
+    return steps
 
 
 class FaultPlan:
-    """The sequence of faults that requests draw from, one each; safe between threads."""
+    """The sequence of faults that requests draw from, one each; safe between threads.
 
-    def __init__(self, spec: str = "ok") -> None:
+    Every specification begins the draws anew, so that by the same ``seed`` it always gives the
+    same sequence.
+    """
+
+    def __init__(self, spec: str = "ok", seed: int | str = 0) -> None:
         self._lock = threading.Lock()
-        self._steps: list[Step] = []
+        self._seed = seed
         self.replace(spec)
 
     def __repr__(self) -> str:
         with self._lock:
-            left = ",".join(f"{step.fault}*{step.count}" for step in reversed(self._steps))
+            left = ",".join(str(step) for step in reversed(self._steps))
         return f"<FaultPlan {left or 'ok'}>"
+
+    @property
+    def uses_seed(self) -> bool:
+        """Whether anything is left that a draw decides."""
+        with self._lock:
+            return any(step.chance < 1 for step in self._steps)
 
     def replace(self, spec: str) -> None:
         """Begin a new sequence; the old one stays if this raises FaultSyntaxError."""
         steps = list(reversed(parse(spec)))
         with self._lock:
             self._steps = steps
+            self._random = random.Random(self._seed)
 
     def draw(self) -> Fault:
         """Give the fault of the next request; ``ok`` when the sequence is over."""
@@ -130,9 +169,11 @@ class FaultPlan:
             if not self._steps:
                 return Fault("ok")
             step = self._steps.pop()
-            if step.count > 1:
-                self._steps.append(Step(step.fault, step.count - 1))
-            return step.fault
+            left = step.after_one()
+            if left is not None:
+                self._steps.append(left)
+            met = step.chance >= 1 or self._random.random() < step.chance
+            return step.fault if met else Fault("ok")
 
 
 def _status(text: str) -> float:
@@ -198,7 +239,7 @@ FORMS: Mapping[str, Form] = {
 }
 _EXAMPLES = (
     ", ".join(form.shown(name) for name, form in FORMS.items())
-    + ", each with *COUNT if wanted, several separated by commas"
+    + ", each with *COUNT and @PERCENT% if wanted, several separated by commas"
 )
 
 
@@ -206,7 +247,10 @@ def _step(item: str) -> Step:
     match = _ITEM.fullmatch(item)
     if match is None or match["name"] not in FORMS:
         raise FaultSyntaxError(f"{_quoted(item)} is no fault; allowed are {_EXAMPLES}")
-    return Step(Fault(match["name"], _value(match["name"], match["value"])), _count(match["count"]))
+    fault = Fault(match["name"], _value(match["name"], match["value"]))
+    chance = _chance(match["chance"])
+    endless = match["chance"] is not None and match["count"] is None
+    return Step(fault, None if endless else _count(match["count"]), chance)
 
 
 def _value(name: str, text: str | None) -> float | None:
@@ -226,6 +270,19 @@ def _count(text: str | None) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
         raise FaultSyntaxError(f"{_quoted(text)} is no count; allowed are whole numbers from 1")
     return int(text)
+
+
+def _chance(text: str | None) -> float:
+    if text is None:
+        return 1
+    match = _CHANCE.fullmatch(text)
+    chance = float(match["percent"]) / 100 if match else 0
+    if not 0 < chance <= 1:
+        raise FaultSyntaxError(
+            f"{_quoted(text)} is no probability; allowed, after the count, are percentages above "
+            "0% and up to 100%, as in 30%"
+        )
+    return chance
 
 
 def _quoted(text: str) -> str:

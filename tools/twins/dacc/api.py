@@ -30,9 +30,10 @@ class QueryError(ValueError):
 class Api:
     """Answers the requests under ``/api/`` and ``/livez``."""
 
-    def __init__(self, received: Received, faults: FaultPlan) -> None:
+    def __init__(self, received: Received, faults: FaultPlan, seed: int) -> None:
         self._received = received
         self._faults = faults
+        self._seed = seed
         self._routes: Mapping[str, Mapping[str, Callable[[str, bytes], Answer]]] = {
             "/api/indicators": {"GET": self._indicators, "DELETE": self._empty},
             "/api/count": {"GET": self._count},
@@ -86,7 +87,9 @@ class Api:
         _parameters(query)
         spec = body.decode("utf-8", "backslashreplace").strip()
         self._faults.replace(spec)
-        return answer_json(200, {"fault": spec})
+        # The seed is told where it matters, so that what then happens can happen again.
+        seed = {"seed": self._seed} if self._faults.uses_seed else {}
+        return answer_json(200, {"fault": spec, **seed})
 
     def _live(self, query: str, _body: bytes) -> Answer:
         _parameters(query)

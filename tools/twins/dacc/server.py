@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import socketserver
 import struct
@@ -47,7 +48,8 @@ class EchoServer:
     """The stand-in on a thread of this process: it listens when entered, is gone when left.
 
     ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
-    language, ``show`` gets every request that was dealt with, on the thread that did.
+    language, ``show`` gets every request that was dealt with, on the thread that did. The same
+    ``seed`` lets faults with a probability happen in the same order; without one it is random.
     Raises FaultSyntaxError; entering raises OSError when the port is not free.
     """
 
@@ -59,15 +61,17 @@ class EchoServer:
         token: str | None = None,
         strict: bool = True,
         fault: str = "ok",
+        seed: int | None = None,
         show: Callable[[Handled], None] | None = None,
     ) -> None:
         self._address = (host, port)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self.terms = Terms(token, strict)
-        self.faults = FaultPlan(fault)
+        self.seed = random.getrandbits(32) if seed is None else seed
+        self.faults = FaultPlan(fault, self.seed)
         self.received = Received()
-        self.api = Api(self.received, self.faults)
+        self.api = Api(self.received, self.faults, self.seed)
         self.show = show
         self.stopping = threading.Event()
 

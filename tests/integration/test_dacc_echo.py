@@ -252,6 +252,7 @@ def test_good(echo: Script, path: str, variables: dict[str, object] | None, targ
         "n": 1,
         "target": target,
         "path": path,
+        "stack": "alice" if path.startswith("/alice/") else "",
         "verdict": "ok",
         "fault": None,
         "body": json.dumps(GOOD),

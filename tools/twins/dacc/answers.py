@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from urllib.parse import unquote_to_bytes
 
 from .exchange import Answer, Ruling, answer_json, unread
 from .indicator import Flaw, IndicatorRefusedError, read_object, weigh
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .exchange import Request, Target, Terms
     from .indicator import JsonObject
 
-__all__ = ["UNAUTHORIZED", "Endpoint", "endpoint", "rule"]
+__all__ = ["UNAUTHORIZED", "Endpoint", "endpoint", "rule", "stack_of"]
 
 CREATED = answer_json(201, {"ok": True})
 UNAUTHORIZED = Answer(
@@ -39,9 +40,13 @@ UNAUTHORIZED = Answer(
 
 
 class Endpoint(NamedTuple):
-    """Where indicators are taken: a doctype of the stack, the DACC itself, or both in one."""
+    """Where indicators are taken: a doctype of the stack, the DACC itself, or both in one.
+
+    ``stack`` is what stands before that, without the slashes around it.
+    """
 
     kind: Literal["remote", "measure", "both"]
+    stack: str
     doctype: str = ""
 
 
@@ -49,12 +54,23 @@ def endpoint(path: str) -> Endpoint | None:
     """Say what is at a path; any path may stand before ``/measure``, ``/remote/…`` and ``/``."""
     *above, last = path.split("/")
     if last and above and above[-1] == "remote":
-        return Endpoint("remote", last)
+        return Endpoint("remote", _name(above[:-1]), last)
     if last == "measure":
-        return Endpoint("measure")
+        return Endpoint("measure", _name(above))
     if not last and {"measure", "remote", "api"}.isdisjoint(above):
-        return Endpoint("both")
+        return Endpoint("both", _name(above))
     return None
+
+
+def _name(folders: list[str]) -> str:
+    encoded = "/".join(folders).strip("/").encode("latin-1", "replace")
+    return unquote_to_bytes(encoded).decode("utf-8", "backslashreplace")
+
+
+def stack_of(path: str) -> str:
+    """Give the stack that a path names; empty where it names none."""
+    place = endpoint(path)
+    return place.stack if place else ""
 
 
 def rule(request: Request, terms: Terms) -> Ruling:
@@ -62,6 +78,10 @@ def rule(request: Request, terms: Terms) -> Ruling:
     place = endpoint(request.path)
     if place is None:
         return unread(404, "nothing is here; try /measure or /remote/cc.cozycloud.dacc")
+    return replace(_ruled(request, place, terms), stack=place.stack)
+
+
+def _ruled(request: Request, place: Endpoint, terms: Terms) -> Ruling:
     if place.kind == "remote":
         return _by_stack(request, place.doctype, terms)
     if request.method != "POST":

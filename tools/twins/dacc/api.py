@@ -62,7 +62,7 @@ class Api:
             return answer_json(400, {"error": str(error)})
 
     def _indicators(self, query: str, _body: bytes) -> Answer:
-        records = self._received.records(_filter(_parameters(query, "measure", "startDate")))
+        records = self._received.records(_filter(query))
         listed = ",\n".join(record.as_json() for record in records)
         return Answer(200, f"[{listed}]".encode())
 
@@ -71,8 +71,7 @@ class Api:
         return answer_json(200, {"deleted": self._received.clear()})
 
     def _count(self, query: str, _body: bytes) -> Answer:
-        wanted = _filter(_parameters(query, "measure", "startDate"))
-        return answer_json(200, self._received.counts(wanted))
+        return answer_json(200, self._received.counts(_filter(query)))
 
     def _wait(self, query: str, _body: bytes) -> Answer:
         given = _parameters(query, "n", "measure", "timeout")
@@ -107,8 +106,9 @@ def _parameters(query: str, *names: str) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def _filter(given: dict[str, str]) -> Filter:
-    return Filter(given.get("measure", ""), given.get("startDate", ""))
+def _filter(query: str) -> Filter:
+    given = _parameters(query, "measure", "startDate", "stack")
+    return Filter(given.get("measure", ""), given.get("startDate", ""), given.get("stack", ""))
 
 
 def _whole_number(given: dict[str, str], name: str) -> int:

@@ -52,7 +52,8 @@ class Ruling:
     """What becomes of a request.
 
     ``verdict`` is ``ok``, ``invalid: …`` (the indicator), ``refused: …`` (the request) or
-    ``fault: …``; ``text`` is the indicator as received. No answer: the connection just ends.
+    ``fault: …``; ``text`` is the indicator as received; ``stack`` is what stands before the path,
+    which tells one person's stack from another's. No answer: the connection just ends.
     """
 
     answer: Answer | None
@@ -61,6 +62,7 @@ class Ruling:
     target: Target = "native"
     text: str | None = None
     indicator: JsonObject | None = None
+    stack: str = ""
 
     @property
     def acknowledged(self) -> bool:

@@ -10,10 +10,11 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from ..faults import Fault, FaultPlan
-from .answers import endpoint, rule
+from .answers import endpoint, rule, stack_of
 from .api import Api
 from .exchange import Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
@@ -205,14 +206,16 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             body = self._read_body(head)
         except BadHeadError as bad:
-            ruling = unread(bad.status, str(bad))
+            ruling = replace(unread(bad.status, str(bad)), stack=stack_of(head.path))
             if not to_api:
                 self._note(ruling, head.path, _OK)
             self._turn_away(ruling)
             return
         if body is None:
             self._closing = True
-            self._note(Ruling(None, "refused: the body was cut short"), head.path, _OK)
+            stack = stack_of(head.path)
+            cut_short = Ruling(None, "refused: the body was cut short", stack=stack)
+            self._note(cut_short, head.path, _OK)
         elif to_api:
             answer = self._echo.api.answer(head.method, head.path, head.query, body)
             self._send(answer, to_head=head.method == "HEAD")

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING or __package__:
     from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
+    from ecolyo_worker.tools.twins.dacc.stacks import TokenError, check_token
     from ecolyo_worker.tools.twins.faults import FaultSyntaxError
 else:
     from twins.dacc.lines import Terminal, line, raw_line
     from twins.dacc.server import EchoServer
+    from twins.dacc.stacks import TokenError, check_token
     from twins.faults import FaultSyntaxError
 
 if TYPE_CHECKING:
@@ -127,9 +129,10 @@ def _seed(text: str) -> int:
 
 
 def _token(text: str) -> str:
-    if text and text.isascii() and text.isprintable() and " " not in text:
-        return text
-    raise argparse.ArgumentTypeError("a token is printable ASCII without blanks")
+    try:
+        return check_token(text)
+    except TokenError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

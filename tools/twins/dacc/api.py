@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl
 from ..faults import FaultSyntaxError
 from .exchange import Answer, answer_json
 from .received import Filter
+from .stacks import TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..faults import FaultPlan
     from .received import Received
+    from .stacks import Stacks
 
 __all__ = ["Api"]
 
@@ -30,15 +31,15 @@ class QueryError(ValueError):
 class Api:
     """Answers the requests under ``/api/`` and ``/livez``."""
 
-    def __init__(self, received: Received, faults: FaultPlan, seed: int) -> None:
+    def __init__(self, received: Received, stacks: Stacks) -> None:
         self._received = received
-        self._faults = faults
-        self._seed = seed
+        self._stacks = stacks
         self._routes: Mapping[str, Mapping[str, Callable[[str, bytes], Answer]]] = {
             "/api/indicators": {"GET": self._indicators, "DELETE": self._empty},
             "/api/count": {"GET": self._count},
             "/api/wait": {"GET": self._wait},
             "/api/fault": {"PUT": self._set_fault},
+            "/api/token": {"PUT": self._set_token},
             "/livez": {"GET": self._live},
         }
 
@@ -58,7 +59,7 @@ class Api:
             return Answer(405, plain.body, plain.content_type, (("Allow", allowed),))
         try:
             return methods[method](query, body)
-        except (QueryError, FaultSyntaxError) as error:
+        except (QueryError, FaultSyntaxError, TokenError) as error:
             return answer_json(400, {"error": str(error)})
 
     def _indicators(self, query: str, _body: bytes) -> Answer:
@@ -83,16 +84,26 @@ class Api:
         return answer_json(504, {"error": error, "count": count})
 
     def _set_fault(self, query: str, body: bytes) -> Answer:
-        _parameters(query)
-        spec = body.decode("utf-8", "backslashreplace").strip()
-        self._faults.replace(spec)
+        given = _parameters(query, "stack")
+        spec = _text(body)
+        plan = self._stacks.set_fault(spec, given.get("stack", ""))
         # The seed is told where it matters, so that what then happens can happen again.
-        seed = {"seed": self._seed} if self._faults.uses_seed else {}
-        return answer_json(200, {"fault": spec, **seed})
+        seed = {"seed": self._stacks.seed} if plan.uses_seed else {}
+        return answer_json(200, {"fault": spec, **given, **seed})
+
+    def _set_token(self, query: str, body: bytes) -> Answer:
+        given = _parameters(query, "stack")
+        token = _text(body) or None
+        self._stacks.set_token(token, given.get("stack", ""))
+        return answer_json(200, {"demanded": token is not None, **given})
 
     def _live(self, query: str, _body: bytes) -> Answer:
         _parameters(query)
         return answer_json(200, {"ok": True})
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "backslashreplace").strip()
 
 
 def _parameters(query: str, *names: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from .http import BadHeadError, answer_bytes, read_head
 from .injected import with_fault
 from .lines import Handled
 from .received import Received
+from .stacks import Stacks, check_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,8 @@ class EchoServer:
     ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
     language, ``show`` gets every request that was dealt with, on the thread that did. The same
     ``seed`` lets faults with a probability happen in the same order; without one it is random.
-    Raises FaultSyntaxError; entering raises OSError when the port is not free.
+    What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone.
+    Raises FaultSyntaxError and TokenError; entering raises OSError when the port is not free.
     """
 
     def __init__(
@@ -68,11 +70,12 @@ class EchoServer:
         self._address = (host, port)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self.terms = Terms(token, strict)
         self.seed = random.getrandbits(32) if seed is None else seed
         self.faults = FaultPlan(fault, self.seed)
         self.received = Received()
-        self.api = Api(self.received, self.faults, self.seed)
+        terms = Terms(None if token is None else check_token(token), strict)
+        self.stacks = Stacks(terms, self.faults, self.seed)
+        self.api = Api(self.received, self.stacks)
         self.show = show
         self.stopping = threading.Event()
 
@@ -259,12 +262,14 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _deal(self, head: Head, body: bytes) -> None:
         """Rule about a request to the DACC or the stack, and answer it."""
+        stack = stack_of(head.path)
         to_measure = head.method == "POST" and endpoint(head.path) is not None
-        fault = self._echo.faults.draw() if to_measure else _OK
+        fault = self._echo.stacks.draw(stack) if to_measure else _OK
         content_type = head.headers.get("content-type", "")
         authorization = head.headers.get("authorization", "")
         request = Request(head.method, head.path, content_type, authorization, body)
-        ruling = with_fault(rule(request, self._echo.terms), fault, time.time())
+        ruled = rule(request, self._echo.stacks.terms(stack))
+        ruling = with_fault(ruled, fault, time.time())
         self._note(ruling, head.path, fault)
         answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
         if ruling.acknowledged and answered:

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
     from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
+    from ecolyo_worker.tools.twins.dacc.pace import RateSyntaxError, parse_rate
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
     from ecolyo_worker.tools.twins.dacc.stacks import TokenError, check_token
     from ecolyo_worker.tools.twins.faults import FaultSyntaxError
 else:
     from twins.dacc.lines import Terminal, line, raw_line
+    from twins.dacc.pace import RateSyntaxError, parse_rate
     from twins.dacc.server import EchoServer
     from twins.dacc.stacks import TokenError, check_token
     from twins.faults import FaultSyntaxError
@@ -70,6 +72,7 @@ def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
         strict=options.strict,
         fault=options.fault,
         seed=options.seed,
+        rate=options.rate,
         show=terminal.show,
     )
 
@@ -106,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="draw what has a probability by this number (default: a random one, which is printed)",
     )
+    add(
+        "--rate",
+        type=_rate,
+        help="answer 429 to what comes faster, as in 5/s, 0.5/s or 300/min (default: no limit)",
+    )
     add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
     add(
         "--strict",
@@ -126,6 +134,14 @@ def _seed(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no seed; allowed are whole numbers from 0")
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except RateSyntaxError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _token(text: str) -> str:

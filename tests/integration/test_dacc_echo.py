@@ -533,9 +533,27 @@ def test_seed() -> None:
         again.end()
 
 
+def test_rate() -> None:
+    """What comes faster than the rate allows is refused, printed, and told in the counts."""
+    with running("--rate", "1/h") as script:
+        assert statuses(script, 2) == [201, 429]
+        assert script.send("GET", "/api/count").content["too_fast"] == 1
+        refused = script.end()[1]
+    assert re.search(r"  refused: 429 too many requests, for 3[0-9]{3}\.[0-9]{3} s$", refused)
+
+
 @pytest.mark.parametrize(
     "options",
-    [["--prot", "1"], ["--port", "70000"], ["--token", ""], ["--token", "a b"], ["--seed", "-1"]],
+    [
+        ["--prot", "1"],
+        ["--port", "70000"],
+        ["--token", ""],
+        ["--token", "a b"],
+        ["--seed", "-1"],
+        ["--seed", "x"],
+        ["--rate", "5"],
+        ["--rate", "0/s"],
+    ],
 )
 def test_wrong_options(options: list[str]) -> None:
     """Unknown options and values out of range are refused with the usage."""

@@ -295,27 +295,30 @@ def test_list(echo: EchoServer) -> None:
     assert listed("?measure=nothing") == []
 
 
-def test_count(echo: EchoServer) -> None:
+def test_count() -> None:
     """Every request is either received or refused; the filter narrows what was received."""
-    echo.faults.replace("ok*3,status=503,accept-then-drop")
-    post(echo)
-    post(echo, startDate="2026-11-01")
-    post(echo)
-    post(echo)
-    with pytest.raises(ConnectionError):
-        post(echo, value=3)
-    post(echo, value="x")
-    assert ask(echo, "GET", "/api/count").content == {
-        "received": 4,
-        "duplicates": 1,
-        "refused": 2,
-        "requests": 6,
-        "faults": {"status": 1, "accept-then-drop": 1},
-        "unknown": 1,
-        "dropped": 0,
-    }
-    narrowed = ask(echo, "GET", "/api/count?startDate=2026-11-01").content
-    assert (narrowed["received"], narrowed["duplicates"], narrowed["unknown"]) == (1, 0, 0)
+    with EchoServer(clock=lambda: 0.0) as echo:
+        echo.faults.replace("ok*3,status=503,accept-then-drop")
+        post(echo)
+        post(echo, startDate="2026-11-01")
+        post(echo)
+        post(echo)
+        with pytest.raises(ConnectionError):
+            post(echo, value=3)
+        post(echo, value="x")
+        assert ask(echo, "GET", "/api/count").content == {
+            "received": 4,
+            "duplicates": 1,
+            "refused": 2,
+            "too_fast": 0,
+            "busiest_second": 6,
+            "requests": 6,
+            "faults": {"status": 1, "accept-then-drop": 1},
+            "unknown": 1,
+            "dropped": 0,
+        }
+        narrowed = ask(echo, "GET", "/api/count?startDate=2026-11-01").content
+        assert (narrowed["received"], narrowed["duplicates"], narrowed["unknown"]) == (1, 0, 0)
 
 
 def test_equal_by_value(echo: EchoServer) -> None:

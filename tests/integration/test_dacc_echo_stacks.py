@@ -105,6 +105,7 @@ def test_count_of_a_stack(echo: EchoServer) -> None:
 
     def count(query: str) -> dict[str, Any]:
         found = ask(echo, "GET", f"/api/count{query}").content
+        del found["busiest_second"]
         return {name: number for name, number in found.items() if number}
 
     assert count("?stack=alice") == {

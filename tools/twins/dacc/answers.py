@@ -8,6 +8,7 @@ to much that its database refuses, and stores much that spoils its statistics.
 from __future__ import annotations
 
 import hmac
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import unquote_to_bytes
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .exchange import Request, Target, Terms
     from .indicator import JsonObject
 
-__all__ = ["UNAUTHORIZED", "Endpoint", "endpoint", "rule", "stack_of"]
+__all__ = ["UNAUTHORIZED", "Endpoint", "endpoint", "rule", "stack_of", "too_fast"]
 
 CREATED = answer_json(201, {"ok": True})
 UNAUTHORIZED = Answer(
@@ -79,6 +80,21 @@ def rule(request: Request, terms: Terms) -> Ruling:
     if place is None:
         return unread(404, "nothing is here; try /measure or /remote/cc.cozycloud.dacc")
     return replace(_ruled(request, place, terms), stack=place.stack)
+
+
+def too_fast(ruling: Ruling, wait_s: float) -> Ruling:
+    """Refuse a request that came too fast, whatever it is, for this many seconds."""
+    answer = answer_json(429, {"error": "too many requests"})
+    # In whole seconds, rounded up, so that who waits them is let in; the microseconds below are
+    # what floating point adds.
+    told = (("Retry-After", str(max(1, math.ceil(round(wait_s, 6))))),)
+    return replace(
+        ruling,
+        answer=replace(answer, headers=told),
+        verdict=f"refused: 429 too many requests, for {wait_s:.3f} s",
+        stored=False,
+        too_fast=True,
+    )
 
 
 def _ruled(request: Request, place: Endpoint, terms: Terms) -> Ruling:

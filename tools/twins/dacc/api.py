@@ -15,6 +15,7 @@ from .stacks import TokenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .pace import Pace
     from .received import Received
     from .stacks import Stacks
 
@@ -31,8 +32,9 @@ class QueryError(ValueError):
 class Api:
     """Answers the requests under ``/api/`` and ``/livez``."""
 
-    def __init__(self, received: Received, stacks: Stacks) -> None:
+    def __init__(self, received: Received, stacks: Stacks, pace: Pace) -> None:
         self._received = received
+        self._pace = pace
         self._stacks = stacks
         self._routes: Mapping[str, Mapping[str, Callable[[str, bytes], Answer]]] = {
             "/api/indicators": {"GET": self._indicators, "DELETE": self._empty},
@@ -69,10 +71,13 @@ class Api:
 
     def _empty(self, query: str, _body: bytes) -> Answer:
         _parameters(query)
+        self._pace.clear()
         return answer_json(200, {"deleted": self._received.clear()})
 
     def _count(self, query: str, _body: bytes) -> Answer:
-        return answer_json(200, self._received.counts(_filter(query)))
+        counts = self._received.counts(_filter(query))
+        # Of all stacks together, whatever the filter, for the DACC behind them is one.
+        return answer_json(200, {**counts, "busiest_second": self._pace.busiest_second})
 
     def _wait(self, query: str, _body: bytes) -> Answer:
         given = _parameters(query, "n", "measure", "timeout")

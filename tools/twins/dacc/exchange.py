@@ -53,7 +53,8 @@ class Ruling:
 
     ``verdict`` is ``ok``, ``invalid: …`` (the indicator), ``refused: …`` (the request) or
     ``fault: …``; ``text`` is the indicator as received; ``stack`` is what stands before the path,
-    which tells one person's stack from another's. No answer: the connection just ends.
+    which tells one person's stack from another's; ``too_fast`` is what the rate refuses. No answer:
+    the connection just ends.
     """
 
     answer: Answer | None
@@ -63,6 +64,7 @@ class Ruling:
     text: str | None = None
     indicator: JsonObject | None = None
     stack: str = ""
+    too_fast: bool = False
 
     @property
     def acknowledged(self) -> bool:

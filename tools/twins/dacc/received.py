@@ -78,6 +78,7 @@ class Counts:
     """What was counted of all requests of one stack."""
 
     refused: int = 0
+    too_fast: int = 0
     requests: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -86,10 +87,10 @@ class Counts:
 class Received:
     """Keeps the latest indicators, and counts everything; safe between threads.
 
-    ``received`` + ``refused`` is always ``requests``. ``unknown`` counts indicators that are
-    stored while the sender cannot know it. Older records make room for newer ones (``dropped``),
-    and are then no longer recognised when they come again. What two stacks send alike is no
-    duplicate: those are two people.
+    ``received`` + ``refused`` is always ``requests``, and ``too_fast`` a part of ``refused``.
+    ``unknown`` counts indicators that are stored while the sender cannot know it. Older records
+    make room for newer ones (``dropped``), and are then no longer recognised when they come again.
+    What two stacks send alike is no duplicate: those are two people.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Received:
             counts.requests += 1
             if fault is not None:
                 counts.faults[fault] += 1
+            counts.too_fast += ruling.too_fast
             if not ruling.stored:
                 counts.refused += 1
                 return ruling.verdict
@@ -194,6 +196,7 @@ class Received:
                 "received": sum(tally.received for tally in tallies),
                 "duplicates": sum(tally.duplicates for tally in tallies),
                 "refused": sum(count.refused for count in counts),
+                "too_fast": sum(count.too_fast for count in counts),
                 "requests": sum(count.requests for count in counts),
                 "faults": dict(sum((count.faults for count in counts), Counter())),
                 "unknown": sum(tally.unknown for tally in tallies),

@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from ..faults import Fault, FaultPlan
-from .answers import endpoint, rule, stack_of
+from .answers import endpoint, rule, stack_of, too_fast
 from .api import Api
 from .exchange import Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
 from .injected import with_fault
 from .lines import Handled
+from .pace import Pace, parse_rate
 from .received import Received
 from .stacks import Stacks, check_token
 
@@ -52,8 +53,10 @@ class EchoServer:
     ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
     language, ``show`` gets every request that was dealt with, on the thread that did. The same
     ``seed`` lets faults with a probability happen in the same order; without one it is random.
+    More requests than a ``rate`` such as ``5/s`` allows, by the seconds of ``clock``, are refused.
     What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone.
-    Raises FaultSyntaxError and TokenError; entering raises OSError when the port is not free.
+    Raises FaultSyntaxError, RateSyntaxError and TokenError; entering raises OSError when the port
+    is not free.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class EchoServer:
         strict: bool = True,
         fault: str = "ok",
         seed: int | None = None,
+        rate: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
         show: Callable[[Handled], None] | None = None,
     ) -> None:
         self._address = (host, port)
@@ -75,7 +80,8 @@ class EchoServer:
         self.received = Received()
         terms = Terms(None if token is None else check_token(token), strict)
         self.stacks = Stacks(terms, self.faults, self.seed)
-        self.api = Api(self.received, self.stacks)
+        self.pace = Pace(None if rate is None else parse_rate(rate), clock)
+        self.api = Api(self.received, self.stacks, self.pace)
         self.show = show
         self.stopping = threading.Event()
 
@@ -262,20 +268,27 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _deal(self, head: Head, body: bytes) -> None:
         """Rule about a request to the DACC or the stack, and answer it."""
-        stack = stack_of(head.path)
-        to_measure = head.method == "POST" and endpoint(head.path) is not None
-        fault = self._echo.stacks.draw(stack) if to_measure else _OK
-        content_type = head.headers.get("content-type", "")
-        authorization = head.headers.get("authorization", "")
-        request = Request(head.method, head.path, content_type, authorization, body)
-        ruled = rule(request, self._echo.stacks.terms(stack))
-        ruling = with_fault(ruled, fault, time.time())
+        ruling, fault = self._ruling(head, body)
         self._note(ruling, head.path, fault)
         answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
         if ruling.acknowledged and answered:
             self._last = ruling
         elif ruling.stored:
             self._echo.received.add_unknown(ruling)
+
+    def _ruling(self, head: Head, body: bytes) -> tuple[Ruling, Fault]:
+        """Rule about a request, and give the fault it meets: one that is too fast draws none."""
+        to_measure = head.method == "POST" and endpoint(head.path) is not None
+        wait_s = self._echo.pace.arrive() if to_measure else 0
+        stack = stack_of(head.path)
+        content_type = head.headers.get("content-type", "")
+        authorization = head.headers.get("authorization", "")
+        request = Request(head.method, head.path, content_type, authorization, body)
+        ruling = rule(request, self._echo.stacks.terms(stack))
+        if wait_s > 0:
+            return too_fast(ruling, wait_s), _OK
+        fault = self._echo.stacks.draw(stack) if to_measure else _OK
+        return with_fault(ruling, fault, time.time()), fault
 
     def _note(self, ruling: Ruling, path: str, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name

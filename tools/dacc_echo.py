@@ -1,10 +1,20 @@
 """A stand-in for the DACC, and for the cozy-stack in front of it, to point the worker at.
 
-    python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,ok'
+    python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,latency=5s@30%' --rate 5/s
 
 It needs nothing but a bare Python. Its first line is the address for the worker's configuration;
 then it prints a line for each request. It answers as the DACC does, or by faults on demand, and
 ``/api/`` tells what arrived. In a test, ``with EchoServer() as echo:`` does the same on a thread.
+
+============================  ================================================================
+``/measure``                  the DACC itself, which takes an indicator
+``/remote/<doctype>``         the stack, which takes an indicator in an envelope
+``/``                         either, by what the body is
+``/alice/remote/<doctype>``   one stack of several: any path may stand before those above
+``/api/…``, ``/livez``        its own API, see ``twins/dacc/api.py``
+============================  ================================================================
+
+``--help`` tells the options, the faults of ``twins/faults.py`` and the API.
 """
 
 from __future__ import annotations
@@ -17,12 +27,16 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
+    from ecolyo_worker.tools.twins import faults
+    from ecolyo_worker.tools.twins.dacc import api
     from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
     from ecolyo_worker.tools.twins.dacc.pace import RateSyntaxError, parse_rate
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
     from ecolyo_worker.tools.twins.dacc.stacks import TokenError, check_token
     from ecolyo_worker.tools.twins.faults import FaultSyntaxError
 else:
+    from twins import faults
+    from twins.dacc import api
     from twins.dacc.lines import Terminal, line, raw_line
     from twins.dacc.pace import RateSyntaxError, parse_rate
     from twins.dacc.server import EchoServer
@@ -95,14 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dacc_echo.py",
         description="A stand-in for the DACC and for the cozy-stack in front of it.",
-        epilog="Its first line is the address for the configuration; Ctrl-C ends it.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=PORT, help="0 picks a free one (default: %(default)s)")
-    add("--token", type=_token, help="demand this bearer token (default: any or none will do)")
-    add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset,ok'")
+    add(
+        "--token",
+        type=_token,
+        help="demand this bearer token, of the DACC's senders and of the stack's apps "
+        "(default: any or none will do)",
+    )
+    add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset'; see below")
     add(
         "--seed",
         type=_seed,
@@ -122,6 +142,14 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse what the DACC refuses; otherwise take it, and only say what is wrong",
     )
     return parser
+
+
+def _epilog() -> str:
+    """Give what is to be known beyond the options, from where it is written anyway."""
+    tables = "\n".join(module.__doc__ or "" for module in (faults, api))
+    # Without the marks of code, and the first column's rule as much shorter.
+    plain = tables.replace("``", "").replace("====  ", "  ")
+    return f"Its first line is the address for the configuration; Ctrl-C ends it.\n\n{plain}"
 
 
 def _port(text: str) -> int:

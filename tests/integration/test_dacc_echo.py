@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ecolyo_worker.tools.twins.faults import FORMS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -560,6 +562,18 @@ def test_wrong_options(options: list[str]) -> None:
     result = ended(*options)
     assert (result.returncode, result.stdout) == (2, "")
     assert "usage: dacc_echo.py" in result.stderr
+
+
+def test_help() -> None:
+    """The help names every option, every fault and every path of the API."""
+    result = ended("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    options = ["host", "port", "token", "fault", "seed", "rate", "raw", "strict"]
+    for name in [*(f"--{option}" for option in options), *FORMS]:
+        assert re.search(rf"^ *{name}\b", result.stdout, re.MULTILINE), name
+    for route in ("GET /api/indicators", "DELETE /api/indicators", "PUT /api/token", "GET /livez"):
+        assert f"\n{route}  " in result.stdout
+    assert "`" not in result.stdout
 
 
 def test_first_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
+from ecolyo_worker.tools.twins.dacc import api
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.received import Received
 
@@ -385,6 +387,18 @@ def test_wrong_query(echo: EchoServer, path: str, sentence: str) -> None:
     reply = ask(echo, "GET", path)
     assert reply.status == 400
     assert reply.content["error"].startswith(sentence)
+
+
+def test_table_of_the_api(echo: EchoServer) -> None:
+    """The table of the API names every path and method there is, and no other."""
+    assert api.__doc__ is not None
+    table = re.findall(r"^``([A-Z]+) (/[a-z/]+)``", api.__doc__, re.MULTILINE)
+    paths = list(dict.fromkeys(path for _, path in table))
+    refused = ask(echo, "GET", "/api/nothing").content["error"]
+    assert refused == f"there is only {', '.join(paths)}"
+    for path in paths:
+        allowed = ask(echo, "BREW", path).headers["Allow"].split(", ")
+        assert sorted(allowed) == sorted(method for method, named in table if named == path)
 
 
 def test_stop() -> None:

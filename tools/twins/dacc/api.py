@@ -1,4 +1,19 @@
-"""The stand-in's own API: what developers and tests ask it and tell it."""
+"""The stand-in's own API: what developers and tests ask it and tell it.
+
+==========================  ===================================================================
+``GET /api/indicators``     what was stored; ``?measure=``, ``?startDate=`` and ``?stack=`` narrow
+``GET /api/count``          what was counted, by the same three
+``GET /api/wait``           waits for ``?n=`` indicators, of a ``?measure=``, for a ``?timeout=``
+``DELETE /api/indicators``  begins anew, with all counts at 0
+``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
+``PUT /api/token``          a token as body, an empty one demands none; ``?stack=`` as above
+``GET /livez``              says that it lives
+==========================  ===================================================================
+
+A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Set
+to an empty specification it goes by the general one again. Of the counts, a stack narrows all but
+``busiest_second``, a measure or a start date only ``received``, ``duplicates`` and ``unknown``.
+"""
 
 from __future__ import annotations
 

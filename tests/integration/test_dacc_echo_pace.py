@@ -187,3 +187,4 @@ def test_begin_anew() -> None:
         ask(echo, "DELETE", "/api/indicators")
         assert (counts(echo)["busiest_second"], counts(echo)["too_fast"]) == (0, 0)
         assert post(echo).status == 201
+        assert counts(echo)["busiest_second"] == 1

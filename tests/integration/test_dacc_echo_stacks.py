@@ -98,10 +98,11 @@ def test_count_of_a_stack(echo: EchoServer) -> None:
     echo.faults.replace("ok*2,status=503,accept-then-cant-connect")
     for person in ("alice", "alice", "alice", "bob"):
         post(echo, person)
-    with socket.create_connection(("127.0.0.1", echo.port), timeout=10) as client:
-        client.sendall(b"POST /bob/measure HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
-        client.shutdown(socket.SHUT_WR)
-        assert client.recv(100) == b""
+    for length, answer in ((b"9", b""), (b"x", b"HTTP/1.1 400 ")):
+        with socket.create_connection(("127.0.0.1", echo.port), timeout=10) as client:
+            client.sendall(b"POST /bob/measure HTTP/1.1\r\nContent-Length: %s\r\n\r\n{" % length)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(13) == answer
 
     def count(query: str) -> dict[str, Any]:
         found = ask(echo, "GET", f"/api/count{query}").content
@@ -117,12 +118,12 @@ def test_count_of_a_stack(echo: EchoServer) -> None:
     }
     assert count("?stack=bob") == {
         "received": 1,
-        "refused": 1,
-        "requests": 2,
+        "refused": 2,
+        "requests": 3,
         "faults": {"accept-then-cant-connect": 1},
         "unknown": 1,
     }
-    assert count("")["requests"] == 5
+    assert count("")["requests"] == 6
     assert count("")["faults"] == {"status": 1, "accept-then-cant-connect": 1}
 
 

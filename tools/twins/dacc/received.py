@@ -188,10 +188,7 @@ class Received:
         """
         with self._changed:
             tallies = [tally for cell, tally in self._tallies.items() if wanted.admits(cell)]
-            stacks = wanted._replace(measure="", start_date="")
-            counts = [
-                count for stack, count in self._counts.items() if stacks.admits(Filter(stack=stack))
-            ]
+            counts = [count for stack, count in self._counts.items() if wanted.stack in ("", stack)]
             return {
                 "received": sum(tally.received for tally in tallies),
                 "duplicates": sum(tally.duplicates for tally in tallies),

@@ -1,10 +1,20 @@
 """A stand-in for the DACC, and for the cozy-stack in front of it, to point the worker at.
 
-    python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,ok'
+    python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,latency=5s@30%' --rate 5/s
 
 It needs nothing but a bare Python. Its first line is the address for the worker's configuration;
 then it prints a line for each request. It answers as the DACC does, or by faults on demand, and
 ``/api/`` tells what arrived. In a test, ``with EchoServer() as echo:`` does the same on a thread.
+
+============================  ================================================================
+``/measure``                  the DACC itself, which takes an indicator
+``/remote/<doctype>``         the stack, which takes an indicator in an envelope
+``/``                         either, by what the body is
+``/alice/remote/<doctype>``   one stack of several: any path may stand before those above
+``/api/…``, ``/livez``        its own API, see ``twins/dacc/api.py``
+============================  ================================================================
+
+``--help`` tells the options, the faults of ``twins/faults.py`` and the API.
 """
 
 from __future__ import annotations
@@ -17,12 +27,20 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
+    from ecolyo_worker.tools.twins import faults
+    from ecolyo_worker.tools.twins.dacc import api
     from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
+    from ecolyo_worker.tools.twins.dacc.pace import RateSyntaxError, parse_rate
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
+    from ecolyo_worker.tools.twins.dacc.stacks import TokenError, check_token
     from ecolyo_worker.tools.twins.faults import FaultSyntaxError
 else:
+    from twins import faults
+    from twins.dacc import api
     from twins.dacc.lines import Terminal, line, raw_line
+    from twins.dacc.pace import RateSyntaxError, parse_rate
     from twins.dacc.server import EchoServer
+    from twins.dacc.stacks import TokenError, check_token
     from twins.faults import FaultSyntaxError
 
 if TYPE_CHECKING:
@@ -52,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
     print(f'url = "{echo.url}"', flush=True)
     _warn_beyond_loopback(options.host)
+    if options.seed is None and echo.faults.uses_seed:
+        print(f"dacc_echo: --seed {echo.seed} gives the same sequence again", file=sys.stderr)
     stop.wait()
     echo.stop()
     terminal.close()
@@ -65,6 +85,8 @@ def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
         token=options.token,
         strict=options.strict,
         fault=options.fault,
+        seed=options.seed,
+        rate=options.rate,
         show=terminal.show,
     )
 
@@ -87,14 +109,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dacc_echo.py",
         description="A stand-in for the DACC and for the cozy-stack in front of it.",
-        epilog="Its first line is the address for the configuration; Ctrl-C ends it.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=PORT, help="0 picks a free one (default: %(default)s)")
-    add("--token", type=_token, help="demand this bearer token (default: any or none will do)")
-    add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset,ok'")
+    add(
+        "--token",
+        type=_token,
+        help="demand this bearer token, of the DACC's senders and of the stack's apps "
+        "(default: any or none will do)",
+    )
+    add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset'; see below")
+    add(
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="draw what has a probability by this number (default: a random one, which is printed)",
+    )
+    add(
+        "--rate",
+        type=_rate,
+        help="answer 429 to what comes faster, as in 5/s, 0.5/s or 300/min (default: no limit)",
+    )
     add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
     add(
         "--strict",
@@ -105,16 +144,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _epilog() -> str:
+    """Give what is to be known beyond the options, from where it is written anyway."""
+    tables = "\n".join(module.__doc__ or "" for module in (faults, api))
+    # Without the marks of code, and the first column's rule as much shorter.
+    plain = tables.replace("``", "").replace("====  ", "  ")
+    return f"Its first line is the address for the configuration; Ctrl-C ends it.\n\n{plain}"
+
+
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 0 to 65535")
 
 
+def _seed(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no seed; allowed are whole numbers from 0")
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except RateSyntaxError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _token(text: str) -> str:
-    if text and text.isascii() and text.isprintable() and " " not in text:
-        return text
-    raise argparse.ArgumentTypeError("a token is printable ASCII without blanks")
+    try:
+        return check_token(text)
+    except TokenError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ecolyo_worker.tools.twins.faults import FORMS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -36,10 +38,6 @@ GOOD: Mapping[str, Any] = {
 }
 ABSENT = object()
 JSON = "application/json"
-BAD_GATEWAY = (
-    '{"errors": [{"status": "502", "title": "Bad Gateway", "detail": '
-    '"the content-type for the response is not authorized", "source": {}}]}'
-)
 
 
 @dataclass
@@ -256,6 +254,7 @@ def test_good(echo: Script, path: str, variables: dict[str, object] | None, targ
         "n": 1,
         "target": target,
         "path": path,
+        "stack": "alice" if path.startswith("/alice/") else "",
         "verdict": "ok",
         "fault": None,
         "body": json.dumps(GOOD),
@@ -344,12 +343,58 @@ def test_token_refused(guarded: Script, token: str | None) -> None:
     assert guarded.post({}, token=token).status == 401, "the token is looked at first"
 
 
-@pytest.mark.parametrize("version", ["", "_v2"])
-def test_token_refused_behind_the_stack(guarded: Script, version: str) -> None:
-    """Through the stack the same refusal is its 502, for it passes no HTML on."""
-    envelope = enveloped(json.dumps(GOOD), **({"path": "measure"} if version else {}))
-    reply = guarded.post(envelope, f"/remote/cc.cozycloud.dacc{version}", token="Bearer wrong")
-    assert (reply.status, reply.text) == (502, BAD_GATEWAY)
+def stack_error(status: int, title: str, detail: str) -> str:
+    error = {"status": str(status), "title": title, "detail": detail, "source": {}}
+    return json.dumps({"errors": [error]})
+
+
+INVALID_TOKEN = '{"error": "Invalid JWT token"}'
+NO_TOKEN = stack_error(401, "Unauthorized", "No token in request")
+by_door_of_the_stack = pytest.mark.parametrize(
+    ("path", "variables"), [door[:2] for door in DOORS if door[1] is not None]
+)
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "text"),
+    [
+        (None, 401, NO_TOKEN),
+        ("Basic s3cret", 401, NO_TOKEN),
+        ("Bearer", 401, NO_TOKEN),
+        ("Bearer wrong", 400, INVALID_TOKEN),
+        ("Bearer s3cre", 400, INVALID_TOKEN),
+    ],
+)
+@by_door_of_the_stack
+def test_token_refused_by_the_stack(
+    guarded: Script,
+    path: str,
+    variables: dict[str, object],
+    token: str | None,
+    status: int,
+    text: str,
+) -> None:
+    """The stack checks the app's token itself, and says what it is, in its own words."""
+    reply = guarded.post(enveloped(json.dumps(GOOD), **variables), path, token)
+    assert (reply.status, reply.content_type, reply.text) == (status, JSON, text)
+    assert "WWW-Authenticate" not in reply.headers
+
+
+def test_token_before_all_else(guarded: Script) -> None:
+    """The stack looks at the token before the doctype, the method and the envelope."""
+    unknown, known = "/remote/cc.cozycloud.unknown", "/remote/cc.cozycloud.dacc"
+    assert guarded.send("POST", unknown, "{}").status == 401
+    assert guarded.send("GET", known).status == 401
+    assert guarded.send("POST", unknown, "{}", token="Bearer s3cret").status == 404
+    assert guarded.send("GET", known, token="Bearer s3cret").status == 405
+    assert guarded.send("POST", known, "{}", token="Bearer s3cret").status == 400
+
+
+@by_door_of_the_stack
+def test_token_taken_by_the_stack(guarded: Script, path: str, variables: dict[str, object]) -> None:
+    """With the app's token the stack sends the indicator on, with the DACC's token of its own."""
+    reply = guarded.post(enveloped(json.dumps(GOOD), **variables), path, "Bearer s3cret")
+    assert (reply.status, reply.text) == (201, '{"ok": true}')
 
 
 def test_token_taken(guarded: Script) -> None:
@@ -467,14 +512,68 @@ def test_wrong_fault() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def statuses(script: Script, count: int) -> list[int]:
+    return [script.post(GOOD).status for _ in range(count)]
+
+
+def test_seed() -> None:
+    """A random seed is printed where it decides anything, and gives the same sequence again."""
+    with running("--fault", "status=503@50%") as script:
+        assert script.process.stderr is not None
+        said = re.fullmatch(
+            r"dacc_echo: --seed ([0-9]+) gives the same sequence again\n",
+            script.process.stderr.readline(),
+        )
+        assert said is not None
+        first = statuses(script, 20)
+        answer = script.send("PUT", "/api/fault", "status=503@50%").content
+        assert answer == {"fault": "status=503@50%", "seed": int(said[1])}
+        assert statuses(script, 20) == first
+    with running("--fault", "status=503@50%", "--seed", said[1]) as again:
+        assert statuses(again, 20) == first
+        assert again.send("PUT", "/api/fault", "reset").content == {"fault": "reset"}
+        again.end()
+
+
+def test_rate() -> None:
+    """What comes faster than the rate allows is refused, printed, and told in the counts."""
+    with running("--rate", "1/h") as script:
+        assert statuses(script, 2) == [201, 429]
+        assert script.send("GET", "/api/count").content["too_fast"] == 1
+        refused = script.end()[1]
+    assert re.search(r"  refused: 429 too many requests, for 3[0-9]{3}\.[0-9]{3} s$", refused)
+
+
 @pytest.mark.parametrize(
-    "options", [["--prot", "1"], ["--port", "70000"], ["--token", ""], ["--token", "a b"]]
+    "options",
+    [
+        ["--prot", "1"],
+        ["--port", "70000"],
+        ["--token", ""],
+        ["--token", "a b"],
+        ["--seed", "-1"],
+        ["--seed", "x"],
+        ["--rate", "5"],
+        ["--rate", "0/s"],
+    ],
 )
 def test_wrong_options(options: list[str]) -> None:
     """Unknown options and values out of range are refused with the usage."""
     result = ended(*options)
     assert (result.returncode, result.stdout) == (2, "")
     assert "usage: dacc_echo.py" in result.stderr
+
+
+def test_help() -> None:
+    """The help names every option, every fault and every path of the API."""
+    result = ended("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    options = ["host", "port", "token", "fault", "seed", "rate", "raw", "strict"]
+    for name in [*(f"--{option}" for option in options), *FORMS]:
+        assert re.search(rf"^ *{name}\b", result.stdout, re.MULTILINE), name
+    for route in ("GET /api/indicators", "DELETE /api/indicators", "PUT /api/token", "GET /livez"):
+        assert f"\n{route}  " in result.stdout
+    assert "`" not in result.stdout
 
 
 def test_first_line() -> None:

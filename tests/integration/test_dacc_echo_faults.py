@@ -7,12 +7,13 @@ import select
 import socket
 import threading
 import time
+from email.parser import BytesParser
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
-from ecolyo_worker.tools.twins.faults import Fault, FaultPlan, FaultSyntaxError, duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ INDICATOR = json.dumps(
         "value": 1,
     }
 )
+ENVELOPE = json.dumps({"data": INDICATOR})
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,8 @@ def outcome(echo: EchoServer) -> tuple[int, int, int]:
         ("html-401", "/remote/cc.cozycloud.dacc", b"502 Bad Gateway", b'"source": {}}]}'),
         ("cozy-502", "/remote/cc.cozycloud.dacc", b"502 Bad Gateway", b'"source": {}}]}'),
         ("cozy-502", "/measure", b"502 Bad Gateway", b'"source": {}}]}'),
+        ("throttle", "/measure", b"429 Too Many Requests", b'{"error": "fault injected"}'),
+        ("retry-after-garbage", "/measure", b"503 Service", b'{"error": "fault injected"}'),
     ],
 )
 def test_another_answer(echo: EchoServer, spec: str, path: str, start: bytes, end: bytes) -> None:
@@ -105,6 +109,9 @@ def test_another_answer(echo: EchoServer, spec: str, path: str, start: bytes, en
     [
         ("retry-after=30", b"Retry-After: 30"),
         ("retry-after=999999999999", b"Retry-After: 999999999999"),
+        ("retry-after=0", b"Retry-After: 0"),
+        ("retry-after-garbage", b"Retry-After: soon"),
+        ("throttle=30", b"Retry-After: 30"),
         ("status=302", b"Location: http://elsewhere.invalid/measure"),
         ("html-401", b'WWW-Authenticate: Bearer realm="Authentication Required"'),
     ],
@@ -113,6 +120,85 @@ def test_headers(echo: EchoServer, spec: str, header: bytes) -> None:
     """A fault carries the header that goes with its status."""
     set_fault(echo, spec)
     assert header in answers(echo, request()).split(b"\r\n")
+
+
+@pytest.mark.parametrize("spec", ["throttle", "status=503", "status=429"])
+def test_no_word_of_when(echo: EchoServer, spec: str) -> None:
+    """Without a delay a fault does not say when to come again."""
+    set_fault(echo, spec)
+    assert b"retry-after" not in answers(echo, request()).lower()
+
+
+@pytest.mark.parametrize("ahead_s", [30, 0, -30, 999_999_999])
+def test_retry_after_a_date(echo: EchoServer, ahead_s: int) -> None:
+    """``retry-after-date`` tells the date that lies so many seconds ahead or back."""
+    set_fault(echo, f"retry-after-date={ahead_s}")
+    before_s = int(time.time())
+    head = answers(echo, request()).split(b"\r\n\r\n")[0]
+    told = parsedate_to_datetime(BytesParser().parsebytes(head.split(b"\r\n", 1)[1])["Retry-After"])
+    assert before_s + ahead_s <= told.timestamp() <= time.time() + ahead_s
+
+
+def stack_error(status: int, title: str, detail: str) -> bytes:
+    error = {"status": str(status), "title": title, "detail": detail, "source": {}}
+    return json.dumps({"errors": [error]}).encode()
+
+
+NO_VALUE = "a variable is used in the template, but no value was given"
+CANT_CONNECT = stack_error(502, "Bad Gateway", "can't connect to the remote host")
+
+
+@pytest.mark.parametrize("path", ["/remote/cc.cozycloud.dacc", "/measure"])
+@pytest.mark.parametrize(
+    ("spec", "status", "content_type", "body"),
+    [
+        ("expired-token", 400, b"application/json", b'{"error": "Expired token"}'),
+        ("invalid-jwt", 400, b"text/plain; charset=UTF-8", b"Invalid JWT token"),
+        ("forbidden", 403, b"application/json", stack_error(403, "Forbidden", "Forbidden")),
+        (
+            "bad-doctype",
+            400,
+            b"application/json",
+            stack_error(400, "Bad request", "the request is not valid"),
+        ),
+        (
+            "no-token-at-stack",
+            400,
+            b"application/json",
+            stack_error(400, "Bad request", NO_VALUE),
+        ),
+        ("cant-connect", 502, b"application/json", CANT_CONNECT),
+    ],
+)
+def test_the_stack_says(
+    echo: EchoServer, path: str, spec: str, status: int, content_type: bytes, body: bytes
+) -> None:
+    """What no input brings the stack to say it says by name, on every path; nothing is stored."""
+    set_fault(echo, spec)
+    head, said = answers(echo, request(path, ENVELOPE)).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: " + content_type in head.split(b"\r\n")
+    assert said == body
+    assert outcome(echo) == (0, 1, 0)
+
+
+def test_accept_then_cant_connect(echo: EchoServer) -> None:
+    """``accept-then-cant-connect`` stores what the stack says it could not deliver."""
+    set_fault(echo, "accept-then-cant-connect")
+    answer = answers(echo, request("/remote/cc.cozycloud.dacc", ENVELOPE))
+    assert answer.startswith(b"HTTP/1.1 502 Bad Gateway")
+    assert answer.endswith(CANT_CONNECT)
+    assert outcome(echo) == (1, 0, 1)
+    assert [record.fault for record in echo.received.records()] == ["accept-then-cant-connect"]
+
+
+def test_accept_then_cant_connect_of_a_bad_one(echo: EchoServer) -> None:
+    """Then, too, nothing is accepted that the DACC would refuse."""
+    set_fault(echo, "accept-then-cant-connect")
+    envelope = json.dumps({"data": "{}"})
+    answer = answers(echo, request("/remote/cc.cozycloud.dacc", envelope))
+    assert answer.startswith(b"HTTP/1.1 502 Bad Gateway")
+    assert outcome(echo) == (0, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -256,50 +342,3 @@ def test_answer_read(echo: EchoServer, version: bytes, *, half_closed: bool) -> 
         assert client.recv(65536).endswith(b'{"ok": true}')
     connections_ended()
     assert outcome(echo) == (1, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("2s", 2), ("200ms", 0.2), ("1min", 60), ("1h", 3600), ("0.5s", 0.5)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    """A duration is a number with its unit."""
-    assert duration_s(text) == pytest.approx(seconds)
-
-
-def test_plan() -> None:
-    """A plan says what is left of it, and gives ``ok`` without end."""
-    plan = FaultPlan("latency=200ms*2,slow-body,ok")
-    assert plan.draw() == Fault("latency", 0.2)
-    assert repr(plan) == "<FaultPlan latency=0.2s*1,slow-body=1s*1,ok*1>"
-    names = [plan.draw().name for _ in range(5)]
-    assert names == ["latency", "slow-body", "ok", "ok", "ok"]
-    assert repr(plan) == "<FaultPlan ok>"
-
-
-@pytest.mark.parametrize(
-    ("spec", "sentence"),
-    [
-        ("", "'' is no fault; allowed are ok, html-401, "),
-        ("reset,", "'' is no fault; allowed are "),
-        ("resett", "'resett' is no fault; allowed are "),
-        ("x" * 99, f"'{'x' * 60}…' is no fault; allowed are "),
-        ("status", "status needs a value; allowed are "),
-        ("status=50", "'50' is no status; allowed are three digits, as in 503"),
-        ("status=099", "'099' is no status"),
-        ("retry-after=soon", "'soon' is no delay for retry-after; allowed are whole seconds"),
-        ("latency=2", "'2' is no duration; allowed are numbers with ms, s, min or h"),
-        ("latency=0s", "'0s' is no duration"),
-        ("latency=2h", "'2h' is no duration"),
-        ("drop=1", "drop takes no value, found '1'"),
-        ("drop=", "drop takes no value, found ''"),
-        ("drop*0", "'0' is no count; allowed are whole numbers from 1"),
-        ("drop*", "'' is no count"),
-        ("drop*2*3", "'2*3' is no count"),
-        ("drop\n*2", "'drop\\n*2' is no fault"),
-    ],
-)
-def test_wrong_specifications(spec: str, sentence: str) -> None:
-    """What is not in the language is refused with what was found and what is allowed."""
-    with pytest.raises(FaultSyntaxError) as caught:
-        FaultPlan(spec)
-    assert str(caught.value).startswith(sentence)

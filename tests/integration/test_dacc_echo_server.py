@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
-from ecolyo_worker.tools.twins.dacc.answers import Ruling
+from ecolyo_worker.tools.twins.dacc import api
+from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.received import Received
 
 if TYPE_CHECKING:
@@ -140,25 +142,41 @@ NO_VALUE = "a variable is used in the template, but no value was given"
 NOT_VALID = "the variables are not valid"
 
 
+NOT_FOUND = "the doctype has no request defined"
+ENVELOPE = json.dumps({"data": TEXT})
+
+
 @pytest.mark.parametrize(
-    ("doctype", "body", "status", "detail"),
+    ("method", "doctype", "body", "status", "title", "detail"),
     [
-        ("dacc", "{}", 400, NO_VALUE),
-        ("dacc_v2", json.dumps({"data": TEXT}), 400, NO_VALUE),
-        ("dacc_v2", '{"path": "measure"}', 400, NO_VALUE),
-        ("dacc", json.dumps({"data": GOOD}), 400, NOT_VALID),
-        ("dacc_v2", json.dumps({"data": TEXT, "path": 1}), 400, NOT_VALID),
-        ("dacc", "data", 400, NOT_VALID),
-        ("dacc", "", 400, NOT_VALID),
-        ("daccv_2", json.dumps({"data": TEXT}), 404, "the doctype has no request"),
+        ("POST", "dacc", "{}", 400, "Bad request", NO_VALUE),
+        ("POST", "dacc_v2", ENVELOPE, 400, "Bad request", NO_VALUE),
+        ("POST", "dacc_v2", '{"path": "measure"}', 400, "Bad request", NO_VALUE),
+        ("POST", "dacc", json.dumps({"data": GOOD}), 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", '{"data": null}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc_v2", '{"data": "{}", "path": 1}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", '{"data": "{}", "more": 1}', 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "data", 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "[]", 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", "", 400, "Bad request", NOT_VALID),
+        ("POST", "daccv_2", ENVELOPE, 404, "Not Found", NOT_FOUND),
+        ("GET", "dacc", "", 405, "Method Not Allowed", "GET is not allowed on this endpoint"),
+        ("PUT", "dacc_v2", "", 405, "Method Not Allowed", "PUT is not allowed on this endpoint"),
     ],
 )
-def test_stack(echo: EchoServer, doctype: str, body: str, status: int, detail: str) -> None:
-    """What is wrong with an envelope is said by the stack, in its own form."""
-    reply = ask(echo, "POST", f"/remote/cc.cozycloud.{doctype}", body)
-    (error,) = reply.content["errors"]
-    assert (reply.status, error["status"], error["source"]) == (status, str(status), {})
-    assert error["detail"].startswith(detail)
+def test_stack(
+    echo: EchoServer,
+    method: str,
+    doctype: str,
+    body: str,
+    status: int,
+    title: str,
+    detail: str,
+) -> None:
+    """What is wrong with an envelope is said by the stack, in its own words and form."""
+    reply = ask(echo, method, f"/remote/cc.cozycloud.{doctype}", body)
+    error = {"status": str(status), "title": title, "detail": detail, "source": {}}
+    assert (reply.status, reply.content) == (status, {"errors": [error]})
     assert verdicts(echo) == []
 
 
@@ -279,27 +297,30 @@ def test_list(echo: EchoServer) -> None:
     assert listed("?measure=nothing") == []
 
 
-def test_count(echo: EchoServer) -> None:
+def test_count() -> None:
     """Every request is either received or refused; the filter narrows what was received."""
-    echo.faults.replace("ok*3,status=503,accept-then-drop")
-    post(echo)
-    post(echo, startDate="2026-11-01")
-    post(echo)
-    post(echo)
-    with pytest.raises(ConnectionError):
-        post(echo, value=3)
-    post(echo, value="x")
-    assert ask(echo, "GET", "/api/count").content == {
-        "received": 4,
-        "duplicates": 1,
-        "refused": 2,
-        "requests": 6,
-        "faults": {"status": 1, "accept-then-drop": 1},
-        "unknown": 1,
-        "dropped": 0,
-    }
-    narrowed = ask(echo, "GET", "/api/count?startDate=2026-11-01").content
-    assert (narrowed["received"], narrowed["duplicates"], narrowed["unknown"]) == (1, 0, 0)
+    with EchoServer(clock=lambda: 0.0) as echo:
+        echo.faults.replace("ok*3,status=503,accept-then-drop")
+        post(echo)
+        post(echo, startDate="2026-11-01")
+        post(echo)
+        post(echo)
+        with pytest.raises(ConnectionError):
+            post(echo, value=3)
+        post(echo, value="x")
+        assert ask(echo, "GET", "/api/count").content == {
+            "received": 4,
+            "duplicates": 1,
+            "refused": 2,
+            "too_fast": 0,
+            "busiest_second": 6,
+            "requests": 6,
+            "faults": {"status": 1, "accept-then-drop": 1},
+            "unknown": 1,
+            "dropped": 0,
+        }
+        narrowed = ask(echo, "GET", "/api/count?startDate=2026-11-01").content
+        assert (narrowed["received"], narrowed["duplicates"], narrowed["unknown"]) == (1, 0, 0)
 
 
 def test_equal_by_value(echo: EchoServer) -> None:
@@ -366,6 +387,18 @@ def test_wrong_query(echo: EchoServer, path: str, sentence: str) -> None:
     reply = ask(echo, "GET", path)
     assert reply.status == 400
     assert reply.content["error"].startswith(sentence)
+
+
+def test_table_of_the_api(echo: EchoServer) -> None:
+    """The table of the API names every path and method there is, and no other."""
+    assert api.__doc__ is not None
+    table = re.findall(r"^``([A-Z]+) (/[a-z/]+)``", api.__doc__, re.MULTILINE)
+    paths = list(dict.fromkeys(path for _, path in table))
+    refused = ask(echo, "GET", "/api/nothing").content["error"]
+    assert refused == f"there is only {', '.join(paths)}"
+    for path in paths:
+        allowed = ask(echo, "BREW", path).headers["Allow"].split(", ")
+        assert sorted(allowed) == sorted(method for method, named in table if named == path)
 
 
 def test_stop() -> None:

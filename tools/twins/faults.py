@@ -2,41 +2,62 @@
 
 A specification is a list separated by commas, each item used for as many requests as its count
 says: ``status=503*2,reset,accept-then-drop,ok``. After the last item everything is answered
-normally, so a trailing ``ok`` only says so aloud.
+normally, so a trailing ``ok`` only says so aloud. With a probability, as in ``latency=5s*10@30%``,
+each of these ten requests draws whether it meets the fault or is answered normally; without a
+count, as in ``latency=5s@30%``, that lasts for ever, so it must be the last item. The same seed
+draws the same.
 
-====================  ==========================================================================
-``ok``                answers normally
-``html-401``          the DACC's refusal of a token
-``cozy-502``          the stack's refusal of an HTML answer
-``status=503``        this status, nothing stored; ``status=302`` leads to another host
-``retry-after=30``    503 with this ``Retry-After``, in seconds
-``latency=2s``        waits, then answers normally
-``slow-body``         answers normally, the body byte by byte; ``slow-body=200ms`` sets the pause
-``drop``              closes the connection without an answer, nothing stored
-``reset``             the same by a TCP reset
-``garbage``           answers bytes that are no HTTP, nothing stored
-``accept-then-drop``  stores, then closes without an answer
-====================  ==========================================================================
+============================  =================================================================
+``ok``                        answers normally
+``html-401``                  the DACC's refusal of a token; behind the stack, ``cozy-502``
+``cozy-502``                  the stack's refusal of an HTML answer
+``expired-token``             400 of the stack about the app's token: ``Expired token`` in JSON
+``invalid-jwt``               the same: ``Invalid JWT token`` as plain text
+``forbidden``                 403 of the stack: no permission on the doctype
+``bad-doctype``               400 of the stack: ``the request is not valid``
+``no-token-at-stack``         400 of the stack, which has no DACC token for its template
+``cant-connect``              502 of the stack: ``can't connect to the remote host``
+``status=503``                this status; ``status=302`` leads to another host
+``throttle``                  429; ``throttle=30`` with this ``Retry-After``, in seconds
+``retry-after=30``            503 with this ``Retry-After``, in seconds
+``retry-after-date=30``       503 with the date so many seconds ahead; ``=-30`` has gone by
+``retry-after-garbage``       503 with a ``Retry-After`` that is neither
+``drop``                      closes the connection without an answer
+``reset``                     the same by a TCP reset
+``garbage``                   answers bytes that are no HTTP
+``latency=2s``                waits, then answers normally
+``slow-body``                 answers byte by byte; ``slow-body=200ms`` sets the pause
+``accept-then-drop``          stores, then closes without an answer
+``accept-then-cant-connect``  stores, then answers as ``cant-connect``
+============================  =================================================================
+
+Those from ``html-401`` to ``garbage`` store nothing. What only the stack says is said by the same
+bytes on the DACC's own paths too.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
+__all__ = ["FORMS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
 
 LONGEST_S = 3600.0
 SLOW_BODY_PAUSE_S = 1.0
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,6})?)(?P<unit>ms|s|min|h)")
-_ITEM = re.compile(r"(?P<name>[^=*]*)(?:=(?P<value>[^*]*))?(?:\*(?P<count>.*))?", re.DOTALL)
+_ITEM = re.compile(
+    r"(?P<name>[^=*@]*)(?:=(?P<value>[^*@]*))?(?:\*(?P<count>[^@]*))?(?:@(?P<chance>.*))?",
+    re.DOTALL,
+)
+_CHANCE = re.compile(r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 
 class FaultSyntaxError(ValueError):
@@ -47,24 +68,40 @@ class FaultSyntaxError(ValueError):
 class Fault:
     """One way to answer a request.
 
-    ``value`` is the status of ``status``, the seconds of ``retry-after``, ``latency`` and
-    ``slow-body``, and 0 for the others.
+    ``value`` is the status of ``status``, the seconds of all other names that take one, and None
+    where there is none.
     """
 
     name: str
-    value: float = 0
+    value: float | None = None
 
     def __str__(self) -> str:
-        unit = "s" if _VALUES[self.name] is duration_s else ""
-        return f"{self.name}={self.value:.12g}{unit}" if self.value else self.name
+        if self.value is None:
+            return self.name
+        unit = "s" if FORMS[self.name].read is duration_s else ""
+        return f"{self.name}={self.value:.12g}{unit}"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A fault and the number of requests it is used for."""
+    """A fault, the number of requests it is used for, and how likely each of them meets it.
+
+    Without a ``count`` it is used for all that come.
+    """
 
     fault: Fault
-    count: int
+    count: int | None = 1
+    chance: float = 1
+
+    def __str__(self) -> str:
+        times = "" if self.count is None else f"*{self.count}"
+        return f"{self.fault}{times}" + (f"@{self.chance * 100:.12g}%" if self.chance < 1 else "")
+
+    def after_one(self) -> Step | None:
+        """Give what is left of it after a request, if anything."""
+        if self.count is None:
+            return self
+        return replace(self, count=self.count - 1) if self.count > 1 else None
 
 
 def duration_s(text: str) -> float:
@@ -87,27 +124,44 @@ def parse(spec: str) -> tuple[Step, ...]:
 
     Raises FaultSyntaxError.
     """
-    return tuple(_step(item.strip()) for item in spec.split(","))
+    steps = tuple(_step(item.strip()) for item in spec.split(","))
+    for step in steps[:-1]:
+        if step.count is None:
+            raise FaultSyntaxError(
+                f"{step} lasts for ever, so it must be the last; a count ends it, as in *10@30%"
+            )
+    return steps
 
 
 class FaultPlan:
-    """The sequence of faults that requests draw from, one each; safe between threads."""
+    """The sequence of faults that requests draw from, one each; safe between threads.
 
-    def __init__(self, spec: str = "ok") -> None:
+    Every specification begins the draws anew, so that by the same ``seed`` it always gives the
+    same sequence.
+    """
+
+    def __init__(self, spec: str = "ok", seed: int | str = 0) -> None:
         self._lock = threading.Lock()
-        self._steps: list[Step] = []
+        self._seed = seed
         self.replace(spec)
 
     def __repr__(self) -> str:
         with self._lock:
-            left = ",".join(f"{step.fault}*{step.count}" for step in reversed(self._steps))
+            left = ",".join(str(step) for step in reversed(self._steps))
         return f"<FaultPlan {left or 'ok'}>"
+
+    @property
+    def uses_seed(self) -> bool:
+        """Whether anything is left that a draw decides."""
+        with self._lock:
+            return any(step.chance < 1 for step in self._steps)
 
     def replace(self, spec: str) -> None:
         """Begin a new sequence; the old one stays if this raises FaultSyntaxError."""
         steps = list(reversed(parse(spec)))
         with self._lock:
             self._steps = steps
+            self._random = random.Random(self._seed)
 
     def draw(self) -> Fault:
         """Give the fault of the next request; ``ok`` when the sequence is over."""
@@ -115,9 +169,11 @@ class FaultPlan:
             if not self._steps:
                 return Fault("ok")
             step = self._steps.pop()
-            if step.count > 1:
-                self._steps.append(Step(step.fault, step.count - 1))
-            return step.fault
+            left = step.after_one()
+            if left is not None:
+                self._steps.append(left)
+            met = step.chance >= 1 or self._random.random() < step.chance
+            return step.fault if met else Fault("ok")
 
 
 def _status(text: str) -> float:
@@ -126,53 +182,86 @@ def _status(text: str) -> float:
     return int(text)
 
 
-def _retry_after_s(text: str) -> float:
+def _delay_s(text: str) -> float:
     if not re.fullmatch("[0-9]{1,12}", text):
+        raise FaultSyntaxError(f"{_quoted(text)} is no delay; allowed are whole seconds, as in 30")
+    return int(text)
+
+
+def _distance_s(text: str) -> float:
+    if not re.fullmatch("-?[0-9]{1,9}", text):
         raise FaultSyntaxError(
-            f"{_quoted(text)} is no delay for retry-after; allowed are whole seconds, as in 30"
+            f"{_quoted(text)} is no distance of a date; allowed are whole seconds, as in 30 or -30"
         )
     return int(text)
 
 
-# How the value of a name is read; None where a name takes none.
-_VALUES: Mapping[str, Callable[[str], float] | None] = {
-    "ok": None,
-    "html-401": None,
-    "cozy-502": None,
-    "status": _status,
-    "retry-after": _retry_after_s,
-    "latency": duration_s,
-    "slow-body": duration_s,
-    "drop": None,
-    "reset": None,
-    "garbage": None,
-    "accept-then-drop": None,
+class Form(NamedTuple):
+    """How a fault is written: how its value is read, if it takes one, and which it may leave out.
+
+    Without a ``default`` a fault with ``optional`` value has none when none is given.
+    """
+
+    read: Callable[[str], float] | None = None
+    example: str = ""
+    optional: bool = False
+    default: float | None = None
+
+    def shown(self, name: str) -> str:
+        """Give the fault as it may be written, a value that may be left out in brackets."""
+        if self.read is None:
+            return name
+        return f"{name}[={self.example}]" if self.optional else f"{name}={self.example}"
+
+
+FORMS: Mapping[str, Form] = {
+    "ok": Form(),
+    "html-401": Form(),
+    "cozy-502": Form(),
+    "expired-token": Form(),
+    "invalid-jwt": Form(),
+    "forbidden": Form(),
+    "bad-doctype": Form(),
+    "no-token-at-stack": Form(),
+    "cant-connect": Form(),
+    "status": Form(_status, "503"),
+    "throttle": Form(_delay_s, "30", optional=True),
+    "retry-after": Form(_delay_s, "30"),
+    "retry-after-date": Form(_distance_s, "30"),
+    "retry-after-garbage": Form(),
+    "drop": Form(),
+    "reset": Form(),
+    "garbage": Form(),
+    "latency": Form(duration_s, "2s"),
+    "slow-body": Form(duration_s, "200ms", optional=True, default=SLOW_BODY_PAUSE_S),
+    "accept-then-drop": Form(),
+    "accept-then-cant-connect": Form(),
 }
-_DEFAULTS: Mapping[str, float] = {"slow-body": SLOW_BODY_PAUSE_S}
 _EXAMPLES = (
-    "ok, html-401, cozy-502, status=503, retry-after=30, latency=2s, slow-body, drop, reset, "
-    "garbage, accept-then-drop, each with *COUNT if wanted, several separated by commas"
+    ", ".join(form.shown(name) for name, form in FORMS.items())
+    + ", each with *COUNT and @PERCENT% if wanted, several separated by commas"
 )
 
 
 def _step(item: str) -> Step:
     match = _ITEM.fullmatch(item)
-    if match is None or match["name"] not in _VALUES:
+    if match is None or match["name"] not in FORMS:
         raise FaultSyntaxError(f"{_quoted(item)} is no fault; allowed are {_EXAMPLES}")
-    return Step(Fault(match["name"], _value(match["name"], match["value"])), _count(match["count"]))
+    fault = Fault(match["name"], _value(match["name"], match["value"]))
+    chance = _chance(match["chance"])
+    endless = match["chance"] is not None and match["count"] is None
+    return Step(fault, None if endless else _count(match["count"]), chance)
 
 
-def _value(name: str, text: str | None) -> float:
-    read = _VALUES[name]
-    if read is None:
-        if text is not None:
-            raise FaultSyntaxError(f"{name} takes no value, found {_quoted(text)}")
-        return 0
-    if text is not None:
-        return read(text)
-    if name not in _DEFAULTS:
-        raise FaultSyntaxError(f"{name} needs a value; allowed are {_EXAMPLES}")
-    return _DEFAULTS[name]
+def _value(name: str, text: str | None) -> float | None:
+    form = FORMS[name]
+    if text is None:
+        if form.read is not None and not form.optional:
+            raise FaultSyntaxError(f"{name} needs a value; allowed are {_EXAMPLES}")
+        return form.default
+    if form.read is None:
+        raise FaultSyntaxError(f"{name} takes no value, found {_quoted(text)}")
+    return form.read(text)
 
 
 def _count(text: str | None) -> int:
@@ -181,6 +270,19 @@ def _count(text: str | None) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
         raise FaultSyntaxError(f"{_quoted(text)} is no count; allowed are whole numbers from 1")
     return int(text)
+
+
+def _chance(text: str | None) -> float:
+    if text is None:
+        return 1
+    match = _CHANCE.fullmatch(text)
+    chance = float(match["percent"]) / 100 if match else 0
+    if not 0 < chance <= 1:
+        raise FaultSyntaxError(
+            f"{_quoted(text)} is no probability; allowed, after the count, are percentages above "
+            "0% and up to 100%, as in 30%"
+        )
+    return chance
 
 
 def _quoted(text: str) -> str:

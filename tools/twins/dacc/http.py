@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedIOBase
 
-    from .answers import Answer
+    from .exchange import Answer
 
-__all__ = ["BadHeadError", "Head", "answer_bytes", "read_head"]
+__all__ = ["BadHeadError", "Head", "answer_bytes", "http_date", "read_head"]
 
 LONGEST_LINE = 65536
 MOST_HEADERS = 100
@@ -108,7 +108,7 @@ def answer_bytes(answer: Answer, *, to_head: bool, closes: bool) -> tuple[bytes,
     bodiless = answer.status < 200 or answer.status in _BODILESS
     lines = [
         f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
-        time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        f"Date: {http_date(time.time())}",
         *(f"{name}: {value}" for name, value in answer.headers),
     ]
     if not bodiless:
@@ -118,6 +118,11 @@ def answer_bytes(answer: Answer, *, to_head: bool, closes: bool) -> tuple[bytes,
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     return head, b"" if bodiless or to_head else answer.body
+
+
+def http_date(at_s: float) -> str:
+    """Give an instant, in seconds of the epoch, as headers have it."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(at_s))
 
 
 def _phrase(status: int) -> str:

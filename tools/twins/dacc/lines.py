@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .answers import Ruling
+    from .exchange import Ruling
 
 __all__ = ["Handled", "Terminal", "line", "raw_line"]
 
@@ -33,9 +33,8 @@ class Handled:
 
 
 def line(handled: Handled) -> str:
-    """Give time, measure, start date, value, groups and verdict."""
+    """Give time, measure, start date, value, groups and verdict, and the stack if one is named."""
     indicator = handled.ruling.indicator or {}
-    named = f" (fault {handled.fault})" if handled.fault and handled.ruling.stored else ""
     groups = [_group(indicator[name]) for name in _GROUPS if name in indicator]
     return "  ".join(
         (
@@ -44,9 +43,17 @@ def line(handled: Handled) -> str:
             _field(indicator, "startDate", 40).ljust(10),
             _field(indicator, "value", 40).rjust(8),
             " ".join(groups) or "-",
-            _shown(handled.verdict, 300) + named,
+            _shown(handled.verdict, 300) + _marks(handled),
         )
     )
+
+
+def _marks(handled: Handled) -> str:
+    """Say whose stack it came through, and which fault a stored indicator met."""
+    marks = [f"stack {_shown(handled.ruling.stack, 60)}"] if handled.ruling.stack else []
+    if handled.fault and handled.ruling.stored:
+        marks.append(f"fault {handled.fault}")
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def raw_line(handled: Handled) -> str:

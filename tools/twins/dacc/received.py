@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .answers import Ruling
+    from .exchange import Ruling
 
 __all__ = ["Filter", "Received", "Record"]
 
@@ -20,14 +20,16 @@ MOST_CHARACTERS = 256 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Which indicators are meant, by fields as they were received; empty means any."""
+    """Which indicators are meant, by fields as they were received and by stack; empty means any."""
 
     measure: str = ""
     start_date: str = ""
+    stack: str = ""
 
     def admits(self, cell: Filter) -> bool:
-        """Say whether indicators of this measure and start date are meant."""
-        return self.measure in ("", cell.measure) and self.start_date in ("", cell.start_date)
+        """Say whether indicators of this measure, start date and stack are meant."""
+        pairs = zip(self, cell, strict=True)
+        return all(wanted in ("", found) for wanted, found in pairs)
 
 
 ANY = Filter()
@@ -54,6 +56,7 @@ class Record:
             "time": self.time,
             "target": self.target,
             "path": self.path,
+            "stack": self.cell.stack,
             "verdict": self.verdict,
             "fault": self.fault,
             "body": self.body,
@@ -63,7 +66,7 @@ class Record:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted of one measure and start date."""
+    """What was counted of one measure and start date, of one stack."""
 
     received: int = 0
     duplicates: int = 0
@@ -72,9 +75,10 @@ class Tally:
 
 @dataclass(slots=True)
 class Counts:
-    """What was counted of all requests."""
+    """What was counted of all requests of one stack."""
 
     refused: int = 0
+    too_fast: int = 0
     requests: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -83,9 +87,10 @@ class Counts:
 class Received:
     """Keeps the latest indicators, and counts everything; safe between threads.
 
-    ``received`` + ``refused`` is always ``requests``. ``unknown`` counts indicators that are
-    stored while the sender cannot know it. Older records make room for newer ones (``dropped``),
-    and are then no longer recognised when they come again.
+    ``received`` + ``refused`` is always ``requests``, and ``too_fast`` a part of ``refused``.
+    ``unknown`` counts indicators that are stored while the sender cannot know it. Older records
+    make room for newer ones (``dropped``), and are then no longer recognised when they come again.
+    What two stacks send alike is no duplicate: those are two people.
     """
 
     def __init__(
@@ -107,17 +112,19 @@ class Received:
         self._seen: Counter[bytes] = Counter()
         self._tallies: defaultdict[Filter, Tally] = defaultdict(Tally)
         self._by_measure: Counter[str] = Counter()
-        self._counts = Counts()
+        self._counts: defaultdict[str, Counts] = defaultdict(Counts)
 
     def add(self, ruling: Ruling, path: str, fault: str | None = None) -> str:
         """Take note of a request, store its indicator if so ruled, and give the final verdict."""
         digest = _digest(ruling) if ruling.stored else b""
         with self._changed:
-            self._counts.requests += 1
+            counts = self._counts[ruling.stack]
+            counts.requests += 1
             if fault is not None:
-                self._counts.faults[fault] += 1
+                counts.faults[fault] += 1
+            counts.too_fast += ruling.too_fast
             if not ruling.stored:
-                self._counts.refused += 1
+                counts.refused += 1
                 return ruling.verdict
             record = self._record(ruling, path, fault, digest)
             self._store(record)
@@ -161,10 +168,10 @@ class Received:
         self._seen[oldest.digest] -= 1
         if not self._seen[oldest.digest]:
             del self._seen[oldest.digest]
-        self._counts.dropped += 1
+        self._counts[oldest.cell.stack].dropped += 1
 
     def add_unknown(self, ruling: Ruling) -> None:
-        """Take note that the sender of a stored indicator got no whole answer."""
+        """Take note that the sender of a stored indicator cannot know that it is."""
         with self._changed:
             self._tallies[cell_of(ruling)].unknown += 1
 
@@ -175,17 +182,22 @@ class Received:
         return [record for record in kept if wanted.admits(record.cell)]
 
     def counts(self, wanted: Filter = ANY) -> dict[str, object]:
-        """Give all counts; the filter narrows ``received``, ``duplicates`` and ``unknown``."""
+        """Give all counts; a stack narrows all, a measure and a start date only three of them.
+
+        Those are ``received``, ``duplicates`` and ``unknown``.
+        """
         with self._changed:
             tallies = [tally for cell, tally in self._tallies.items() if wanted.admits(cell)]
+            counts = [count for stack, count in self._counts.items() if wanted.stack in ("", stack)]
             return {
                 "received": sum(tally.received for tally in tallies),
                 "duplicates": sum(tally.duplicates for tally in tallies),
-                "refused": self._counts.refused,
-                "requests": self._counts.requests,
-                "faults": dict(self._counts.faults),
+                "refused": sum(count.refused for count in counts),
+                "too_fast": sum(count.too_fast for count in counts),
+                "requests": sum(count.requests for count in counts),
+                "faults": dict(sum((count.faults for count in counts), Counter())),
                 "unknown": sum(tally.unknown for tally in tallies),
-                "dropped": self._counts.dropped,
+                "dropped": sum(count.dropped for count in counts),
             }
 
     def wait(self, n: int, measure: str, timeout_s: float) -> tuple[bool, int]:
@@ -214,23 +226,28 @@ class Received:
 
 
 def cell_of(ruling: Ruling) -> Filter:
-    """Give the measure and the start date of a ruling's indicator; empty where they are no text."""
+    """Give the measure, start date and stack of a ruling's indicator; empty what is no text."""
     indicator = ruling.indicator or {}
     measure, day = indicator.get("measureName"), indicator.get("startDate")
-    return Filter(measure if isinstance(measure, str) else "", day if isinstance(day, str) else "")
+    return Filter(_text(measure), _text(day), ruling.stack)
+
+
+def _text(found: object) -> str:
+    return found if isinstance(found, str) else ""
 
 
 def _digest(ruling: Ruling) -> bytes:
-    """Give what is equal for equal JSON values, whatever the order of their keys."""
+    """Give what is equal for equal JSON values of one stack, whatever the order of their keys."""
     try:
         canonical = json.dumps(ruling.indicator, sort_keys=True)
     except RecursionError:
         canonical = repr(ruling.text)
-    return hashlib.blake2b(canonical.encode(), digest_size=16).digest()
+    whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(whole, digest_size=16).digest()
 
 
 def _size(record: Record) -> int:
-    return len(record.body) + len(record.verdict) + len(record.path)
+    return len(record.body) + len(record.verdict) + len(record.path) + len(record.cell.stack)
 
 
 def _standard_json(text: str) -> str:

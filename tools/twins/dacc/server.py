@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import socketserver
 import struct
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from ..faults import Fault, FaultPlan
-from .answers import (
-    Request,
-    Ruling,
-    Terms,
-    endpoint,
-    rule,
-    unread,
-    with_fault,
-)
+from .answers import endpoint, rule, stack_of, too_fast
 from .api import Api
+from .exchange import Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
+from .injected import with_fault
 from .lines import Handled
+from .pace import Pace, parse_rate
 from .received import Received
+from .stacks import Stacks, check_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from .answers import Answer
+    from .exchange import Answer
     from .http import Head
 
     # As the base class has it, which serves datagrams too.
@@ -53,8 +51,12 @@ class EchoServer:
     """The stand-in on a thread of this process: it listens when entered, is gone when left.
 
     ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
-    language, ``show`` gets every request that was dealt with, on the thread that did.
-    Raises FaultSyntaxError; entering raises OSError when the port is not free.
+    language, ``show`` gets every request that was dealt with, on the thread that did. The same
+    ``seed`` lets faults with a probability happen in the same order; without one it is random.
+    More requests than a ``rate`` such as ``5/s`` allows, by the seconds of ``clock``, are refused.
+    What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone.
+    Raises FaultSyntaxError, RateSyntaxError and TokenError; entering raises OSError when the port
+    is not free.
     """
 
     def __init__(
@@ -65,15 +67,21 @@ class EchoServer:
         token: str | None = None,
         strict: bool = True,
         fault: str = "ok",
+        seed: int | None = None,
+        rate: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
         show: Callable[[Handled], None] | None = None,
     ) -> None:
         self._address = (host, port)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self.terms = Terms(token, strict)
-        self.faults = FaultPlan(fault)
+        self.seed = random.getrandbits(32) if seed is None else seed
+        self.faults = FaultPlan(fault, self.seed)
         self.received = Received()
-        self.api = Api(self.received, self.faults)
+        terms = Terms(None if token is None else check_token(token), strict)
+        self.stacks = Stacks(terms, self.faults, self.seed)
+        self.pace = Pace(None if rate is None else parse_rate(rate), clock)
+        self.api = Api(self.received, self.stacks, self.pace)
         self.show = show
         self.stopping = threading.Event()
 
@@ -207,14 +215,16 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             body = self._read_body(head)
         except BadHeadError as bad:
-            ruling = unread(bad.status, str(bad))
+            ruling = replace(unread(bad.status, str(bad)), stack=stack_of(head.path))
             if not to_api:
                 self._note(ruling, head.path, _OK)
             self._turn_away(ruling)
             return
         if body is None:
             self._closing = True
-            self._note(Ruling(None, "refused: the body was cut short"), head.path, _OK)
+            stack = stack_of(head.path)
+            cut_short = Ruling(None, "refused: the body was cut short", stack=stack)
+            self._note(cut_short, head.path, _OK)
         elif to_api:
             answer = self._echo.api.answer(head.method, head.path, head.query, body)
             self._send(answer, to_head=head.method == "HEAD")
@@ -258,18 +268,27 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _deal(self, head: Head, body: bytes) -> None:
         """Rule about a request to the DACC or the stack, and answer it."""
+        ruling, fault = self._ruling(head, body)
+        self._note(ruling, head.path, fault)
+        answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
+        if ruling.acknowledged and answered:
+            self._last = ruling
+        elif ruling.stored:
+            self._echo.received.add_unknown(ruling)
+
+    def _ruling(self, head: Head, body: bytes) -> tuple[Ruling, Fault]:
+        """Rule about a request, and give the fault it meets: one that is too fast draws none."""
         to_measure = head.method == "POST" and endpoint(head.path) is not None
-        fault = self._echo.faults.draw() if to_measure else _OK
+        wait_s = self._echo.pace.arrive() if to_measure else 0
+        stack = stack_of(head.path)
         content_type = head.headers.get("content-type", "")
         authorization = head.headers.get("authorization", "")
         request = Request(head.method, head.path, content_type, authorization, body)
-        ruling = with_fault(rule(request, self._echo.terms), fault)
-        self._note(ruling, head.path, fault)
-        answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
-        if ruling.stored and not answered:
-            self._echo.received.add_unknown(ruling)
-        elif ruling.stored:
-            self._last = ruling
+        ruling = rule(request, self._echo.stacks.terms(stack))
+        if wait_s > 0:
+            return too_fast(ruling, wait_s), _OK
+        fault = self._echo.stacks.draw(stack) if to_measure else _OK
+        return with_fault(ruling, fault, time.time()), fault
 
     def _note(self, ruling: Ruling, path: str, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name
@@ -279,17 +298,18 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _answered(self, ruling: Ruling, fault: Fault, *, to_head: bool) -> bool:
         """Answer, in the manner of the fault; give whether the whole answer was written."""
+        pause_s = fault.value or 0
         if fault.name == "latency":
-            self._echo.stopping.wait(fault.value)
+            self._echo.stopping.wait(pause_s)
         elif fault.name == "reset":
             self._reset()
         elif fault.name == "garbage":
             self._write(_NO_HTTP)
-        if ruling.answer is None or fault.name == "accept-then-drop":
+        if ruling.answer is None:
             self._closing = True
             return False
-        pause_s = fault.value if fault.name == "slow-body" else 0
-        return self._send(ruling.answer, to_head=to_head, pause_s=pause_s)
+        between_s = pause_s if fault.name == "slow-body" else 0
+        return self._send(ruling.answer, to_head=to_head, pause_s=between_s)
 
     def _reset(self) -> None:
         # To linger for no time is to reset; the reader shares the socket and must let go first.

@@ -1,8 +1,8 @@
 """A worker that is ended at any of its crash points, under load, loses nothing it acknowledged.
 
 `crashpoints.POINTS` names them, `ecolyo_worker.testing.crash` is the load. Each ends by SIGKILL,
-and by an exit that cleans nothing up, with three seeds. Then a worker opens what is left, counts and
-sends the rest, and the ledger is asked.
+and by an exit that cleans nothing up, with three seeds. Then a worker opens what is left, counts
+and sends the rest, and the ledger is asked.
 """
 
 import os

@@ -130,9 +130,10 @@ class Supervisor:
         kept.state = "working"
         try:
             await kept.actor.run(task_status=started)
-        except Exception as error:
+        except Exception as failure:  # noqa: BLE001  the edge of an actor
+            error = _worst(failure)
             if not started.was_told:
-                raise
+                raise error from error.__cause__
             kept.note(error, self._clock.monotonic())
             if kept.is_beyond_help:
                 raise ActorFailed(
@@ -222,6 +223,14 @@ def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _worst(error: Exception) -> Exception:
+    """Give the one error of a group that matters most: a crash, before a database at rest."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    found = [_worst(inner) for inner in error.exceptions]
+    return next((one for one in found if not isinstance(one, StoreUnavailable)), found[0])
 
 
 def _words(error: Exception) -> str:

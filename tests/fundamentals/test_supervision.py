@@ -137,6 +137,32 @@ async def test_a_database_that_does_not_work_is_waited_for(clock: SteppedClock) 
         assert broken.runs == 11
 
 
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_group_of_errors_is_judged_by_its_worst(clock: SteppedClock, crash: bool) -> None:
+    """What fails in several tasks of an actor at once is a crash if one of them crashed."""
+    errors = [StoreUnavailable("full"), StoreUnavailable("full")]
+    group = ExceptionGroup("of lanes", [*errors, ValueError("of ours")] if crash else errors)
+
+    def fail(worker: Worker) -> None:
+        if worker.runs <= 6:
+            raise group
+
+    async def host() -> int:
+        worker = Worker(clock, fail)
+        async with supervised(clock) as supervisor:
+            await supervisor.start(worker)
+            while worker.runs <= 6:
+                await clock.sleepers(1)
+                await clock.step(clock.now() + timedelta(seconds=5))
+        return worker.runs
+
+    if crash:
+        with pytest.raises(ActorFailed, match="ValueError: of ours"):
+            await host()
+    else:
+        assert await host() == 7
+
+
 async def test_an_actor_that_returns_ends_it_all(clock: SteppedClock) -> None:
     """An actor never ends by itself; if one does, somebody must look."""
 

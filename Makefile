@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types lock clean
+.PHONY: demo test check lint types bench lock clean
 
 demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
@@ -20,6 +20,10 @@ lint: .venv/.test
 types: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tools
+
+# Every script of bench/, one line of JSON each; the other files there are what they share.
+bench: .venv/.test
+	for script in $$(grep -l __main__ bench/*.py); do $(BIN)/python $$script || exit; done
 
 # A stamp says what .venv holds; the locks decide when it is made anew. The build back end is locked
 # too, so the package itself is installed without build isolation.

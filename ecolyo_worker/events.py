@@ -154,17 +154,17 @@ def check_event(found: object, zone: ZoneInfo, event_clock: str) -> Event:
             "eventDate": found.event_date,
             "startDate": found.start_date,
         }
-    if not isinstance(found, Mapping):
+    if not isinstance(found, (dict, Mapping)):  # the plain `dict` is told apart at once
         raise EventRefused("", f"found {kind_of(found)}; allowed: an event as an object")
     wall = event_clock == "wall"
     start = found.get("startDate")
     return Event(
-        id=_text(found, "_id", _MAX_ID) or secrets.token_hex(16),
+        id=_text(found.get("_id"), "_id", _MAX_ID) or secrets.token_hex(16),
         type=_type(found.get("type")),
         time=_event_date(found.get("eventDate"), zone, wall=wall),
-        target=_text(found, "target", _MAX_TEXT),
-        context=_text(found, "context", _MAX_TEXT),
-        result=_result(found),
+        target=_text(found.get("target"), "target"),
+        context=_text(found.get("context"), "context"),
+        result=_result(found.get("result")),
         start_text=_start_text(start),
         start=_start(start, zone, wall=wall),
         aggregated=_flag(found.get("aggregated")),
@@ -214,10 +214,10 @@ def _event_date(found: object, zone: ZoneInfo, *, wall: bool) -> int:
 
 
 def _start_text(found: object) -> str | None:
-    if isinstance(found, datetime):
-        return found.isoformat()
     if found is None or found == "":
         return None
+    if isinstance(found, datetime):
+        return found.isoformat()
     if not isinstance(found, str):
         raise EventRefused("startDate", f"found {kind_of(found)}; allowed: text, or null")
     _encodable("startDate", found)
@@ -226,6 +226,8 @@ def _start_text(found: object) -> str | None:
 
 def _start(found: object, zone: ZoneInfo, *, wall: bool) -> int | None:
     """Read the start of what ended: a date-time, or a date, which is that day at 00:00."""
+    if found is None:
+        return None
     try:
         if isinstance(found, datetime):
             return civil_from_instant(found, zone)
@@ -238,10 +240,11 @@ def _start(found: object, zone: ZoneInfo, *, wall: bool) -> int | None:
     return None
 
 
-def _result(found: Mapping[str, object]) -> str | None:
-    value = found.get("result")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return _text(found, "result", _MAX_TEXT, "text or a number, or null")
+def _result(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _text(value, "result", allowed="text or a number, or null")
     if isinstance(value, int):
         if value.bit_length() > 512:
             raise EventRefused(
@@ -254,9 +257,8 @@ def _result(found: Mapping[str, object]) -> str | None:
 
 
 def _text(
-    found: Mapping[str, object], field: str, longest: int, allowed: str = "text, or null"
+    value: object, field: str, longest: int = _MAX_TEXT, allowed: str = "text, or null"
 ) -> str | None:
-    value = found.get(field)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -270,6 +272,8 @@ def _text(
 
 
 def _encodable(field: str, value: str) -> None:
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -91,7 +91,7 @@ def check_instance(found: object) -> str:
 
 
 def _port(name: str) -> int:
-    return int(name.partition(":")[2] or 1)
+    return int(name.partition(":")[2]) if ":" in name else 1
 
 
 def check_version(found: object, field: str = "consent.version") -> str:

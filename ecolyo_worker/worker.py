@@ -110,7 +110,8 @@ class Worker:
         """Store one event or a list of them; when this returns, they are on disk.
 
         Idempotent by `_id`. Of a list the good events are taken, and the receipt names the others.
-        Raises `IntakeRefused` if none was good, `StoreUnavailable` if nothing can be stored now.
+        Raises `IntakeRefused` if none was good, `IntakeFull` if too much waits to be stored, and
+        `StoreUnavailable` if nothing can be stored now.
         """
         batch = events if isinstance(events, list) else [events]
         receipt = await self.intake.take([(instance, event) for event in batch])
@@ -198,6 +199,7 @@ class Worker:
         await self._open(opened, migrating=True)
         retrying = self.settings.dacc.on_unknown == "retry"
         await self.database.run(outbox.rescue, retrying=retrying)
+        opened.callback(self.intake.close)
         self._supervisor = await opened.enter_async_context(
             Supervisor(
                 self.clock,
@@ -206,6 +208,7 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
+        await self.supervise(self.intake)
         for actor in (self.janitor, self.aggregator) if by_itself else ():
             await self.supervise(actor)
 
@@ -232,7 +235,7 @@ class Worker:
             hmac_key=self.hmac_key,
             logger=self.logger,
         )
-        self.intake = Intake(self.database, settings)
+        self.intake = Intake(context)
         self.sender = Sender(context, Target(settings.dacc, self._http, __version__))
         self.aggregator = Aggregator(context, DESTINATION, made=lambda: None)
         self.janitor = Janitor(context)

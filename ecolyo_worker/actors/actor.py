@@ -36,9 +36,11 @@ class Channel:
         self._closed = True
         self._woken.set()
 
-    async def wait(self, clock: Clock, seconds: float) -> None:
-        """Wait until woken, at most so many seconds."""
-        if not self._woken.is_set():
+    async def wait(self, clock: Clock, seconds: float | None) -> None:
+        """Wait until woken; with a number of seconds, no longer than that."""
+        if seconds is None:
+            await self._woken.wait()
+        elif not self._woken.is_set():
             async with anyio.create_task_group() as either:
                 either.start_soon(self._sleep, clock, seconds, either.cancel_scope)
                 await self._woken.wait()
@@ -100,6 +102,10 @@ class Actor(ABC):
     def sign(self) -> None:
         """Give a sign of life: it got through its work once more."""
         self.last_sign = self._clock.monotonic()
+
+    def silence_s(self, now: float) -> float:
+        """Tell for how long it should have given a sign and gave none, on the monotonic clock."""
+        return now - self.last_sign
 
     def succeeded(self) -> None:
         """Note that it did what it is for."""

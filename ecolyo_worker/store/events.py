@@ -3,11 +3,16 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
+from ecolyo_worker.clock import day_of
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.store import totals
+from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
     "STATES",
@@ -43,6 +48,17 @@ _WITH_STATE = """
 """
 
 
+_FIELDS = [name for name in Event.__struct_fields__ if name != "seq"]
+_EVENTS = Ladder("events", ["instance", "day", *_FIELDS], "DO NOTHING")
+_WAITING_DAYS = Ladder("waiting_days", ["instance", "day"], "DO NOTHING")
+_ENDS = Ladder(
+    "ends",
+    ["instance", "type", "target", "start", "first_time", "first_seq"],
+    "DO UPDATE SET first_time = excluded.first_time, first_seq = excluded.first_seq"
+    " WHERE excluded.first_time < first_time",
+)
+
+
 class StoredEvent(Struct, frozen=True):
     """An event with its instance and what became of it."""
 
@@ -64,22 +80,16 @@ def insert(connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]) -
     The facts that rest on "ever stored" are kept in the same breath, so that deleting old events
     never changes a value.
     """
-    accepted = [_insert_one(connection, instance, event) for instance, event in batch]
-    taken = [item for item, is_new in zip(batch, accepted, strict=True) if is_new]
-    waiting = [(instance, event) for instance, event in taken if not event.aggregated]
-    connection.executemany(
-        "INSERT OR IGNORE INTO waiting_days (instance, day) VALUES (?, ?)",
-        {(instance, event.day) for instance, event in waiting},
-    )
-    totals.add(
-        connection,
-        {
-            "events.accepted": len(taken),
-            "events.waiting": len(waiting),
-            "events.imported": len(taken) - len(waiting),
-        },
-    )
-    return accepted
+    highest = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+    stored, last = _EVENTS.insert(connection, _values(batch))
+    if stored == len(batch):  # all are new, and AUTOINCREMENT has numbered them one by one
+        seqs: Sequence[int | None] = range(last - stored + 1, last + 1)
+    else:
+        seqs = _new_seqs(connection, batch, highest or 0)
+    taken = [(seq, *item) for seq, item in zip(seqs, batch, strict=True) if seq is not None]
+    _keep_days(connection, taken)
+    _keep_facts(connection, taken)
+    return [seq is not None for seq in seqs]
 
 
 def of_day(
@@ -126,52 +136,61 @@ def remove_all(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
     return {f"events.{state}": count for state, count in states.items()}
 
 
-def _insert_one(connection: sqlite3.Connection, instance: int, event: Event) -> bool:
-    cursor = connection.execute(
-        "INSERT INTO events (instance, id, day, time, type, target, context, result, start_text,"
-        " start, aggregated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (
-            instance,
-            event.id,
-            event.day,
-            event.time,
-            event.type,
-            event.target,
-            event.context,
-            event.result,
-            event.start_text,
-            event.start,
-            event.aggregated,
-        ),
+def _values(batch: Sequence[tuple[int, Event]]) -> list[Any]:
+    """Give the values of all rows, one behind the other."""
+    values: list[Any] = []
+    for instance, event in batch:
+        values += (instance, day_of(event.time))
+        values += astuple(event)[:-1]  # all but `seq`
+    return values
+
+
+def _new_seqs(
+    connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]], highest: int
+) -> list[int | None]:
+    """Give the place of each event that is behind the highest before; of equal ones, the first."""
+    rows = connection.execute("SELECT instance, id, seq FROM events WHERE seq > ?", (highest,))
+    places = {(instance, ident): seq for instance, ident, seq in rows}
+    return [places.pop((instance, event.id), None) for instance, event in batch]
+
+
+def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, int, Event]]) -> None:
+    """Keep on which days something waits, and how much that is."""
+    waiting = [
+        (instance, day_of(event.time)) for _, instance, event in taken if not event.aggregated
+    ]
+    days = dict.fromkeys(waiting)
+    _WAITING_DAYS.insert(connection, list(chain.from_iterable(days)))
+    totals.add(
+        connection,
+        {
+            "events.accepted": len(taken),
+            "events.waiting": len(waiting),
+            "events.imported": len(taken) - len(waiting),
+        },
     )
-    if cursor.rowcount == 0:
-        return False
-    assert cursor.lastrowid is not None
-    _keep_facts(connection, instance, event, cursor.lastrowid)
-    return True
 
 
-def _keep_facts(connection: sqlite3.Connection, instance: int, event: Event, seq: int) -> None:
-    if event.type == "ConnectionEvent" and event.outcome == "firstconnection":
-        connection.execute(
-            "UPDATE instances SET first_connection_seen ="
-            " min(coalesce(first_connection_seen, ?1), ?1) WHERE id = ?2",
-            (event.time, instance),
-        )
-    elif event.type == "ChallengeLaunchEvent":
-        connection.execute(
-            "UPDATE instances SET first_launch_time = ?1, first_launch_seq = ?2 WHERE id = ?3"
-            " AND (first_launch_time IS NULL OR first_launch_time > ?1)",
-            (event.time, seq, instance),
-        )
-    elif event.type in END_TYPES and event.start is not None:
-        connection.execute(
-            "INSERT INTO ends (instance, type, target, start, first_time, first_seq)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET first_time = excluded.first_time, first_seq = excluded.first_seq"
-            " WHERE excluded.first_time < first_time",
-            (instance, event.type, event.target or "", event.start, event.time, seq),
-        )
+def _keep_facts(connection: sqlite3.Connection, taken: Sequence[tuple[int, int, Event]]) -> None:
+    """Keep each instance's first connection and launch, and the first of equal ends."""
+    ends: list[Any] = []
+    for seq, instance, event in taken:
+        if event.type in END_TYPES:
+            if event.start is not None:
+                ends += (instance, event.type, event.target or "", event.start, event.time, seq)
+        elif event.type == "ChallengeLaunchEvent":
+            connection.execute(
+                "UPDATE instances SET first_launch_time = ?1, first_launch_seq = ?2 WHERE id = ?3"
+                " AND (first_launch_time IS NULL OR first_launch_time > ?1)",
+                (event.time, seq, instance),
+            )
+        elif event.type == "ConnectionEvent" and event.outcome == "firstconnection":
+            connection.execute(
+                "UPDATE instances SET first_connection_seen ="
+                " min(coalesce(first_connection_seen, ?1), ?1) WHERE id = ?2",
+                (event.time, instance),
+            )
+    _ENDS.insert(connection, ends)
 
 
 def _event(row: Sequence[int | str | None]) -> Event:

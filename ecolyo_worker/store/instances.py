@@ -2,8 +2,10 @@
 
 import secrets
 import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct
 
 from ecolyo_worker.facts import (
@@ -15,6 +17,7 @@ from ecolyo_worker.facts import (
     connected_fluids,
 )
 from ecolyo_worker.store import events, outbox, totals
+from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
     "Instance",
@@ -22,6 +25,7 @@ __all__ = [
     "find",
     "get",
     "identify",
+    "identify_all",
     "known_names",
     "next_after",
     "store_facts",
@@ -33,6 +37,7 @@ _COLUMNS = (
     " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
     " connected_through"
 )
+_NAMES = Ladder("instances", ["name", "salt"], "DO NOTHING")
 
 
 class Instance(Struct, frozen=True):
@@ -67,15 +72,20 @@ class Instance(Struct, frozen=True):
 
 def identify(connection: sqlite3.Connection, name: str) -> int:
     """Give an instance's id; one that is not known yet is made."""
-    row = connection.execute("SELECT id FROM instances WHERE name = ?", (name,)).fetchone()
-    if row is not None:
-        return int(row[0])
-    cursor = connection.execute(
-        "INSERT INTO instances (name, salt) VALUES (?, ?)", (name, secrets.token_bytes(16))
-    )
-    assert cursor.lastrowid is not None
-    totals.add(connection, {"instances": 1})
-    return cursor.lastrowid
+    return identify_all(connection, [name])[name]
+
+
+def identify_all(connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    """Give the id of each of these names; those that are not known yet are made, in this order."""
+    wanted = list(dict.fromkeys(names))
+    ids = _ids(connection, wanted)
+    if unknown := [name for name in wanted if name not in ids]:
+        _NAMES.insert(
+            connection, [value for name in unknown for value in (name, secrets.token_bytes(16))]
+        )
+        totals.add(connection, {"instances": len(unknown)})
+        ids |= _ids(connection, unknown)
+    return ids
 
 
 def find(connection: sqlite3.Connection, name: str) -> Instance | None:
@@ -176,6 +186,16 @@ def consents_of(
     """Give an instance's consents, and up to when a withdrawal ended them."""
     query = "SELECT withdrawn_through FROM instances WHERE id = ?"
     return _consents(connection, instance), connection.execute(query, (instance,)).fetchone()[0]
+
+
+def _ids(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, int]:
+    """Give the ids of those that are known: one query, and one row."""
+    found = connection.execute(
+        "SELECT json_group_object(name, id) FROM instances"
+        " WHERE name IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(names).decode(),),
+    ).fetchone()
+    return msgspec.json.decode(found[0], type=dict[str, int])
 
 
 def _consents(connection: sqlite3.Connection, instance: int) -> tuple[Consent, ...]:

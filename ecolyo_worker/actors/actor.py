@@ -36,7 +36,7 @@ class Channel:
         self._closed = True
         self._woken.set()
 
-    async def wait(self, clock: Clock, seconds: float | None) -> None:
+    async def wait(self, clock: Clock, seconds: float | None = None) -> None:
         """Wait until woken; with a number of seconds, no longer than that."""
         if seconds is None:
             await self._woken.wait()
@@ -102,10 +102,6 @@ class Actor(ABC):
     def sign(self) -> None:
         """Give a sign of life: it got through its work once more."""
         self.last_sign = self._clock.monotonic()
-
-    def silence_s(self, now: float) -> float:
-        """Tell for how long it should have given a sign and gave none, on the monotonic clock."""
-        return now - self.last_sign
 
     def succeeded(self) -> None:
         """Note that it did what it is for."""

@@ -8,14 +8,13 @@ import sqlite3
 from asyncio import Future, get_running_loop
 from collections.abc import Sequence
 from itertools import islice
-from typing import ClassVar
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from ecolyo_worker.actors.actor import Actor, Channel
+from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import (
@@ -76,9 +75,6 @@ class Intake(Actor):
 
     name = "intake"
 
-    channel: ClassVar[type[Channel]] = Channel
-    """It is woken by callers who wait, so it rests without a timer; no waking may be lost here."""
-
     def __init__(self, context: Context) -> None:
         """The settings give the zone, the meaning of a `Z`, and how much may wait."""
         super().__init__(context.clock)
@@ -87,7 +83,6 @@ class Intake(Actor):
         self._zone = context.settings.civil_zone
         self._parts: list[_Part] = []
         self._waiting = 0
-        self._resting = False
         self._commits = 0
         self._full = 0
         self._failed = 0
@@ -122,17 +117,13 @@ class Intake(Actor):
             await self.rest()
 
     async def rest(self, seconds: float | None = None) -> None:
-        """Wait until woken or stopped: there is nothing to do before."""
-        self._resting = True
-        try:
-            await self._wakes.wait(self._clock, seconds)
-        finally:
-            self._resting = False
-            self.sign()
+        """Wait until woken or stopped, at most `LOOK_S`.
 
-    def silence_s(self, now: float) -> float:
-        """Tell for how long it should have given a sign: while nothing waits, it owes none."""
-        return 0.0 if self._resting and not self._parts else super().silence_s(now)
+        It goes by the machine's time: what waits here are callers, whatever clock the worker has.
+        """
+        self.sign()
+        with anyio.move_on_after(self.LOOK_S if seconds is None else seconds):
+            await self._wakes.wait(self._clock)
 
     def close(self) -> None:
         """Take nothing more, and tell those that still wait, for nothing runs any more."""

@@ -188,7 +188,7 @@ class _Kept:
         return end * (0.5 + draw.random() / 2)
 
     def health(self, now: float) -> ActorHealth:
-        silence = self.actor.silence_s(now)
+        silence = now - self.actor.last_sign
         return ActorHealth(
             name=self.actor.name,
             state=self.state,

@@ -353,16 +353,3 @@ async def test_intake_ended_natively_leaves_nobody_without_an_answer(
     intake.stop()
     await running
     assert stored_ids(state_dir) == ["begun", "waiting"]
-
-
-async def test_silence_is_no_bad_sign_while_nothing_waits(worker: Worker) -> None:
-    """Intake rests without a timer: it is alive as long as nobody waits for it in vain."""
-    await worker.record(ALICE, navigation("a"))
-    await anyio.wait_all_tasks_blocked()
-    much_later = worker.clock.monotonic() + 1e6
-    assert worker.intake.silence_s(much_later) == 0
-    async with held(worker) as hold, calling(worker) as callers:
-        callers.record("b")
-        await hold.reached()
-        assert worker.intake.silence_s(much_later) > 1e5
-        hold.let_go()

@@ -56,7 +56,7 @@ async def connect(agree: Agree, worker: Worker, accepted_at: str) -> None:
 
 async def asleep(worker: Worker, clock: SteppedClock) -> None:
     """Wait until everything that works by itself waits for its time."""
-    await clock.sleepers(len(worker.health()) - 1)  # intake has no timer
+    await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
 
 
 async def test_a_night_runs_at_its_time(nights: Nights, agree: Agree) -> None:

@@ -37,7 +37,7 @@ async def later(settings: Settings, *steps: timedelta, **options: Any) -> dict[s
     """Run a worker from so long after now on, in steps, and give its rows by state."""
     clock = SteppedClock(datetime.now(UTC) + steps[0])
     async with Worker(settings, clock=clock) as worker:
-        await clock.sleepers(len(worker.health()) - 1)  # intake has no timer
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
         for step in steps[1:]:
             await clock.step(clock.now() + step, **options)
         return _rows(worker)
@@ -62,7 +62,7 @@ async def test_nothing_goes_while_the_clock_jumps(sent: Settings) -> None:
     """A clock that jumps ahead deletes nothing until it has gone evenly for an hour."""
     clock = SteppedClock(datetime.now(UTC))
     async with Worker(sent, clock=clock) as worker:
-        await clock.sleepers(len(worker.health()) - 1)  # intake has no timer
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
         await clock.step(clock.now() + timedelta(days=3650), jump=True)
         await clock.step(clock.now() + HOUR)
         assert _rows(worker)["sent"] == 4

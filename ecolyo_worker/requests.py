@@ -9,6 +9,7 @@ __all__ = [
     "EventsImport",
     "EventsList",
     "FactsReport",
+    "Forgotten",
     "GiveConsent",
     "ImportReport",
     "InstancesImport",
@@ -88,6 +89,19 @@ class GiveConsent(Struct, frozen=True):
     instance: str
     version: str
     at: str | None = None
+
+
+class Forgotten(Struct, frozen=True):
+    """What was deleted of a person: how many rows of which table, and what could not be."""
+
+    instance: str
+    rows: dict[str, int]
+    kept: int
+    """Indicators that may have been delivered: their number stays, without text and owner."""
+    in_flight: int
+    """Indicators that are being sent just now; each goes when its attempt has ended."""
+    holding: list[str]
+    """Files of the state directory that may hold something of the person still."""
 
 
 class Aggregate(Struct, frozen=True):

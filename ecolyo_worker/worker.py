@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
@@ -22,8 +24,9 @@ from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.remote.dacc import ClientFactory, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import instances, outbox
+from ecolyo_worker.store import forgetting, instances, outbox
 from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key
 from ecolyo_worker.store.status import Status, read_status
 from ecolyo_worker.version import __version__
@@ -116,6 +119,17 @@ class Worker:
             return [row for said in facts for row in instances.store_facts(connection, said)]
 
         self.sender.abandon(await self.database.run(store))
+
+    async def forget(self, instance: str) -> Forgetting | None:
+        """Delete every trace of a person, in the files' bytes too; None if unknown.
+
+        When this returns, no attempt to send anything of hers will begin.
+        """
+        gone = await self.database.run(forgetting.forget, instance)
+        if gone is None:
+            return None
+        self.sender.abandon(gone.in_flight)
+        return msgspec.structs.replace(gone, is_erased=await self.database.truncate_log())
 
     async def run_once(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from ecolyo_worker.actors.actor import Health
 from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
@@ -62,6 +63,13 @@ class Worker:
         self._random = random or _random()
         self._logger = logger or _logger()
         self._http = http
+        self.is_ready = False
+        """Whether it is entered, and not being left."""
+
+    @property
+    def logger(self) -> "FilteringBoundLogger":
+        """What it logs through."""
+        return self._logger
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner; raises `StoreOwned`, `StateRefused`."""
@@ -70,6 +78,7 @@ class Worker:
             retrying = self.settings.dacc.on_unknown == "retry"
             await self.database.run(outbox.rescue, retrying=retrying)
             self._opened = opened.pop_all()
+        self.is_ready = True
         return self
 
     async def __aexit__(
@@ -79,6 +88,7 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         """Close the database; what was accepted is on disk already."""
+        self.is_ready = False
         await self._opened.__aexit__(kind, error, trace)
 
     @asynccontextmanager
@@ -174,6 +184,10 @@ class Worker:
         """Give what there is in each state, as of the last thing that was stored."""
         status: Status = self.database.snapshot
         return status
+
+    def health(self) -> list[Health]:
+        """Give a sign of life of each actor."""
+        return []
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)

@@ -6,10 +6,20 @@ from typing import ClassVar
 
 import anyio
 from anyio.abc import TaskStatus
+from msgspec import Struct
 
 from ecolyo_worker.clock import Clock
 
-__all__ = ["Actor", "Channel"]
+__all__ = ["Actor", "Channel", "Health"]
+
+
+class Health(Struct, frozen=True):
+    """How an actor is: what it is doing, how often it was begun anew, whether it shows life."""
+
+    name: str
+    state: str
+    restarts: int
+    alive: bool
 
 
 class Channel:
@@ -32,17 +42,18 @@ class Channel:
     def close(self) -> None:
         """Let nobody wait any more."""
         self._sends.close()
+        self._receives.close()
 
     async def wait(self, clock: Clock, seconds: float) -> None:
         """Wait until woken, at most so many seconds."""
         try:
             self._receives.receive_nowait()
-        except anyio.EndOfStream:
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
             return
         except anyio.WouldBlock:
             async with anyio.create_task_group() as either:
                 either.start_soon(self._sleep, clock, seconds, either.cancel_scope)
-                with suppress(anyio.EndOfStream):
+                with suppress(anyio.EndOfStream, anyio.ClosedResourceError):
                     await self._receives.receive()
                 either.cancel_scope.cancel()
 

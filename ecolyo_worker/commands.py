@@ -218,8 +218,12 @@ class Commands:
         return self._worker.status()
 
     async def migrate(self) -> ask.Migrated:
-        """Tell the schema's version before and after: opening the state brings it up to date."""
+        """Tell the schema's version before and after: opening the state brings it up to date.
+
+        Of a service, whoever asks first is told what its start did; then there is nothing to do.
+        """
         before, after = self._worker.database.migrated
+        self._worker.database.migrated = (after, after)
         return ask.Migrated(before, after, str(self._worker.settings.directory / DATABASE))
 
     @staticmethod
@@ -289,7 +293,7 @@ def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
         state=row.state,
         measure=row.measure,
         start_date=row.start_date,
-        indicator=Raw(row.body) if row.body else None,
+        indicator=Raw(row.body or b"null"),
         attempts=row.attempts,
         failed_tries=row.tries,
         maybe_delivered=row.maybe_delivered,

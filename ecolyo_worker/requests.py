@@ -140,13 +140,13 @@ class OutboxList(Struct, frozen=True):
 
 
 class OutboxDocument(Struct, frozen=True, kw_only=True):
-    """A row of the outbox. Instants are ISO 8601 in UTC; `indicator` is gone once it is sent."""
+    """A row of the outbox. Instants are ISO 8601 in UTC; `indicator` is `null` once it is sent."""
 
     id: int
     state: str
     measure: str
     start_date: str
-    indicator: Raw | None
+    indicator: Raw
     attempts: int
     """Those that count towards `dacc.max_attempts`."""
     failed_tries: int

@@ -8,17 +8,19 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor
-from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.errors import ConfigurationError, StateRefused
+from ecolyo_worker.service.control import CONTROL_BOUNDS, control_app
 from ecolyo_worker.service.http import http_app, http_token
 from ecolyo_worker.service.listen import Tcp, bound_tcp, bound_unix, parse_listen
 from ecolyo_worker.service.serving import serve
 from ecolyo_worker.service.web import Bounds
+from ecolyo_worker.service.wire import SOCKET
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["HttpFace"]
+__all__ = ["ControlSocket", "HttpFace"]
 
 _TICK_S = 1.0
 
@@ -68,6 +70,30 @@ class HttpFace(Actor):
                 " proxy with TLS before it, or listen on 127.0.0.1",
                 listen=str(listen),
             )
+
+
+class ControlSocket(Actor):
+    """Runs the commands of whoever may use the state directory, on `control.sock` in it."""
+
+    name: ClassVar[str] = "control"
+
+    def __init__(self, worker: Worker, bounds: Bounds = CONTROL_BOUNDS) -> None:
+        """`worker` is entered: that its lock is held is what makes the socket ours."""
+        super().__init__(worker.clock)
+        self._bounds = bounds
+        self._app = control_app(worker, bounds)
+        self._path = worker.settings.directory / SOCKET
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Answer commands until `stop`; those under way then are finished."""
+        with ExitStack() as stack:
+            try:
+                sock = stack.enter_context(bound_unix(self._path, is_ours=True))
+            except OSError as error:
+                raise StateRefused(
+                    f"{self._path} cannot be listened on: {error.strerror}"
+                ) from None
+            await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
 
 
 async def _rest(actor: Actor) -> bool:

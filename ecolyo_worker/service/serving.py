@@ -20,6 +20,8 @@ from ecolyo_worker.service.web import Bounds, error_answer
 
 __all__ = ["serve"]
 
+# So many rounds of the event loop lie between accepting a connection and knowing of it.
+_ACCEPTING_TICKS = 5
 _CLOSE = {"connection": "close"}
 
 
@@ -89,17 +91,32 @@ class _Server(uvicorn.Server):
         while await self._rest():
             await self.on_tick(0)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no connection any more, and finish the requests under way."""
+        await _accepted()
+        await super().shutdown(sockets)
+
     async def clear(self) -> None:
         """Break off what is left, and wait until it is gone."""
+        await _accepted()  # asyncio loses a connection if its server is closed meanwhile
         for server in getattr(self, "servers", ()):
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        await _accepted()
+        while self.server_state.connections:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def _accepted() -> None:
+    """Wait until what was accepted just now is known as a connection."""
+    for _ in range(_ACCEPTING_TICKS):
+        await asyncio.sleep(0)
 
 
 class _Protocol(H11Protocol):

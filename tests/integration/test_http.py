@@ -301,6 +301,7 @@ async def test_a_host_can_guard_it_itself(state_dir: Path) -> None:
         ("GET", "/", 404, "not_found"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/status/", 404, "not_found"),
+        ("GET", "/livez/", 404, "not_found"),
         ("GET", "/control/v1/status", 404, "not_found"),
         ("POST", "/control/v1/status", 404, "not_found"),
         ("GET", "/v1/events", 405, "method_not_allowed"),

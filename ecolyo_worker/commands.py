@@ -136,6 +136,20 @@ class Commands:
         await self._worker.store_facts(InstanceFacts(name, consent=None))
         return await self.instances_show(name)
 
+    async def instances_forget(self, name: str) -> ask.Forgotten:
+        """Delete every trace of a person; raises `CommandRefused` for an unknown one.
+
+        What was deleted is overwritten in the files of the state, too.
+        """
+        gone = await self._worker.forget(name) if name.isascii() else None
+        if gone is None:
+            raise _unknown(name)
+        directory = self._worker.settings.directory
+        holding = sorted(str(path) for path in directory.glob(f"{DATABASE}.before-*"))
+        if not gone.is_erased:
+            holding.append(str(directory / f"{DATABASE}-wal"))
+        return ask.Forgotten(name, gone.rows, gone.kept, len(gone.in_flight), holding)
+
     async def aggregate(self, request: ask.Aggregate) -> RunReport:
         """Run the night now; it takes no slot of the schedule."""
         return await self._worker.run_once(self._as_of(request.as_of), request.day)
@@ -204,8 +218,12 @@ class Commands:
         return self._worker.status()
 
     async def migrate(self) -> ask.Migrated:
-        """Tell the schema's version before and after: opening the state brings it up to date."""
+        """Tell the schema's version before and after: opening the state brings it up to date.
+
+        Of a service, whoever asks first is told what its start did; then there is nothing to do.
+        """
         before, after = self._worker.database.migrated
+        self._worker.database.migrated = (after, after)
         return ask.Migrated(before, after, str(self._worker.settings.directory / DATABASE))
 
     @staticmethod
@@ -228,7 +246,7 @@ class Commands:
         if name.isascii():
             found = await self._worker.database.read(instances.find, name)
         if found is None:
-            raise CommandRefused(f"no instance is called {name!r}")
+            raise _unknown(name)
         return found
 
     async def _not_dead(self, ident: int) -> CommandRefused:
@@ -244,6 +262,10 @@ class Commands:
             return civil_datetime(parse_civil(text, self._zone, zulu_is_wall=False))
         except ValueError as error:
             raise CommandRefused(f"{option}: found {text!r}; {error}") from None
+
+
+def _unknown(name: str) -> CommandRefused:
+    return CommandRefused(f"no instance is called {name!r}")
 
 
 def _is_id(ident: int) -> bool:
@@ -271,7 +293,7 @@ def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
         state=row.state,
         measure=row.measure,
         start_date=row.start_date,
-        indicator=None if row.body is None else Raw(row.body),
+        indicator=Raw(row.body or b"null"),
         attempts=row.attempts,
         failed_tries=row.tries,
         maybe_delivered=row.maybe_delivered,

@@ -128,6 +128,7 @@ def _counters(books: Books) -> Iterator[str]:
     rows = Counter(row.state for row in books.rows)
     counted = {f"outbox.{state}": rows[state] for state in outbox.STATES}
     counted |= {f"events.{state}": books.events.get(state, 0) for state in events.STATES}
+    counted["instances"] = books.instances
     counted["outbox.maybe_delivered"] = sum(row.maybe_delivered for row in books.rows)
     for name, number in counted.items():
         if books.totals.get(name, 0) != number:

@@ -9,6 +9,7 @@ __all__ = [
     "EventsImport",
     "EventsList",
     "FactsReport",
+    "Forgotten",
     "GiveConsent",
     "ImportReport",
     "InstancesImport",
@@ -90,6 +91,19 @@ class GiveConsent(Struct, frozen=True):
     at: str | None = None
 
 
+class Forgotten(Struct, frozen=True):
+    """What was deleted of a person: how many rows of which table, and what could not be."""
+
+    instance: str
+    rows: dict[str, int]
+    kept: int
+    """Indicators that may have been delivered: their number stays, without text and owner."""
+    in_flight: int
+    """Indicators that are being sent just now; each goes when its attempt has ended."""
+    holding: list[str]
+    """Files of the state directory that may hold something of the person still."""
+
+
 class Aggregate(Struct, frozen=True):
     """A run now, or as if it were `as_of`; `day` (YYYY-MM-DD) chooses one day."""
 
@@ -126,13 +140,13 @@ class OutboxList(Struct, frozen=True):
 
 
 class OutboxDocument(Struct, frozen=True, kw_only=True):
-    """A row of the outbox. Instants are ISO 8601 in UTC; `indicator` is gone once it is sent."""
+    """A row of the outbox. Instants are ISO 8601 in UTC; `indicator` is `null` once it is sent."""
 
     id: int
     state: str
     measure: str
     start_date: str
-    indicator: Raw | None
+    indicator: Raw
     attempts: int
     """Those that count towards `dacc.max_attempts`."""
     failed_tries: int

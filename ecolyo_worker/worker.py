@@ -28,8 +28,9 @@ from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.remote.dacc import ClientFactory, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import instances, outbox
+from ecolyo_worker.store import forgetting, instances, outbox
 from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key
 from ecolyo_worker.store.status import Status, read_status
 from ecolyo_worker.version import __version__
@@ -66,6 +67,8 @@ class Worker:
         self.logger = logger or _logger()
         self._http = http
         self._supervisor: Supervisor | None = None
+        self.is_ready = False
+        """Whether it is entered, and not being left."""
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner, and start what works by itself.
@@ -75,6 +78,7 @@ class Worker:
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=True)
             self._opened = opened.pop_all()
+        self.is_ready = True
         return self
 
     async def __aexit__(
@@ -88,6 +92,7 @@ class Worker:
         What was accepted is on disk already. Raises `ActorFailed` if a part could not be kept
         running; the block was cancelled then.
         """
+        self.is_ready = False
         await self._opened.__aexit__(kind, error, trace)
 
     @asynccontextmanager
@@ -130,6 +135,17 @@ class Worker:
             return [row for said in facts for row in instances.store_facts(connection, said)]
 
         self.sender.abandon(await self.database.run(store))
+
+    async def forget(self, instance: str) -> Forgetting | None:
+        """Delete every trace of a person, in the files' bytes too; None if unknown.
+
+        When this returns, no attempt to send anything of hers will begin.
+        """
+        gone = await self.database.run(forgetting.forget, instance)
+        if gone is None:
+            return None
+        self.sender.abandon(gone.in_flight)
+        return msgspec.structs.replace(gone, is_erased=await self.database.truncate_log())
 
     async def run_once(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.

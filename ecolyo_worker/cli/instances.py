@@ -1,4 +1,4 @@
-"""`instances import`, `list`, `show`, `consent` and `withdraw`."""
+"""`instances import`, `list`, `show`, `consent`, `withdraw` and `forget`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ def register(app: App) -> None:
     group.command(show, name="show")
     group.command(consent, name="consent")
     group.command(withdraw, name="withdraw")
+    group.command(forget, name="forget")
     app.command(group)
 
 
@@ -132,6 +133,39 @@ async def withdraw(
         raise CommandRefused(f"this deletes what waits of {instance}; say --yes to do it")
     async with session.commands() as commands:
         _show(session.output, await commands.instances_withdraw(instance))
+
+
+async def forget(
+    instance: str,
+    /,
+    *,
+    yes: bool = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Delete every trace of a person: events, facts, waiting indicators, and the name itself.
+
+    Parameters
+    ----------
+    instance
+        Who is forgotten.
+    yes
+        Needed, for it cannot be undone.
+    """
+    if not yes:
+        raise CommandRefused(f"this deletes all that is known of {instance}; say --yes to do it")
+    async with session.commands() as commands:
+        gone = await commands.instances_forget(instance)
+    output = session.output
+    if output.as_json:
+        output.document(gone)
+        return
+    output.table(["table", "rows deleted"], list(gone.rows.items()))
+    if gone.kept:
+        output.talk(f"{gone.kept} indicators may have been delivered: their number stays, no text")
+    if gone.in_flight:
+        output.talk(f"{gone.in_flight} indicators are being sent; each goes when that has ended")
+    for path in gone.holding:
+        output.talk(f"{path} may hold something of {instance} still: remove it if you can")
 
 
 def _summary(item: dict[str, Any]) -> list[str]:

@@ -63,7 +63,8 @@ async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False
         session.output.document(document)
     else:
         fields = msgspec.structs.asdict(document)
-        fields["indicator"] = None if document.indicator is None else bytes(document.indicator)
+        body = bytes(document.indicator)
+        fields["indicator"] = None if body == b"null" else body
         rows = [(key, _text(value)) for key, value in fields.items()]
         session.output.table(["field", "value"], rows)
 

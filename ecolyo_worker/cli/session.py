@@ -1,8 +1,8 @@
 """What every command has at hand: the options given, the settings, and the way to the commands."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings, load
 from ecolyo_worker.worker import Worker
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+_Opening = Callable[[Worker], AbstractAsyncContextManager[Worker]]
 _SYSTEM_CONFIG = Path("/etc/ecolyo-worker/config.toml")
 
 
@@ -51,12 +53,21 @@ class Session(Struct, frozen=True):
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Commands]:
-        """Open the state as its owner, for one command."""
-        async with self.worker().opened() as worker:
-            yield Commands(worker)
+        """Ask the service that runs on the state, or open the state as its owner."""
+        async with self._commands(Worker.opened) as commands:
+            yield commands
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Commands]:
-        """Open a state that exists, for a command that must not change it."""
-        async with self.worker().reading() as worker:
-            yield Commands(worker)
+        """Ask the service, or open a state that exists; for a command that must not change it."""
+        async with self._commands(Worker.reading) as commands:
+            yield commands
+
+    @asynccontextmanager
+    async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:
+        async with running_service(self.settings().directory) as commands:
+            if commands is not None:
+                yield commands
+                return
+            async with opening(self.worker()) as worker:
+                yield Commands(worker)

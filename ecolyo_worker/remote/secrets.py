@@ -26,14 +26,21 @@ class Secret:
 
 
 class TokenFile:
-    """A token in a file: the setting's, else systemd's credential `dacc-token`, else none."""
+    """A token in a file: the setting's, else systemd's credential, else none."""
 
-    def __init__(self, path: Path | None) -> None:
-        """`path` is `dacc.token_file`."""
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        setting: str = "dacc.token_file",
+        credential: str = "dacc-token",
+    ) -> None:
+        """`path` is what the setting says, `credential` the name that systemd knows it by."""
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        if path is None and credentials and (Path(credentials) / "dacc-token").exists():
-            path = Path(credentials) / "dacc-token"
+        if path is None and credentials and (Path(credentials) / credential).exists():
+            path = Path(credentials) / credential
         self.path = path
+        self._setting = setting
         self._time: int | None = None
         self._secret: Secret | None = None
 
@@ -64,13 +71,13 @@ class TokenFile:
                 text = file.read(8193).decode("ascii").strip()
         except OSError as error:
             raise ConfigurationError(
-                f"dacc.token_file: {self.path} cannot be read: {error.strerror}"
+                f"{self._setting}: {self.path} cannot be read: {error.strerror}"
             ) from None
         except UnicodeDecodeError:
             text = ""
         if not text or len(text) > 8192 or not text.isprintable() or " " in text:
             raise ConfigurationError(
-                f"dacc.token_file: {self.path} must hold one token: a line of printable ASCII"
+                f"{self._setting}: {self.path} must hold one token: a line of printable ASCII"
                 " without blanks, at most 8192 characters"
             )
         return Secret(text)

@@ -38,7 +38,11 @@ class Books(Struct, frozen=True):
     rows: list[BookedRow]
     rows_ever: int
     rows_counted: int
-    """How many rows the countings say they made, and the connected rows beside them."""
+    """How many rows the countings say they made, and the connected rows beside them.
+
+    Of people who were forgotten it is the sum that was kept of both.
+    """
+    instances: int
     totals: dict[str, int]
     removed: dict[str, int]
     pruned: int
@@ -79,6 +83,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
     """Read everything; a full scan of events and outbox."""
     states = Counter(state for _, state in connection.execute(events.select_with_state("e.seq")))
     ever = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    counters = totals.read(connection)
     return Books(
         events=dict(states),
         event_ids=set(
@@ -93,11 +98,11 @@ def read_books(connection: sqlite3.Connection) -> Books:
             )
         ],
         rows_ever=0 if ever is None else ever[0],
-        rows_counted=connection.execute("SELECT coalesce(sum(rows), 0) FROM countings").fetchone()[
-            0
-        ]
-        + totals.read(connection).get("rows.connected", 0),
-        totals=totals.read(connection),
+        rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
+        + counters.get("rows.connected", 0)
+        + counters.get("rows.forgotten", 0),
+        instances=_one(connection, "SELECT count(*) FROM instances"),
+        totals=counters,
         removed=totals.removed(connection),
         pruned=sum(
             count
@@ -108,6 +113,11 @@ def read_books(connection: sqlite3.Connection) -> Books:
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )
+
+
+def _one(connection: sqlite3.Connection, query: str) -> int:
+    number: int = connection.execute(query).fetchone()[0]
+    return number
 
 
 def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]:

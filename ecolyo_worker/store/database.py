@@ -122,6 +122,14 @@ class Database:
 
         return await self._in_thread(self._transaction, "BEGIN", work)
 
+    async def truncate_log(self) -> bool:
+        """Move all of the write-ahead log into the database and empty it.
+
+        What was deleted is in no file then. False if that cannot be, while another process reads
+        the database or the disk is full: then the log keeps it for a while.
+        """
+        return await self._in_thread(_truncate_log)
+
     def _transaction(
         self,
         connection: sqlite3.Connection,
@@ -245,6 +253,17 @@ def _prepare(
         migrate(connection, path)
     owner.claim(_identity(connection))
     return before, latest_version()
+
+
+def _truncate_log(connection: sqlite3.Connection) -> bool:
+    connection.execute("PRAGMA busy_timeout = 0")  # others need this thread meanwhile
+    try:
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:  # what was committed is committed
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    return not is_busy
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

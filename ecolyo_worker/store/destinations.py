@@ -5,9 +5,11 @@ import sqlite3
 from msgspec import Struct
 
 __all__ = [
+    "FORGOTTEN",
     "Destination",
     "all_of",
     "allow_probes",
+    "dissolve",
     "get",
     "hold",
     "identify",
@@ -16,6 +18,9 @@ __all__ = [
     "pause",
     "resume",
 ]
+
+FORGOTTEN = " forgotten"
+"""Where those rows belong that were sent to the own destination of someone forgotten."""
 
 _COLUMNS = "id, name, state, not_before, reason, secret_time, last_delivered"
 
@@ -50,9 +55,28 @@ def get(connection: sqlite3.Connection, name: str) -> Destination | None:
 
 
 def all_of(connection: sqlite3.Connection) -> list[Destination]:
-    """Give all destinations."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM destinations ORDER BY id")  # noqa: S608
+    """Give all destinations that rows are sent to."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM destinations WHERE name <> ? ORDER BY id",  # noqa: S608
+        (FORGOTTEN,),
+    )
     return [Destination(*row) for row in rows]
+
+
+def dissolve(connection: sqlite3.Connection, name: str) -> int:
+    """Delete a person's own destination, if there is one, and give how many that were.
+
+    What was sent there keeps no sign of whose it was.
+    """
+    own = get(connection, name)
+    if own is None:
+        return 0
+    connection.execute(
+        "UPDATE outbox SET destination = ?, answer = NULL WHERE destination = ?",
+        (identify(connection, FORGOTTEN).id, own.id),
+    )
+    connection.execute("DELETE FROM destinations WHERE id = ?", (own.id,))
+    return 1
 
 
 def pause(

@@ -321,16 +321,20 @@ def discard(connection: sqlite3.Connection, ident: int) -> bool:
     return True
 
 
-def remove_unsent(connection: sqlite3.Connection, instance: int) -> list[int]:
-    """Delete an instance's rows that were not sent, as withdrawn.
+def remove_unsent(
+    connection: sqlite3.Connection, instance: int, *, forgotten: bool = False
+) -> list[int]:
+    """Delete an instance's rows that were not sent, as withdrawn or as forgotten.
 
     One that may have been delivered already is kept without all that is personal, because the other
-    side may hold it. Gives the ids of those in flight, which are let go of when they land.
+    side may hold it. Gives the ids of those in flight, which are let go of when they land; of
+    someone forgotten, their text goes at once.
     """
     query = "SELECT id, state FROM outbox WHERE instance = ?"
     rows = connection.execute(query, (instance,)).fetchall()
+    gone = "instance = NULL, body = x'', answer = NULL" if forgotten else "instance = NULL"
     for ident, state in rows:
-        connection.execute("UPDATE outbox SET instance = NULL WHERE id = ?", (ident,))
+        connection.execute(f"UPDATE outbox SET {gone} WHERE id = ?", (ident,))  # noqa: S608
         if state != "in_flight":
             _land(connection, ident, state)
     return [ident for ident, state in rows if state == "in_flight"]
@@ -357,17 +361,18 @@ def _judge(connection: sqlite3.Connection, ident: int, verdict: Verdict) -> None
 
 
 def _land(connection: sqlite3.Connection, ident: int, state: str) -> None:
-    """Bring a row to a state; one whose person withdrew is not kept as it was.
+    """Bring a row to a state; one whose person withdrew or was forgotten is not kept as it was.
 
     It is deleted and counted, unless it is finished, or may have been delivered.
     """
-    before, instance, maybe_delivered = connection.execute(
-        "SELECT state, instance, maybe_delivered FROM outbox WHERE id = ?", (ident,)
+    before, instance, maybe_delivered, is_blank = connection.execute(
+        "SELECT state, instance, maybe_delivered, body = x'' FROM outbox WHERE id = ?", (ident,)
     ).fetchone()
     if instance is None and state not in _FINISHED:
         if not maybe_delivered:
             connection.execute("DELETE FROM outbox WHERE id = ?", (ident,))
-            totals.note_removed(connection, "withdrawn", {f"outbox.{before}": 1})
+            reason = "forgotten" if is_blank else "withdrawn"
+            totals.note_removed(connection, reason, {f"outbox.{before}": 1})
             return
         state = "sent?"
     _move(connection, ident, state)

@@ -26,7 +26,7 @@ NIGHT = datetime(2026, 11, 21, 1, 0)
 async def bodies(worker: Worker) -> list[dict[str, Any]]:
     """The indicators in the outbox, in the order in which they were made."""
     rows = [row async for row in Commands(worker).outbox_list(OutboxList())]
-    return [json.loads(bytes(row.indicator)) for row in rows if row.indicator is not None]
+    return [json.loads(bytes(row.indicator)) for row in rows]
 
 
 async def states(worker: Worker) -> dict[str, str]:

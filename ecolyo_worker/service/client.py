@@ -1,0 +1,138 @@
+"""Asks a running service for commands, so that they work the same as in process."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ecolyo_worker.catalogue import Command, catalogue, protocol
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.service.listen import short_path
+from ecolyo_worker.service.wire import (
+    PROTOCOL_HEADER,
+    SOCKET,
+    VERSION_HEADER,
+    ErrorDocument,
+    Piece,
+    encode_request,
+    recreate,
+)
+from ecolyo_worker.version import __version__
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["RemoteCommands", "running_service"]
+
+_CONNECT_S = 10.0
+
+
+@asynccontextmanager
+async def running_service(directory: Path) -> AsyncIterator[Commands | None]:
+    """Give the commands of the service that runs on a state directory; None if none answers."""
+    with _socket_of(directory) as path:
+        if path is None:
+            yield None
+            return
+        import httpx  # only who finds a service pays for it
+
+        # A connection for each request: one that the service closes meanwhile harms nobody.
+        async with httpx.AsyncClient(
+            base_url="http://control",
+            transport=httpx.AsyncHTTPTransport(
+                uds=path, limits=httpx.Limits(max_keepalive_connections=0)
+            ),
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),
+            headers={PROTOCOL_HEADER: protocol(), VERSION_HEADER: __version__},
+        ) as client:
+            yield RemoteCommands(client)
+
+
+@contextmanager
+def _socket_of(directory: Path) -> Iterator[str | None]:
+    try:
+        with short_path(directory / SOCKET) as path:
+            yield path if _answers(path) else None
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        yield None
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+class _Line:
+    """The connection to a service."""
+
+    def __init__(self, client: "httpx.AsyncClient") -> None:
+        self._client = client
+
+    async def ask(self, command: Command, *request: object) -> Any:  # noqa: ANN401  any answer
+        async with self._sent(command, *request) as response:
+            return msgspec.json.decode(await response.aread(), type=command.result)
+
+    async def stream(self, command: Command, *request: object) -> AsyncIterator[Any]:
+        async with self._sent(command, *request) as response:
+            async for text in _lines(response):
+                piece = msgspec.json.decode(text, type=Piece)
+                if piece.error is not None:
+                    raise recreate(piece.error)
+                yield msgspec.json.decode(piece.item, type=command.result)
+
+    @asynccontextmanager
+    async def _sent(self, command: Command, *request: object) -> "AsyncIterator[httpx.Response]":
+        import httpx
+
+        url = f"/control/v1/{command.name}"
+        body = encode_request(*request) if request else b""
+        try:
+            async with self._client.stream("POST", url, content=body) as response:
+                await _check(response)
+                yield response
+        except httpx.TransportError as error:
+            raise StoreUnavailable(
+                f"the service went away while it was asked ({type(error).__name__}); what it had"
+                " stored by then is stored"
+            ) from None
+
+
+async def _check(response: "httpx.Response") -> None:
+    """Raise what the service says is wrong."""
+    if response.headers.get(PROTOCOL_HEADER) != protocol():
+        other = response.headers.get(VERSION_HEADER, "of an unknown version")
+        raise StoreUnavailable(
+            f"the service that runs is ecolyo-worker {other}, this is {__version__}: their commands"
+            " differ; use the same version, or restart the service"
+        )
+    if response.status_code != 200:
+        found = msgspec.json.decode(await response.aread(), type=dict[str, ErrorDocument])
+        raise recreate(found["error"])
+
+
+async def _lines(response: "httpx.Response") -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+
+
+class RemoteCommands(Commands):
+    """The commands of a running service. Each does the same as in process."""
+
+    def __init__(self, client: "httpx.AsyncClient") -> None:
+        """`client` knows the way to the service."""
+        line = _Line(client)
+        for command in catalogue().values():
+            ask = line.stream if command.is_stream else line.ask
+            setattr(self, command.name, partial(ask, command))

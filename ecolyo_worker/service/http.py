@@ -1,0 +1,204 @@
+"""The HTTP face (section 3 of the interfaces): events and facts come in, the state is told."""
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.errors import (
+    CommandRefused,
+    ConfigurationError,
+    EcolyoError,
+    FactsRefused,
+    InputRefused,
+    IntakeFull,
+    StoreUnavailable,
+)
+from ecolyo_worker.events import decode_object
+from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.service.bodies import split_events
+from ecolyo_worker.service.web import (
+    Bounds,
+    Refused,
+    answer,
+    application,
+    error_answer,
+    read_body,
+)
+from ecolyo_worker.settings import Http
+from ecolyo_worker.worker import Worker
+
+__all__ = ["http_app", "http_token"]
+
+_READY_S = 5.0
+
+
+def http_token(settings: Http) -> TokenFile:
+    """Give the token that clients must show; raises `ConfigurationError` if there is none."""
+    token = TokenFile(settings.token_file, setting="http.token_file", credential="http-token")
+    if token.read() is None:
+        raise ConfigurationError(
+            "http.token_file: found none; over TCP every client must show a token: write a long"
+            " random one into a file that only the service can read, and name the file here (or"
+            " pass it as systemd's credential http-token), or listen on a Unix socket"
+        )
+    return token
+
+
+def http_app(
+    worker: Worker,
+    token: TokenFile | None,
+    bounds: Bounds | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Starlette:
+    """Give the HTTP face of a worker; without a token it asks for none."""
+    face = _Face(worker, bounds or Bounds(), is_stopping)
+    instance = Route("/instances/{instance}", face.instance, methods=["GET", "PUT", "DELETE"])
+    versioned = Router(
+        [
+            Route("/events", face.events, methods=["POST"]),
+            instance,
+            Route("/status", face.status, methods=["GET"]),
+        ],
+        redirect_slashes=False,
+    )
+    guard = Middleware(_Guard, worker=worker, token=token)
+    routes = [
+        Mount("/v1", app=versioned, middleware=[guard]),
+        Route("/livez", face.livez, methods=["GET"]),
+        Route("/readyz", face.readyz, methods=["GET"]),
+    ]
+    return application(routes, {EcolyoError: _render}, worker.logger)
+
+
+class _Guard:
+    """Lets nobody in who does not show the token, and nobody at all before the worker is ready."""
+
+    def __init__(self, app: ASGIApp, worker: Worker, token: TokenFile | None) -> None:
+        self._app = app
+        self._worker = worker
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._token is not None:
+            self._check(self._token, dict(scope["headers"]).get(b"authorization", b""))
+        if not self._worker.is_ready:
+            message = "the service is starting or stopping; try again"
+            raise Refused(503, "not_ready", message, headers={"retry-after": "1"})
+        await self._app(scope, receive, send)
+
+    def _check(self, token: TokenFile, shown: bytes) -> None:
+        try:
+            secret = token.read()
+        except ConfigurationError as error:
+            self._worker.logger.warning("no client can be let in", reason=str(error))
+            message = "the service cannot read its token; its log says why"
+            raise Refused(503, "misconfigured", message) from None
+        scheme, _, given = shown.partition(b" ")
+        expected = b"" if secret is None else secret.reveal().encode()
+        is_right = hmac.compare_digest(given.strip(), expected) and bool(expected)
+        if not (scheme.lower() == b"bearer" and is_right):
+            message = "show the token of http.token_file: Authorization: Bearer …"
+            raise Refused(401, "unauthorized", message, headers={"www-authenticate": "Bearer"})
+
+
+class _Face:
+    """The endpoints."""
+
+    def __init__(self, worker: Worker, bounds: Bounds, is_stopping: Callable[[], bool]) -> None:
+        self._worker = worker
+        self._bounds = bounds
+        self._is_stopping = is_stopping
+
+    @property
+    def _commands(self) -> Commands:
+        return Commands(self._worker)
+
+    async def events(self, request: Request) -> Response:
+        """Take events in: the answer comes when they are on disk."""
+        if self._worker.settings.mode == "off":
+            raise Refused(409, "mode_off", "the mode is off (worker.mode): no event is taken")
+        body = await read_body(request, self._bounds)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        texts = split_events(body, is_ndjson=kind == "application/x-ndjson")
+        lines = [ask.Line(index, text) for index, text in enumerate(texts)]
+        owner = request.query_params.get("instance")
+        report = await self._commands.events_import(ask.EventsImport(lines, owner))
+        refused = [
+            {"index": item.line, "field": item.field, "reason": item.reason}
+            for item in report.refused
+        ]
+        found = {"accepted": report.accepted, "known": report.known, "refused": refused}
+        return answer(found, 422 if refused and len(refused) == len(lines) else 200)
+
+    async def instance(self, request: Request) -> Response:
+        """Store, tell or delete what is known of a person."""
+        name = str(request.path_params["instance"])
+        if request.method == "PUT":
+            facts = await self._facts(request, name)
+            return answer(await self._put(facts, name))
+        try:
+            if request.method == "DELETE":
+                return answer(await self._commands.instances_forget(name))
+            return answer(await self._commands.instances_show(name))
+        except CommandRefused as error:
+            raise Refused(404, "not_found", str(error)) from None
+
+    async def _facts(self, request: Request, name: str) -> dict[str, Any]:
+        facts = decode_object(await read_body(request, self._bounds))
+        if facts.setdefault("instance", name) != name:
+            raise FactsRefused("instance", "found another one than in the address; leave it out")
+        return facts
+
+    async def _put(self, facts: dict[str, Any], name: str) -> dict[str, object]:
+        line = ask.Line(0, msgspec.json.encode(facts))
+        # Who puts `"consent": null` to this very address says so; there is nothing to confirm.
+        report = await self._commands.instances_import(ask.InstancesImport([line], True))
+        for refusal in report.refused:
+            raise FactsRefused(refusal.field, refusal.reason)
+        return await self._commands.instances_show(name)
+
+    async def status(self, _: Request) -> Response:
+        """Tell what `status --json` prints."""
+        return answer(await self._commands.status())
+
+    async def livez(self, _: Request) -> Response:
+        """Tell whether every actor shows life; that it is told at all, the event loop does."""
+        actors = self._worker.health()
+        dead = [actor.name for actor in actors if not actor.alive]
+        if dead:
+            return error_answer(503, "not_alive", "some actors show no life", dead)
+        return answer({"alive": True, "actors": actors})
+
+    async def readyz(self, _: Request) -> Response:
+        """Tell whether requests can be answered now."""
+        if not self._worker.is_ready or self._is_stopping():
+            return error_answer(503, "not_ready", "the service is starting or stopping")
+        try:
+            with anyio.fail_after(_READY_S):
+                await self._worker.database.read(lambda db: db.execute("SELECT 1 FROM meta"))
+        except (EcolyoError, TimeoutError):
+            return error_answer(503, "not_ready", "the database does not answer")
+        return answer({"ready": True})
+
+
+def _render(error: Exception) -> Response:
+    """Say an error of ours as the client must know it."""
+    if isinstance(error, InputRefused):
+        details = [{"field": error.field, "reason": error.reason}]
+        return error_answer(422, "refused", str(error), details)
+    if isinstance(error, IntakeFull):
+        return error_answer(503, "busy", str(error), headers={"retry-after": "1"})
+    if isinstance(error, StoreUnavailable):
+        return error_answer(503, "unavailable", str(error), headers={"retry-after": "10"})
+    return error_answer(409, "refused", str(error))

@@ -1,0 +1,182 @@
+"""Runs uvicorn on one socket, as a part of a worker: no signal handler, no logging set up.
+
+What uvicorn leaves open is closed here: a head that never arrives, a crowd, a cancelled server.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h11
+import uvicorn
+from anyio import CancelScope
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ecolyo_worker.service.web import Bounds, error_answer
+
+__all__ = ["serve"]
+
+# So many rounds of the event loop lie between accepting a connection and knowing of it.
+_ACCEPTING_TICKS = 5
+_CLOSE = {"connection": "close"}
+
+
+async def serve(
+    app: ASGIApp,
+    sock: socket.socket,
+    bounds: Bounds,
+    ready: Callable[[], None],
+    rest: Callable[[], Awaitable[bool]],
+) -> None:
+    """Answer requests on a bound socket until `rest` gives False, then finish those under way.
+
+    `ready` is called when it listens; `rest` waits about a second. Cancelled, it breaks off what
+    is under way. Whatever ends it, no task and no connection stays behind.
+    """
+    server = _Server(_Config(app, bounds), ready, rest)
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        with CancelScope(shield=True):
+            await server.clear()
+
+
+class _Config(uvicorn.Config):
+    """What a server of ours is like."""
+
+    def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
+        super().__init__(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            workers=1,
+            timeout_keep_alive=bounds.idle_s,
+            h11_max_incomplete_event_size=bounds.head_bytes,
+        )
+        self.bounds = bounds
+
+    def configure_logging(self) -> None:
+        """Leave logging, which is the process's, as it is."""
+
+
+class _Server(uvicorn.Server):
+    """A server that lives as its actor does."""
+
+    def __init__(
+        self, config: _Config, ready: Callable[[], None], rest: Callable[[], Awaitable[bool]]
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._rest = rest
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to whoever owns the process."""
+        yield
+
+    async def main_loop(self) -> None:
+        """Keep the date of the answers, and show life, each second."""
+        await self.on_tick(0)
+        self._ready()
+        while await self._rest():
+            await self.on_tick(0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no connection any more, and finish the requests under way."""
+        await _accepted()
+        await super().shutdown(sockets)
+
+    async def clear(self) -> None:
+        """Break off what is left, and wait until it is gone."""
+        await _accepted()  # asyncio loses a connection if its server is closed meanwhile
+        for server in getattr(self, "servers", ()):
+            server.close()
+        await _accepted()
+        while self.server_state.connections:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def _accepted() -> None:
+    """Wait until what was accepted just now is known as a connection."""
+    for _ in range(_ACCEPTING_TICKS):
+        await asyncio.sleep(0)
+
+
+class _Protocol(H11Protocol):
+    """A connection that is closed if no request arrives in time, and refused in a crowd."""
+
+    def __init__(self, config: _Config, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's
+        super().__init__(config, *args, **kwargs)
+        self._bounds = config.bounds
+        self._head: asyncio.TimerHandle | None = None
+        # What deserves a line in the log, the application says itself.
+        self.logger = logging.Logger("ecolyo_worker.service", logging.CRITICAL + 1)
+        self.access_log = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.connections:
+            self.app = _crowded
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch_head(arrived=True)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        has_one = self.cycle is not None  # uvicorn begins with None
+        self._watch_head(arrived=has_one and not self.cycle.response_complete)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  it is always the same
+        self._refuse(400, "bad_request", "found no valid HTTP request")
+
+    def _watch_head(self, *, arrived: bool = False) -> None:
+        """Wait for the next request for so long, however much of it has come."""
+        if arrived and self._head is not None:
+            self._head.cancel()
+            self._head = None
+        elif not arrived and self._head is None and not self.transport.is_closing():
+            self._head = self.loop.call_later(self._bounds.head_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self.conn.our_state is h11.IDLE:
+            message = f"the request did not arrive within {self._bounds.head_s:g} s"
+            self._refuse(408, "too_slow", message)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer what never became a request."""
+        response = error_answer(status, code, message, headers=_CLOSE)
+        for event in (
+            h11.Response(status_code=status, headers=response.raw_headers),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a client away, because too many are there."""
+    headers = {**_CLOSE, "retry-after": "1"}
+    message = "too many connections; close those that are not needed, and try again"
+    await error_answer(503, "busy", message, headers=headers)(scope, receive, send)

@@ -1,0 +1,190 @@
+"""What both faces share: bounds, answers in JSON, and the edge at which every error ends."""
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import msgspec
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = [
+    "Bounds",
+    "Refused",
+    "Renderer",
+    "answer",
+    "application",
+    "error_answer",
+    "log_bug",
+    "read_body",
+]
+
+Renderer = Callable[[Exception], Response]
+
+
+class Bounds(Struct, frozen=True, kw_only=True):
+    """How much one client may ask for, and for how long it may take."""
+
+    body_bytes: int = 1024 * 1024
+    body_s: float = 30.0
+    """The longest that a body may take to arrive."""
+    head_bytes: int = 16 * 1024
+    head_s: float = 10.0
+    """The longest that the head of a request may take to arrive."""
+    idle_s: int = 5
+    """How long a connection may stay without a request."""
+    connections: int = 200
+    """On more than these at once, requests are refused."""
+
+
+class Refused(Exception):
+    """A request is not taken: the status, a code for programs, a sentence for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Sequence[object] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`headers` go with the answer."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.headers = headers
+
+    def response(self) -> Response:
+        """Give what the client is told."""
+        return error_answer(self.status, self.code, self.message, self.details, self.headers)
+
+
+def answer(
+    document: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Give an answer in JSON."""
+    return Response(
+        msgspec.json.encode(document), status, headers=headers, media_type="application/json"
+    )
+
+
+def error_answer(
+    status: int,
+    code: str,
+    message: str,
+    details: Sequence[object] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Give an error as section 3 of the interfaces has it."""
+    error = {"code": code, "message": message, "details": list(details)}
+    return answer({"error": error}, status, headers)
+
+
+async def read_body(request: Request, bounds: Bounds) -> bytes:
+    """Read a request's body within its bounds; raises `Refused`."""
+    too_large = Refused(
+        413, "too_large", f"found a body of more than {bounds.body_bytes} bytes, which is the most"
+    )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refused(415, "unsupported_encoding", "allowed: a body without Content-Encoding")
+    declared = request.headers.get("content-length", "0")
+    if len(declared) > 15 or int(declared) > bounds.body_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        with anyio.fail_after(bounds.body_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > bounds.body_bytes:
+                    raise too_large
+    except TimeoutError:
+        message = f"the body did not arrive within {bounds.body_s:g} s"
+        raise Refused(408, "too_slow", message, headers={"connection": "close"}) from None
+    return bytes(body)
+
+
+def application(
+    routes: Sequence[BaseRoute],
+    render: Mapping[type[Exception], Renderer],
+    logger: "FilteringBoundLogger",
+) -> Starlette:
+    """Give an application that answers every error in JSON.
+
+    `render` says how the errors look that are expected; others are logged, and are ours.
+    """
+    known: dict[type[Exception], Renderer] = {HTTPException: _http, Refused: _refused, **render}
+    handlers = {kind: _handler(renderer) for kind, renderer in known.items()}
+    app = Starlette(
+        routes=routes,
+        exception_handlers=handlers,
+        middleware=[Middleware(_Edge, logger=logger)],
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _handler(renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(_: Request, error: Exception) -> Response:  # one without async gets a thread
+        return renderer(error)
+
+    return handle
+
+
+def _http(error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+    return error_answer(error.status_code, code, error.detail, headers=error.headers)
+
+
+def _refused(error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return error.response()
+
+
+def log_bug(logger: "FilteringBoundLogger", error: Exception) -> None:
+    """Log where an error came from that nobody expected.
+
+    Neither its words nor the values around it are logged: they may be a person's, or the token.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    logger.error("request failed: this is a bug", error=type(error).__name__, places=places)
+
+
+class _Edge:
+    """Where errors end that nobody expected: logged for us, and said without a word of it."""
+
+    def __init__(self, app: ASGIApp, logger: Any) -> None:  # noqa: ANN401  structlog's, see above
+        self._app = app
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001  the edge: the server behind would print it
+            log_bug(self._logger, error)
+            if not has_begun:
+                message = "this is a bug in ecolyo-worker; its log says more"
+                await error_answer(500, "internal", message)(scope, receive, send)

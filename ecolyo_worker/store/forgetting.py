@@ -1,0 +1,85 @@
+"""Forgetting a person: every trace goes in one transaction, and only numbers stay."""
+
+import sqlite3
+
+from msgspec import Struct
+
+from ecolyo_worker import crashpoints
+from ecolyo_worker.store import destinations, events, instances, outbox, totals
+
+__all__ = ["Forgetting", "forget"]
+
+_REASON = "forgotten"
+# How to find a person's rows, table by table, in an order in which no row refers to one deleted.
+_TABLES = {
+    "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",
+    "events": "instance = ?",
+    "waiting_days": "instance = ?",
+    "ends": "instance = ?",
+    "countings": "instance = ?",
+    "consents": "instance = ?",
+    "konnector_states": "instance = ?",
+    "subscriptions": "instance = ?",
+}
+
+
+class Forgetting(Struct, frozen=True):
+    """What went: how many rows of which table."""
+
+    rows: dict[str, int]
+    kept: int
+    """Outbox rows that may have been delivered: they stay `sent?`, without text and owner."""
+    in_flight: list[int]
+    """Outbox rows that are being sent: without text and owner already, they go when they land."""
+    is_erased: bool = False
+    """Whether the write-ahead log holds nothing of it any more."""
+
+
+def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
+    """Delete all that is known of a person, the salt of the rows' keys too; None if unknown.
+
+    What was sent is the other side's already, and anonymous: of it stays a hash of a key, which
+    nothing can be compared with any more. Who comes back under the same name is a new person.
+    """
+    person = instances.find(connection, name)
+    if person is None:
+        return None
+    unsent = _count(connection, "outbox", "instance = ?", person.id)
+    before = _outbox_removed(connection)
+    in_flight = outbox.remove_unsent(connection, person.id, forgotten=True)
+    gone = _outbox_removed(connection) - before
+    rows = _delete_tables(connection, person.id)
+    rows["outbox"] = gone
+    rows["destinations"] = destinations.dissolve(connection, name)
+    rows["instances"] = 1
+    connection.execute("DELETE FROM instances WHERE id = ?", (person.id,))
+    totals.note_removed(connection, _REASON, {"instances": 1})
+    crashpoints.reach("forget.deleting")
+    return Forgetting(rows, unsent - gone - len(in_flight), in_flight)
+
+
+def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
+    rows = {table: _count(connection, table, found, instance) for table, found in _TABLES.items()}
+    # The ledger adds up how many indicators the countings made; their sum is all that stays.
+    made = connection.execute(
+        "SELECT coalesce(sum(rows), 0) FROM countings WHERE instance = ?", (instance,)
+    ).fetchone()[0]
+    totals.add(connection, {"rows.forgotten": made})
+    totals.note_removed(connection, _REASON, events.remove_all(connection, instance))
+    for table, found in _TABLES.items():
+        connection.execute(f"DELETE FROM {table} WHERE {found}", (instance,))  # noqa: S608
+    return rows
+
+
+def _count(connection: sqlite3.Connection, table: str, found: str, instance: int) -> int:
+    query = f"SELECT count(*) FROM {table} WHERE {found}"  # noqa: S608  names of ours
+    number: int = connection.execute(query, (instance,)).fetchone()[0]
+    return number
+
+
+def _outbox_removed(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute(
+        "SELECT coalesce(sum(count), 0) FROM removed WHERE what LIKE 'outbox.%' AND reason = ?",
+        (_REASON,),
+    ).fetchone()[0]
+    return number

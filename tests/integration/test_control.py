@@ -1,0 +1,464 @@
+"""The control socket: every command works against a running service as it works without one."""
+
+import json
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import msgspec
+import pytest
+
+from ecolyo_worker import Settings, Worker, errors
+from ecolyo_worker.catalogue import catalogue, protocol
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.errors import EcolyoError, InputRefused, IntakeRefused, Refusal, StoreUnavailable
+from ecolyo_worker.requests import EventsImport, EventsList, InstancesImport, Line, Send
+from ecolyo_worker.service.client import RemoteCommands, running_service
+from ecolyo_worker.service.server import ControlSocket
+from ecolyo_worker.service.wire import PROTOCOL_HEADER, ErrorDocument, describe, recreate
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing.echo import Echo, echo_server
+
+Cli = Any
+
+NOT_UTF8 = os.fsdecode(b"\xff")
+EVENT = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": "gas"}
+ALICE = {
+    "instance": "alice.example",
+    "consent": {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"},
+}
+
+
+@asynccontextmanager
+async def service(settings: Settings, logger: Any = None) -> AsyncIterator[Worker]:
+    """A worker that answers on its control socket."""
+    async with Worker(settings, logger=logger) as worker:
+        control = ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(control.run)
+            yield worker
+            control.stop()
+
+
+@asynccontextmanager
+async def commands_of(state_dir: Path) -> AsyncIterator[Commands]:
+    async with running_service(state_dir) as commands:
+        assert isinstance(commands, RemoteCommands)
+        yield commands
+
+
+@asynccontextmanager
+async def asking(state_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that knows nothing of commands."""
+    folder = os.open(state_dir, os.O_RDONLY)
+    path = f"/proc/self/fd/{folder}/control.sock"
+    transport = httpx.AsyncHTTPTransport(uds=path)
+    headers = {PROTOCOL_HEADER: protocol()}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://c", headers=headers, timeout=30
+    ) as client:
+        yield client
+    os.close(folder)
+
+
+def prepare(examples: Path, tmp_path: Path) -> dict[str, str]:
+    """Write the files that commands are given."""
+    bad = tmp_path / "bad.ndjson"
+    bad.write_text('{"type": "NoEvent", "instance": "alice.example"}\n{\n')
+    null = tmp_path / "null.ndjson"
+    null.write_text('{"instance": "alice.example", "consent": null}\n')
+    return {
+        "EVENTS": str(examples / "events.ndjson"),
+        "INSTANCES": str(examples / "instances.ndjson"),
+        "BAD": str(bad),
+        "NULL": str(null),
+        "ECHO": "",
+    }
+
+
+JOURNEY = [
+    "version",
+    "version --json",
+    "status",
+    "status --json",
+    "migrate",
+    "instances import INSTANCES",
+    "instances import BAD",
+    "instances import NULL",
+    "instances list",
+    "instances list --json",
+    "instances show alice.example",
+    "instances show alice.example --json",
+    "instances show nobody.example",
+    "instances show nobody.example --json",
+    f"instances show {NOT_UTF8}",
+    "instances consent bob.example --version 2.0.0 --at 2026-02-01T10:00:00",
+    "instances consent Bob --version 2.0.0",
+    "events import EVENTS",
+    "events import EVENTS --json",
+    "events import BAD --json",
+    "events list",
+    "events list --json",
+    "events list --instance alice.example --day 2026-11-20 --state waiting",
+    "events list --instance alice.example --day 2026-11-20 --state waiting --json",
+    "events list --instance nobody.example",
+    "events list --instance nobody.example --json",
+    "events list --day yesterday",
+    "events list --day yesterday --json",
+    "preview --as-of 2026-11-21T01:00:00",
+    "preview --as-of 2026-11-21T01:00:00 --json",
+    "preview --as-of 2026-11-21T01:00:00 --instance alice.example",
+    "preview --as-of 2026-11-21T01:00:00 --instance alice.example --json",
+    "preview --as-of soon",
+    "preview --as-of soon --json",
+    "aggregate --as-of 2026-11-21T01:00:00",
+    "aggregate --as-of 2026-11-21T01:00:00 --json",
+    "aggregate --day 20.11.2026",
+    "outbox list",
+    "outbox list --json",
+    "outbox list --state dead",
+    "outbox list --state dead --json",
+    "outbox show 1",
+    "outbox show 1 --json",
+    "outbox show 999999",
+    "outbox show 999999 --json",
+    "outbox show " + "9" * 25,
+    "outbox retry --all",
+    "outbox retry 1",
+    "outbox discard 1 --yes",
+    "outbox discard 1",
+    "send --timeout nan",
+    "send --timeout 0",
+    "send --until-empty --json",
+    "outbox list --state sent",
+    "outbox list --state sent --json",
+    "reconcile",
+    "reconcile --json",
+    "reconcile --echo ECHO",
+    "reconcile --echo http://127.0.0.1:9",
+    "instances withdraw bob.example",
+    "instances withdraw bob.example --yes",
+    "instances forget alice.example",
+    "instances forget alice.example --yes",
+    "instances forget alice.example --yes --json",
+    "reconcile --echo ECHO",
+    "status",
+    "status --json",
+]
+"""Commands one after the other, good ones and wrong ones, as somebody types them."""
+
+
+def told(text: str, state_dir: Path, echo: Echo) -> str:
+    """Give what a command said, without the names and times that differ between journeys."""
+    text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "INSTANT", text)
+
+
+TRAVELLER = """
+import contextlib, io, json, sys
+from ecolyo_worker.cli.app import run
+
+def travel(words):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(words)
+    return code, out.getvalue(), err.getvalue()
+
+print(json.dumps([travel(words) for words in json.load(sys.stdin)]))
+"""
+"""One process for all commands, because starting one takes longer than most of them."""
+
+
+async def journey(
+    options: list[str], state_dir: Path, files: dict[str, str], echo: Echo
+) -> list[tuple[int, str, str]]:
+    options = ["--state-dir", str(state_dir), *options]
+    words = [[files.get(word, word) for word in command.split(" ")] for command in JOURNEY]
+    done = await anyio.run_process(
+        [sys.executable, "-c", TRAVELLER],
+        input=json.dumps([[*command, *options] for command in words]).encode(),
+        stderr=None,
+    )
+    return [
+        (code, told(out, state_dir, echo), told(err, state_dir, echo))
+        for code, out, err in json.loads(done.stdout)
+    ]
+
+
+async def test_every_command_does_the_same(state_dir: Path, tmp_path: Path, examples: Path) -> None:
+    """Each command prints the same and ends with the same code in process and over the socket.
+
+    What the service was told at its start counts, not what the command's own settings say.
+    """
+    files = prepare(examples, tmp_path)
+    async with echo_server() as first, echo_server() as second:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[dacc]\nurl = "{first.url}"\nrate = 10000.0\n')
+        here = {**files, "ECHO": first.url}
+        async with Worker(Settings(state_dir=state_dir)).opened():
+            pass  # a service has made its state, too, when it is first asked
+        alone = await journey(["--config", str(config)], state_dir, here, first)
+        other = tmp_path / "other"
+        settings = Settings(state_dir=other, dacc=Dacc(url=second.url, rate=10000.0))
+        async with service(settings) as worker:
+            await Commands(worker).migrate()  # it has told of its first start
+            there = await journey([], other, {**files, "ECHO": second.url}, second)
+    for command, one, two in zip(JOURNEY, alone, there, strict=True):
+        assert one == two, command
+    codes = {command: code for command, (code, _, _) in zip(JOURNEY, alone, strict=True)}
+    assert set(codes.values()) >= {0, 64, 65}
+    assert codes["reconcile --echo ECHO"] == 0
+
+
+def test_the_journey_leaves_no_command_out() -> None:
+    """Every command of the table is taken by the journey above."""
+    taken = {"_".join(command.split(" ")[:2]) for command in JOURNEY}
+    taken |= {command.split(" ")[0] for command in JOURNEY} | {"foresee"}
+    assert set(catalogue()) <= taken
+
+
+ERRORS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, EcolyoError)
+]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_arrives_as_what_it_was(kind: type[EcolyoError]) -> None:
+    """Each error of ours goes over the socket with its class, its words and all it carries."""
+    if issubclass(kind, InputRefused):
+        error: EcolyoError = kind("a field", "a reason")
+    elif issubclass(kind, IntakeRefused):
+        error = kind([Refusal(3, "type", "unknown"), Refusal(4, "", "x")])
+    else:
+        error = kind("some words")
+    text = msgspec.json.encode(describe(error))
+    again = recreate(msgspec.json.decode(text, type=ErrorDocument))
+    assert type(again) is kind
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_an_unknown_error_is_ours() -> None:
+    """An error that this version does not know is still said, as ours."""
+    error = recreate(ErrorDocument("ArithmeticError", "some words"))
+    assert (type(error), str(error)) == (EcolyoError, "some words")
+
+
+async def test_a_second_owner_is_told_if_nobody_answers(cli: Cli, state_dir: Path) -> None:
+    """A process that owns the state and answers no commands is named, with 73, as before."""
+    async with service(Settings(state_dir=state_dir)):
+        assert (await cli("status")).returncode == 0
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        done = await cli("status")
+    assert done.returncode == 73
+    assert f"is owned by process {os.getpid()}" in done.stderr.decode()
+
+
+async def test_a_socket_left_behind_harms_nobody(cli: Cli, state_dir: Path) -> None:
+    """A socket's file without a service is passed over by commands and replaced by a service."""
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        pass
+    leave(state_dir / "control.sock")
+    assert (await cli("status")).returncode == 0
+    async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
+        assert (await commands.status()).instances == 0
+    assert not await anyio.Path(state_dir / "control.sock").exists()
+
+
+def leave(path: Path) -> None:
+    import socket
+
+    with closing(socket.socket(socket.AF_UNIX)) as other:
+        other.bind(str(path))
+
+
+async def test_a_long_directory_does_no_harm(tmp_path: Path) -> None:
+    """The socket works in a directory whose name is far longer than an address may be."""
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    async with service(Settings(state_dir=deep)), commands_of(deep) as commands:
+        assert (await commands.status()).instances == 0
+        assert (await anyio.Path(deep / "control.sock").stat()).st_mode & 0o777 == 0o600
+
+
+async def test_another_version_is_refused(state_dir: Path, cli: Cli) -> None:
+    """A service whose commands differ is not asked for anything, by either side's decision."""
+    async with service(Settings(state_dir=state_dir)):
+        async with asking(state_dir) as client:
+            headers = {PROTOCOL_HEADER: "older", "ecolyo-version": "0.0.9"}
+            done = await client.post("/control/v1/status", headers=headers)
+        error = done.json()["error"]
+        assert (done.status_code, error["code"]) == (409, "StoreUnavailable")
+        assert "is asked by 0.0.9: their commands differ" in error["message"]
+    async with older_service(state_dir):
+        done = await cli("status")
+    assert done.returncode == 69
+    assert "the service that runs is ecolyo-worker 0.0.9" in done.stderr.decode()
+
+
+@asynccontextmanager
+async def older_service(state_dir: Path) -> AsyncIterator[None]:
+    """What answers on the socket as a service of another version would."""
+
+    async def answer(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            if await stream.receive():
+                await stream.send(
+                    b"HTTP/1.1 200 OK\r\necolyo-control: older\r\necolyo-version: 0.0.9\r\n"
+                    b"content-length: 2\r\nconnection: close\r\n\r\n{}"
+                )
+
+    async def probed(stream: anyio.abc.ByteStream) -> None:
+        try:
+            await answer(stream)
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            return  # it only looked whether anybody is there
+
+    async with (
+        await anyio.create_unix_listener(state_dir / "control.sock") as listener,
+        anyio.create_task_group() as serving,
+    ):
+        serving.start_soon(listener.serve, probed)
+        yield
+        serving.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/control/v1/nonsense", b"", "there is no command 'nonsense'"),
+        ("/control/v1/_known", b'"a"', "there is no command '_known'"),
+        ("/control/v1/events_list", b"{", "the request cannot be read"),
+        ("/control/v1/events_list", b'{"day": 5}', "Expected `str | null`, got `int`"),
+        ("/control/v1/outbox_show", b'"x"', "Expected `int`, got `str`"),
+        ("/control/v1/events_list", b"[" * 100_000, "the request cannot be read"),
+        ("/control/v1/events_import", b" " * 70_000_000, "found a body of more than"),
+    ],
+)
+async def test_a_request_that_is_wrong_is_said_so(
+    state_dir: Path, path: str, body: bytes, words: str
+) -> None:
+    """An unknown command and a body that cannot be read are errors of the caller, in words."""
+    async with service(Settings(state_dir=state_dir)), asking(state_dir) as client:
+        done = await client.post(path, content=body)
+        assert (done.status_code, done.json()["error"]["code"]) == (409, "CommandRefused")
+        assert words in done.json()["error"]["message"]
+        assert (await client.get("/control/v1/status")).status_code == 405
+
+
+async def test_a_stream_that_fails_says_why_at_its_end(state_dir: Path, examples: Path) -> None:
+    """What a stream gave before an error arrives, and then the error, as what it was."""
+    async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
+        lines = [Line(n, json.dumps({**EVENT, "_id": str(n)}).encode()) for n in range(600)]
+        await commands.events_import(EventsImport(lines, "alice.example"))
+        damage(state_dir)
+        found: list[object] = []
+        with pytest.raises(EcolyoError, match="this is a bug; its log says where"):
+            await gather(commands.events_list(EventsList()), found)
+    assert len(found) == 500
+
+
+async def gather(items: AsyncIterator[object], into: list[object]) -> None:
+    async for item in items:
+        into.append(item)  # noqa: PERF401  what came before an error counts
+
+
+def damage(state_dir: Path) -> None:
+    """Let the last event hold a time that cannot be told."""
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        other.execute("UPDATE events SET time = 9000000000000000000 WHERE seq > 500")
+
+
+async def test_a_bug_is_said_without_its_words(state_dir: Path) -> None:
+    """A command that breaks in the service ends with 70 at the client, and says where to look."""
+    async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
+        await commands.instances_import(InstancesImport([Line(1, json.dumps(ALICE).encode())]))
+        with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+            other.execute("UPDATE consents SET accepted_at = 9000000000000000000")
+        with pytest.raises(EcolyoError, match="this is a bug") as caught:
+            await commands.instances_show("alice.example")
+    assert (type(caught.value), caught.value.exit_code) == (EcolyoError, 70)
+
+
+async def test_a_client_that_leaves_ends_its_drain(state_dir: Path) -> None:
+    """When the client of a drain goes away the drain ends, and the service goes on."""
+    async with echo_server("--fault", "latency=1min*9") as echo:
+        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+        async with service(settings) as worker, commands_of(state_dir) as commands:
+            await commands.instances_import(InstancesImport([Line(1, json.dumps(ALICE).encode())]))
+            await commands.events_import(
+                EventsImport([Line(1, json.dumps(EVENT).encode())], "alice.example")
+            )
+            await worker.run_once()
+            async with anyio.create_task_group() as asked:
+                asked.start_soon(commands.send, Send(until_empty=True))
+                while not (await echo.count())["requests"]:
+                    await anyio.lowlevel.checkpoint()
+                asked.cancel_scope.cancel()
+            while worker.status().outbox["in_flight"]:
+                await anyio.lowlevel.checkpoint()
+            assert (await commands.status()).outbox["pending"] == 1
+
+
+async def test_a_client_that_stops_reading_harms_nobody(state_dir: Path) -> None:
+    """A reader that leaves in the middle of a stream is no error, and others are answered."""
+    async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
+        lines = [
+            Line(n, json.dumps({**EVENT, "_id": str(n), "target": "x" * 200}).encode())
+            for n in range(5000)
+        ]
+        await commands.events_import(EventsImport(lines, "alice.example"))
+        async with asking(state_dir) as client:
+            async with client.stream("POST", "/control/v1/events_list", content=b"{}") as response:
+                assert response.status_code == 200
+        found = [item async for item in commands.events_list(EventsList())]
+        assert len(found) == 5000
+
+
+async def test_a_service_that_goes_away_is_said_so(state_dir: Path, examples: Path) -> None:
+    """If the service is gone in the middle of a command, the client says that it is, with 69."""
+    async with Worker(Settings(state_dir=state_dir)) as worker:
+        control = ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(control.run)
+            async with commands_of(state_dir) as commands:
+                running.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    while await anyio.Path(state_dir / "control.sock").exists():
+                        await anyio.lowlevel.checkpoint()
+                    with pytest.raises(StoreUnavailable, match="the service went away"):
+                        await commands.status()
+        control.stop()
+
+
+async def test_no_command_is_answered_on_tcp(serve: Callable[..., Any]) -> None:
+    """The HTTP face knows no command."""
+    async with serve() as served, served.client() as client:
+        headers = {PROTOCOL_HEADER: protocol()}
+        done = await client.post("/control/v1/status", headers=headers)
+        assert (done.status_code, done.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_the_protocol_is_the_same_in_every_process() -> None:
+    """Two processes of one version speak the same protocol, whatever their hash seeds are."""
+    import subprocess
+
+    code = "from ecolyo_worker.catalogue import protocol; print(protocol())"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert found == {protocol()}

@@ -1,0 +1,412 @@
+"""The HTTP face: what it takes, what it answers, and whom it lets in."""
+
+import io
+import json
+import logging
+import os
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import structlog
+
+from ecolyo_worker import ConfigurationError, Settings, Worker
+from ecolyo_worker.service import asgi
+from ecolyo_worker.service.server import HttpFace
+from ecolyo_worker.settings import Http
+from ecolyo_worker.testing.ledger import assert_balanced
+
+from .conftest import TOKEN, Serve, Served
+
+Event = Callable[..., dict[str, Any]]
+
+ALICE = "/v1/instances/alice.example"
+AT = "2026-11-20T10:00"
+CONSENT = {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"}
+GOOD = json.dumps({"type": "NavigationEvent", "eventDate": AT}).encode()
+NAMED = json.dumps({"type": "NavigationEvent", "eventDate": AT, "instance": "b.example"}).encode()
+BAD = b'{"type": "NoEvent", "eventDate": "2026-11-20T10:00"}'
+
+
+def content(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+def replace(path: Path, text: str | None) -> None:
+    """Write a file as if in another second, or remove it."""
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+        os.utime(path, ns=(1, 1))
+
+
+@pytest.fixture
+async def served(serve: Serve) -> AsyncIterator[Served]:
+    async with serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with served.client() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "accepted", "refused"),
+    [
+        (GOOD, "application/json", 1, []),
+        (b"\xef\xbb\xbf \n" + GOOD, "application/json", 1, []),
+        (b"[" + GOOD + b"," + BAD + b",5," + NAMED + b"]", "application/json", 2, [1, 2]),
+        (GOOD + b"\n" + BAD + b"\r\n\n" + NAMED + b"\n", "application/json", 2, [1]),
+        (b"{bad\n" + GOOD, "application/x-ndjson; charset=utf-8", 1, [0]),
+        (b'{"type": "NavigationEvent",\n"eventDate": "2026-11-20T10:00"}', "text/plain", 1, []),
+        (b"[]", "application/json", 0, []),
+    ],
+)
+async def test_events_come_in_three_forms(
+    client: httpx.AsyncClient, body: bytes, kind: str, accepted: int, refused: list[int]
+) -> None:
+    """An object, an array or NDJSON is taken; what is refused is named by its place, 200."""
+    headers = {"content-type": kind}
+    done = await client.post("/v1/events?instance=a.example", content=body, headers=headers)
+    found = done.json()
+    assert (done.status_code, found["accepted"], found["known"]) == (200, accepted, 0)
+    assert [item["index"] for item in found["refused"]] == refused
+    assert all(set(item) == {"index", "field", "reason"} for item in found["refused"])
+
+
+async def test_accepted_means_on_disk(client: httpx.AsyncClient, state_dir: Path) -> None:
+    """When the answer comes, another process finds the events; the same again is known."""
+    done = await client.post("/v1/events?instance=a.example", content=GOOD[:-1] + b', "_id": "x"}')
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other:
+        assert other.execute("SELECT id FROM events").fetchall() == [("x",)]
+    assert done.json() == {"accepted": 1, "known": 0, "refused": []}
+    done = await client.post("/v1/events?instance=a.example", content=GOOD[:-1] + b', "_id": "x"}')
+    assert done.json() == {"accepted": 0, "known": 1, "refused": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "field"),
+    [
+        (BAD, "?instance=a.example", "type"),
+        (b"[" + BAD + b"," + BAD + b"]", "?instance=a.example", "type"),
+        (GOOD, "", "instance"),
+        (GOOD, "?instance=A/b", "instance"),
+        (b"5", "?instance=a.example", ""),
+        (b'{"a": "\xff"}', "?instance=a.example", ""),
+        (b"[" + b'{"x": ' * 30 + b"1" + b"}" * 30 + b"]", "?instance=a.example", "type"),
+        (GOOD[:-1] + b', "x": "' + b"x" * 70_000 + b'"}', "?instance=a.example", ""),
+        (GOOD[:-1] + b', "result": ' + b"9" * 400 + b"}", "?instance=a.example", "result"),
+    ],
+)
+async def test_when_none_is_taken(
+    client: httpx.AsyncClient, body: bytes, query: str, field: str
+) -> None:
+    """If every event was refused, the same body comes with 422."""
+    done = await client.post(f"/v1/events{query}", content=body)
+    assert done.status_code == 422
+    found = done.json()
+    assert (found["accepted"], found["known"]) == (0, 0)
+    assert {item["field"] for item in found["refused"]} == {field}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "invalid_json"),
+        (b" \n", 400, "invalid_json"),
+        (b"{", 400, "invalid_json"),
+        (b"[1,", 400, "invalid_json"),
+        (b'{"value": NaN}', 400, "invalid_json"),
+        (b"[" * 100_000, 400, "invalid_json"),
+        (b"[" + b"1," * 10_000 + b"1]", 413, "too_many"),
+    ],
+)
+async def test_what_is_no_json_is_refused_as_a_whole(
+    client: httpx.AsyncClient, body: bytes, status: int, code: str
+) -> None:
+    """A body that cannot be read is one error with a code and a sentence."""
+    done = await client.post("/v1/events?instance=a.example", content=body)
+    assert done.status_code == status
+    assert done.json()["error"]["code"] == code
+    assert set(done.json()["error"]) == {"code", "message", "details"}
+
+
+async def test_a_packed_body_is_refused(client: httpx.AsyncClient) -> None:
+    """A compressed body is refused before it is read, because nothing bounds what is in it."""
+    done = await client.post("/v1/events", content=GOOD, headers={"content-encoding": "gzip"})
+    assert (done.status_code, done.json()["error"]["code"]) == (415, "unsupported_encoding")
+
+
+async def test_in_mode_off_no_event_is_taken(serve: Serve) -> None:
+    """In mode off events are not wrong, they are not wanted: 409."""
+    async with serve(mode="off") as served, served.client() as client:
+        done = await client.post("/v1/events?instance=a.example", content=GOOD)
+        assert (done.status_code, done.json()["error"]["code"]) == (409, "mode_off")
+
+
+async def test_a_full_disk_says_when_to_come_again(
+    served: Served, client: httpx.AsyncClient
+) -> None:
+    """If nothing can be stored the answer is 503 with Retry-After, and nothing is half stored."""
+
+    def limit(connection: sqlite3.Connection, pages: int) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    many = [{"type": "NavigationEvent", "eventDate": AT, "target": "x" * 200} for _ in range(999)]
+    await served.worker.database.run(limit, 1)
+    done = await client.post("/v1/events?instance=a.example", json=many)
+    assert (done.status_code, done.headers["retry-after"]) == (503, "10")
+    assert done.json()["error"]["code"] == "unavailable"
+    await served.worker.database.run(limit, 2**30)
+    done = await client.post("/v1/events?instance=a.example", json=many)
+    assert done.json()["accepted"] == 999
+
+
+async def test_facts_are_put_and_told(client: httpx.AsyncClient) -> None:
+    """PUT adds to the histories and answers with all that is known, as GET does."""
+    first = await client.put(ALICE, json={"consent": CONSENT})
+    newer = {"version": "1.1.0", "accepted_at": "2026-02-05T10:00:00"}
+    second = await client.put(ALICE, json={"instance": "alice.example", "consent": newer})
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert [consent["version"] for consent in second.json()["consents"]] == ["1.0.0", "1.1.0"]
+    assert (await client.get(ALICE)).json() == second.json()
+
+
+async def test_a_put_may_withdraw(client: httpx.AsyncClient) -> None:
+    """`"consent": null` withdraws: whoever puts it to this address has said so."""
+    await client.put(ALICE, json={"consent": CONSENT})
+    done = await client.put(ALICE, json={"consent": None})
+    assert done.json()["withdrawn_through"] == "2026-01-05T10:00:00.000"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (ALICE, b'{"instance": "bob.example"}', "instance"),
+        (ALICE, b'{"consent": {"version": "1.0.0"}}', "consent.accepted_at"),
+        (ALICE, b'{"consents": []}', "consents"),
+        (ALICE, b"[]", ""),
+        (ALICE, b"", ""),
+        ("/v1/instances/Alice", b"{}", "instance"),
+    ],
+)
+async def test_wrong_facts_change_nothing(
+    client: httpx.AsyncClient, path: str, body: bytes, field: str
+) -> None:
+    """Facts that are wrong are refused by field, and nobody is known afterwards."""
+    done = await client.put(path, content=body)
+    assert done.status_code == 422
+    assert [item["field"] for item in done.json()["error"]["details"]] == [field]
+    assert (await client.get("/v1/status")).json()["instances"] == 0
+
+
+async def test_deleting_forgets(client: httpx.AsyncClient, state_dir: Path) -> None:
+    """DELETE forgets the person and says how many rows of which table went; then she is unknown."""
+    await client.put(ALICE, json={"consent": CONSENT})
+    await client.post("/v1/events?instance=alice.example", content=GOOD)
+    done = await client.delete(ALICE)
+    assert done.status_code == 200
+    rows = {table: count for table, count in done.json()["rows"].items() if count}
+    assert rows == {"consents": 1, "events": 1, "instances": 1, "waiting_days": 1}
+    for method in ("GET", "DELETE"):
+        done = await client.request(method, ALICE)
+        assert (done.status_code, done.json()["error"]["code"]) == (404, "not_found")
+    assert b"alice" not in content(state_dir)
+
+
+async def test_status_is_what_the_command_prints(serve: Serve, cli: Any) -> None:
+    """`GET /v1/status` gives the object that `status --json` prints."""
+    async with serve() as served, served.client() as client:
+        found = (await client.get("/v1/status")).json()
+    assert found == json.loads((await cli("status", "--json")).stdout)
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "Bearer", "Bearer x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer é"]
+)
+async def test_without_the_token_nobody_comes_in(served: Served, shown: str) -> None:
+    """Whoever does not show the token gets 401, wherever under /v1, and no method changes that."""
+    headers = {b"authorization": shown.encode()}
+    async with served.client(token=None) as client:
+        for method, path in [("GET", "/v1/status"), ("PUT", ALICE), ("GET", "/v1/nowhere")]:
+            done = await client.request(method, path, headers=headers, json={"consent": CONSENT})
+            assert (done.status_code, done.headers["www-authenticate"]) == (401, "Bearer")
+        assert (await client.get("/v1/status")).status_code == 401
+        for path in ("/livez", "/readyz"):
+            assert (await client.get(path)).status_code == 200
+    assert served.worker.status().instances == 0
+
+
+async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> None:
+    """When the token's file changes, the new one is asked for, and the old one is worth nothing."""
+    replace(token_file, "another-one")
+    async with served.client() as old, served.client(token="another-one") as new:
+        assert (await old.get("/v1/status")).status_code == 401
+        assert (await new.get("/v1/status")).status_code == 200
+        replace(token_file, None)
+        done = await new.get("/v1/status")
+        assert (done.status_code, done.json()["error"]["code"]) == (503, "misconfigured")
+        assert str(token_file) not in done.text
+
+
+async def test_health_names_nobody(served: Served, client: httpx.AsyncClient) -> None:
+    """`/livez` and `/readyz` are for anybody, so they name no person."""
+    await client.put(ALICE, json={"consent": CONSENT})
+    for path in ("/livez", "/readyz"):
+        done = await client.get(path)
+        assert done.status_code == 200
+        assert "alice" not in done.text
+
+
+async def test_who_is_not_ready_says_so(state_dir: Path, token_file: Path) -> None:
+    """Before the worker is entered and after it was left, requests get 503 and `/readyz` red."""
+    worker = Worker(Settings(state_dir=state_dir, http=Http(token_file=token_file)))
+    transport = httpx.ASGITransport(asgi(worker))
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://host", headers=headers
+    ) as client:
+
+        async def statuses() -> list[int]:
+            paths = ("/livez", "/readyz", "/v1/status")
+            return [(await client.get(path)).status_code for path in paths]
+
+        assert await statuses() == [200, 503, 503]
+        async with worker:
+            assert await statuses() == [200, 200, 200]
+        assert await statuses() == [200, 503, 503]
+
+
+async def test_a_host_can_guard_it_itself(state_dir: Path) -> None:
+    """Mounted in a host's application it wants a token too, unless the host says it guards it."""
+    worker = Worker(Settings(state_dir=state_dir))
+    with pytest.raises(ConfigurationError, match=r"http\.token_file: found none"):
+        asgi(worker)
+    transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
+    async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+        assert (await client.get("/v1/status")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/status/", 404, "not_found"),
+        ("GET", "/livez/", 404, "not_found"),
+        ("GET", "/control/v1/status", 404, "not_found"),
+        ("POST", "/control/v1/status", 404, "not_found"),
+        ("GET", "/v1/events", 405, "method_not_allowed"),
+        ("PATCH", ALICE, 405, "method_not_allowed"),
+    ],
+)
+async def test_errors_are_json_everywhere(
+    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+) -> None:
+    """An address or a method that is not there is an error of the same form; commands are not."""
+    done = await client.request(method, path)
+    assert (done.status_code, done.json()["error"]["code"]) == (status, code)
+
+
+async def test_a_bug_is_ours_and_nothing_leaks(serve: Serve) -> None:
+    """An error that nobody expected is logged by its place; the client learns that it was ours.
+
+    Neither the token nor anything of the person stands in the log.
+    """
+    out = io.StringIO()
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(out), processors=[structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    async with serve(logger=logger) as served, served.client() as client:
+
+        def damage(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE consents SET accepted_at = 9000000000000000000")
+
+        await client.put(ALICE, json={"consent": CONSENT})
+        await served.worker.database.run(damage)
+        done = await client.get(ALICE)
+        assert (done.status_code, done.json()["error"]["code"]) == (500, "internal")
+    assert "civil_text" in out.getvalue()
+    for secret in (TOKEN, "alice", "1.0.0"):
+        assert secret not in out.getvalue() + done.text
+
+
+async def test_tcp_without_a_token_does_not_begin(state_dir: Path) -> None:
+    """To listen on TCP without a token is refused at the start, with what to do."""
+    settings = Settings(state_dir=state_dir, http=Http(listen="127.0.0.1:0"))
+    async with Worker(settings) as worker:
+        with pytest.raises(ConfigurationError, match=r"http\.token_file: found none; .*write"):
+            HttpFace(worker)
+
+
+async def test_the_token_may_be_a_credential(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systemd's credential `http-token` is the token where no file is named."""
+    (tmp_path / "http-token").write_text(TOKEN)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    transport = httpx.ASGITransport(asgi(worker := Worker(Settings(state_dir=state_dir))))
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with (
+        worker,
+        httpx.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client,
+    ):
+        assert (await client.get("/v1/status")).status_code == 200
+
+
+async def test_the_process_is_left_as_it_is(serve: Serve) -> None:
+    """A face that runs has installed no signal handler and set up no logging."""
+
+    def process() -> list[object]:
+        access = logging.getLogger("uvicorn.access")
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return [*handlers, logging.root.handlers[:], access.propagate, access.handlers[:]]
+
+    before = process()
+    async with serve() as served, served.client() as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert process() == before
+    assert process() == before
+
+
+async def test_what_came_in_balances(served: Served, client: httpx.AsyncClient) -> None:
+    """Events of many clients at once are all on disk, each once."""
+
+    async def post(number: int) -> None:
+        body = [{"type": "NavigationEvent", "eventDate": AT, "_id": f"{number}-{n}"} for n in "ab"]
+        done = await client.post(f"/v1/events?instance={number % 3}.example", json=body)
+        assert done.json()["accepted"] == 2
+
+    async with anyio.create_task_group() as clients:
+        for number in range(40):
+            clients.start_soon(post, number)
+    assert served.worker.status().events["waiting"] == 80
+
+
+async def test_a_unix_socket_asks_for_no_token(state_dir: Path, tmp_path: Path) -> None:
+    """On a Unix socket the file's mode decides: it is its owner's alone, and goes at the end."""
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    deep.mkdir(parents=True)
+    path = deep / "http.sock"
+    settings = Settings(state_dir=state_dir, http=Http(listen=f"unix:{path}"))
+    async with Worker(settings) as worker:
+        face = HttpFace(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            assert path.stat().st_mode & 0o777 == 0o600
+            short = tmp_path / "s"
+            short.symlink_to(deep)
+            transport = httpx.AsyncHTTPTransport(uds=str(short / "http.sock"))
+            async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+                assert (await client.get("/v1/status")).status_code == 200
+            face.stop()
+        assert not path.exists()
+    await assert_balanced(state_dir)

@@ -42,13 +42,21 @@ async def run(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
 
 
 async def _serve(worker: Worker, stop: anyio.Event) -> None:
+    # A fifth of what a command needs to start, and no other one needs it.
+    from ecolyo_worker.service.server import ControlSocket, HttpFace
+
     async with worker:
+        await worker.supervise(ControlSocket(worker))
+        face = HttpFace(worker) if worker.settings.http.listen else None
+        if face is not None:
+            await worker.supervise(face)
         worker.logger.info(
             "ready",
             version=__version__,
             pid=os.getpid(),
             state=str(worker.settings.directory),
             mode=worker.settings.mode,
+            http="off" if face is None else str(face.listen),
         )
         await stop.wait()
         worker.logger.info("stopping", grace_s=worker.settings.grace.total_seconds())

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlSocket", "HttpFace"]
 
-_TICK_S = 1.0
-
 
 class HttpFace(Actor):
     """Listens where `http.listen` says, and answers with the HTTP face."""
@@ -97,5 +95,5 @@ class ControlSocket(Actor):
 
 
 async def _rest(actor: Actor) -> bool:
-    await actor.rest(_TICK_S)
+    await actor.rest()
     return not actor.stopping

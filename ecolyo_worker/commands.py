@@ -113,7 +113,9 @@ class Commands:
     async def instances_list(self) -> AsyncIterator[dict[str, object]]:
         """Give what is known of every instance, by name."""
         for name in await self._worker.database.read(instances.known_names):
-            yield await self.instances_show(name)
+            found = await self._worker.database.read(instances.find, name)
+            if found is not None:  # else forgotten meanwhile
+                yield _instance_document(found)
 
     async def instances_show(self, name: str) -> dict[str, object]:
         """Give what is known of one instance; raises `CommandRefused` for an unknown one."""

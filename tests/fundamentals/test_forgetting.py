@@ -289,6 +289,17 @@ async def test_nobody_is_forgotten_twice(worker: Worker) -> None:
             await forget(worker, name)
 
 
+async def test_a_list_goes_on_without_her(worker: Worker, agree: Agree) -> None:
+    """Who is forgotten while a list is being made is not in it, and the list goes on."""
+    for name in ("bob.example", "carol.example"):
+        await agree(worker, {"instance": name})
+    listed = Commands(worker).instances_list()
+    names = [(await anext(listed))["instance"]]
+    await forget(worker, "bob.example")
+    names += [document["instance"] async for document in listed]
+    assert names == [ALICE, "carol.example"]
+
+
 async def test_forgetting_after_a_withdrawal_balances(
     state_dir: Path, event: Event, agree: Agree
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 import structlog
 
 from ecolyo_worker import ConfigurationError, Settings, Worker
+from ecolyo_worker.actors.actor import Health
 from ecolyo_worker.service import asgi
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.settings import Http
@@ -264,6 +265,26 @@ async def test_health_names_nobody(served: Served, client: httpx.AsyncClient) ->
         done = await client.get(path)
         assert done.status_code == 200
         assert "alice" not in done.text
+
+
+class Ailing(Worker):
+    """A worker of which one actor shows no life any more."""
+
+    def health(self) -> list[Health]:
+        return [
+            Health("intake", "running", 0, alive=True),
+            Health("sender", "stuck", 3, alive=False),
+        ]
+
+
+async def test_an_actor_without_life_is_named(state_dir: Path) -> None:
+    """If an actor shows no life `/livez` is red and names it; `/readyz` may still be green."""
+    worker = Ailing(Settings(state_dir=state_dir))
+    transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
+    async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+        done = await client.get("/livez")
+        assert (done.status_code, done.json()["error"]["details"]) == (503, ["sender"])
+        assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_who_is_not_ready_says_so(state_dir: Path, token_file: Path) -> None:

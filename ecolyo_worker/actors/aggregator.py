@@ -17,7 +17,7 @@ from ecolyo_worker.clock import DAY_MS, civil_from_instant, civil_text, day_of, 
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
-from ecolyo_worker.store import countings, destinations, events, instances, outbox, slots
+from ecolyo_worker.store import countings, events, instances, outbox, slots
 from ecolyo_worker.store.countings import DayCounting
 from ecolyo_worker.store.instances import Instance
 
@@ -77,11 +77,10 @@ class Aggregator(Actor):
     JOB = "night"
     """What its slots are kept under."""
 
-    def __init__(self, context: Context, destination: str, made: Callable[[], None]) -> None:
-        """`destination` is the name of where the rows are to be sent; `made` is told of a run."""
+    def __init__(self, context: Context, made: Callable[[], None]) -> None:
+        """`made` is told of a run."""
         super().__init__(context.clock)
         self._context = context
-        self._destination = destination
         self._made = made
         settings = context.settings
         self._zone = settings.civil_zone
@@ -176,9 +175,8 @@ class Aggregator(Actor):
     def _store_batch(
         self, connection: sqlite3.Connection, after: int, plan: Plan, run: int, slot: int | None
     ) -> "_Batch":
-        destination = destinations.identify(connection, self._destination)
         sink = outbox.Sink(
-            destination=destination.id,
+            per_instance=self._context.settings.dacc.is_cozy,
             state="local" if self._context.settings.mode == "local" else "pending",
             now=utc_ms(self._context.clock.now()),
             hmac_key=self._context.hmac_key,

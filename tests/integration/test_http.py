@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from ecolyo_worker import ConfigurationError, Settings, Worker
-from ecolyo_worker.actors.actor import Health
+from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.service import asgi
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.settings import Http
@@ -270,10 +270,10 @@ async def test_health_names_nobody(served: Served, client: httpx.AsyncClient) ->
 class Ailing(Worker):
     """A worker of which one actor shows no life any more."""
 
-    def health(self) -> list[Health]:
+    def health(self) -> list[ActorHealth]:
         return [
-            Health("intake", "running", 0, alive=True),
-            Health("sender", "stuck", 3, alive=False),
+            ActorHealth("intake", "working", True, 0, None, None, None),
+            ActorHealth("sender", "working", False, 3, "it hangs", None, None),
         ]
 
 

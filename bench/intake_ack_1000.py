@@ -1,16 +1,17 @@
-"""1,000 callers at once, each with one event, against one bulk insert of the same rows.
+"""1,000 callers at once, each with one event at a time, against one bulk insert of these rows.
 
 Ours: `worker.record(instance, event)`, checked, deduplicated, with the facts that are kept at
 intake, on disk before each caller is answered. Baseline: `sqlite3`'s `executemany` of the ready
 rows, each thousand in one transaction that is as durable.
 """
 
-import asyncio
 from time import perf_counter
 
 import anyio
 from measure import compare
 from usage import make_events, opened_worker, raw_insert
+
+from ecolyo_worker import Worker
 
 CALLERS = 1_000
 TIMES = 20
@@ -25,11 +26,18 @@ async def baseline() -> float:
 
 
 async def ours() -> float:
-    """Give the events per second of many callers."""
+    """Give the events per second of callers who record one event after the other."""
+
+    async def call(worker: Worker, number: int) -> None:
+        for piece in _PIECES:
+            name, event = piece[number]
+            await worker.record(name, event)
+
     async with opened_worker() as worker:
         begin = perf_counter()
-        for piece in _PIECES:
-            await asyncio.gather(*(worker.record(name, event) for name, event in piece))
+        async with anyio.create_task_group() as callers:
+            for number in range(CALLERS):
+                callers.start_soon(call, worker, number)
         return len(_EVENTS) / (perf_counter() - begin)
 
 

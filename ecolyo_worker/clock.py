@@ -9,8 +9,6 @@ import contextlib
 import re
 import time
 from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
-from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -37,9 +35,9 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  civil time has no zone
 _EPOCH_DAY = _EPOCH.date().toordinal()
 _MS = timedelta(milliseconds=1)
 
+# Newer Pythons read 24:00 as the next day's midnight; here it is no time.
 _DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
-    r"(Z|[+-]\d\d(?::?\d\d)?)?",
+    r"(\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)(Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
 
@@ -136,35 +134,18 @@ def parse_civil(text: str, zone: ZoneInfo, *, zulu_is_wall: bool) -> int:
     if match is None:
         message = "allowed: a date-time as YYYY-MM-DDTHH:MM[:SS[.fff]], Z or an offset behind it"
         raise ValueError(message)
-    day, hour, minute, second, fraction, offset = match.groups()
-    civil = _midnight(day) + _since_midnight(int(hour), int(minute), int(second or 0))
-    if fraction is not None:
-        civil += int(f"{fraction}00"[:3])
+    text, offset = match.groups()
+    civil = datetime.fromisoformat(text)
     if offset is None or (zulu_is_wall and offset == "Z"):
-        return civil
+        return (civil - _EPOCH) // _MS
     shift = _offset(offset)
     if zulu_is_wall and not shift:
-        return civil
+        return (civil - _EPOCH) // _MS
     try:
-        instant = (civil_datetime(civil) - shift).replace(tzinfo=UTC)
-        return civil_from_instant(instant, zone)
+        return civil_from_instant((civil - shift).replace(tzinfo=UTC), zone)
     except OverflowError:
         message = "the offset carries it out of the years 1 to 9999"
         raise ValueError(message) from None
-
-
-# Times come day by day: what a date is need not be found out for each of them.
-@lru_cache(maxsize=1024)
-def _midnight(day: str) -> int:
-    """Give the civil time at which a day of the form YYYY-MM-DD begins."""
-    year, month, day_of_month = day.split("-")
-    return (datetime(int(year), int(month), int(day_of_month)) - _EPOCH) // _MS  # noqa: DTZ001
-
-
-def _since_midnight(hour: int, minute: int, second: int) -> int:
-    if hour > 23 or minute > 59 or second > 59:
-        time_of_day(hour, minute, second)  # raises `ValueError`, in words
-    return ((hour * 60 + minute) * 60 + second) * 1000
 
 
 def _offset(text: str) -> timedelta:

@@ -6,6 +6,7 @@ without one they are civil already. What is wrong raises `FactsRefused`, and not
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,13 +86,15 @@ def check_instance(found: object) -> str:
     allowed = "a lower-case host name with an optional port, such as alice.mycozy.cloud"
     if not isinstance(found, str):
         raise FactsRefused("instance", f"found {kind_of(found)}; allowed: {allowed}")
-    if len(found) > 253 or not _INSTANCE.fullmatch(found) or _port(found) not in range(1, 65536):
+    if not _is_instance(found):
         raise FactsRefused("instance", f"found {quote(found)}; allowed: {allowed}")
     return found
 
 
-def _port(name: str) -> int:
-    return int(name.partition(":")[2]) if ":" in name else 1
+@lru_cache(maxsize=1024)  # the same few come with every event
+def _is_instance(name: str) -> bool:
+    port = name.partition(":")[2] or "1"
+    return len(name) <= 253 and bool(_INSTANCE.fullmatch(name)) and 0 < int(port) < 65536
 
 
 def check_version(found: object, field: str = "consent.version") -> str:

@@ -127,8 +127,11 @@ class Worker:
         Raises `IntakeRefused` if none was good, `IntakeFull` if too much waits to be stored, and
         `StoreUnavailable` if nothing can be stored now.
         """
-        batch = events if isinstance(events, list) else [events]
-        receipt = await self.intake.take([(instance, event) for event in batch])
+        if isinstance(events, list):
+            batch: list[tuple[object, object]] = [(instance, event) for event in events]
+        else:
+            batch = [(instance, events)]
+        receipt = await self.intake.take(batch)
         if receipt.refused and len(receipt.refused) == len(batch):
             raise IntakeRefused(receipt.refused)
         return receipt

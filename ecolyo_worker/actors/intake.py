@@ -34,7 +34,7 @@ __all__ = ["Intake", "IntakeStatistics", "Receipt"]
 _Events = list[tuple[str, Event]]
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """What became of a batch: how many are on disk now, were there before, or were refused."""
 
     accepted: int
@@ -54,7 +54,7 @@ class IntakeStatistics(Struct, frozen=True):
     """Transactions that came to nothing."""
 
 
-class _Part(Struct, frozen=True, eq=False):
+class _Part(Struct, frozen=True, eq=False, gc=False):
     """What one caller handed over; it is told how many of its events are new."""
 
     events: _Events
@@ -81,6 +81,7 @@ class Intake(Actor):
         self._database = context.database
         self._settings = context.settings
         self._zone = context.settings.civil_zone
+        self._event_clock = context.settings.intake.event_clock
         self._parts: list[_Part] = []
         self._waiting = 0
         self._commits = 0
@@ -99,7 +100,8 @@ class Intake(Actor):
         refused: list[Refusal] = []
         for index, (instance, event) in enumerate(batch):
             try:
-                good.append((check_instance(instance), self._check(event)))
+                name = check_instance(instance)
+                good.append((name, check_event(event, self._zone, self._event_clock)))
             except InputRefused as error:
                 refused.append(Refusal(index, error.field, error.reason))
         accepted = await self._enter(good) if good else 0
@@ -151,16 +153,13 @@ class Intake(Actor):
                 f" nothing of these {new} was taken; try again in a moment"
             )
 
-    def _check(self, event: object) -> Event:
-        return check_event(event, self._zone, self._settings.intake.event_clock)
-
-    async def _enter(self, good: _Events) -> int:
+    def _enter(self, good: _Events) -> "Future[int]":
         answer: Future[int] = get_running_loop().create_future()
         if not self._parts:  # else it was woken for those before, and takes all
             self.wake()
         self._parts.append(_Part(good, answer))
         self._waiting += len(good)
-        return await answer
+        return answer
 
     async def _commit(self) -> None:
         """Store all that waits, and answer; whatever happens, none of it is left unanswered."""

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from ecolyo_worker.clock import day_of
+from ecolyo_worker.clock import DAY_MS
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.store import totals
 from ecolyo_worker.store.ladder import Ladder
@@ -48,6 +48,9 @@ _WITH_STATE = """
 """
 
 
+_KEPT = END_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
+"""The events that facts are derived from."""
+
 _FIELDS = [name for name in Event.__struct_fields__ if name != "seq"]
 _EVENTS = Ladder("events", ["instance", "day", *_FIELDS], "DO NOTHING")
 _WAITING_DAYS = Ladder("waiting_days", ["instance", "day"], "DO NOTHING")
@@ -83,12 +86,11 @@ def insert(connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]) -
     highest = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
     stored, last = _EVENTS.insert(connection, _values(batch))
     if stored == len(batch):  # all are new, and AUTOINCREMENT has numbered them one by one
-        seqs: Sequence[int | None] = range(last - stored + 1, last + 1)
-    else:
-        seqs = _new_seqs(connection, batch, highest or 0)
-    taken = [(seq, *item) for seq, item in zip(seqs, batch, strict=True) if seq is not None]
-    _keep_days(connection, taken)
-    _keep_facts(connection, taken)
+        _keep(connection, batch, range(last - stored + 1, last + 1))
+        return [True] * stored
+    seqs = _new_seqs(connection, batch, highest or 0)
+    taken = [item for item, seq in zip(batch, seqs, strict=True) if seq is not None]
+    _keep(connection, taken, [seq for seq in seqs if seq is not None])
     return [seq is not None for seq in seqs]
 
 
@@ -140,7 +142,7 @@ def _values(batch: Sequence[tuple[int, Event]]) -> list[Any]:
     """Give the values of all rows, one behind the other."""
     values: list[Any] = []
     for instance, event in batch:
-        values += (instance, day_of(event.time))
+        values += (instance, event.time // DAY_MS)
         values += astuple(event)[:-1]  # all but `seq`
     return values
 
@@ -154,13 +156,21 @@ def _new_seqs(
     return [places.pop((instance, event.id), None) for instance, event in batch]
 
 
-def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, int, Event]]) -> None:
+def _keep(
+    connection: sqlite3.Connection, taken: Sequence[tuple[int, Event]], seqs: Sequence[int]
+) -> None:
+    """Keep what is known of new events beside their rows."""
+    _keep_days(connection, taken)
+    kept = [(seq, *item) for seq, item in zip(seqs, taken, strict=True) if item[1].type in _KEPT]
+    _keep_facts(connection, kept)
+
+
+def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, Event]]) -> None:
     """Keep on which days something waits, and how much that is."""
     waiting = [
-        (instance, day_of(event.time)) for _, instance, event in taken if not event.aggregated
+        (instance, event.time // DAY_MS) for instance, event in taken if not event.aggregated
     ]
-    days = dict.fromkeys(waiting)
-    _WAITING_DAYS.insert(connection, list(chain.from_iterable(days)))
+    _WAITING_DAYS.insert(connection, list(chain.from_iterable(dict.fromkeys(waiting))))
     totals.add(
         connection,
         {
@@ -171,10 +181,10 @@ def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, int, E
     )
 
 
-def _keep_facts(connection: sqlite3.Connection, taken: Sequence[tuple[int, int, Event]]) -> None:
+def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, Event]]) -> None:
     """Keep each instance's first connection and launch, and the first of equal ends."""
     ends: list[Any] = []
-    for seq, instance, event in taken:
+    for seq, instance, event in kept:
         if event.type in END_TYPES:
             if event.start is not None:
                 ends += (instance, event.type, event.target or "", event.start, event.time, seq)

@@ -127,7 +127,7 @@ class Pass:
             has_place = await self._grid.wait(self._deadline)
             if not has_place and self._goes_on:
                 self._deadline = self._clock.monotonic()  # no later place is earlier
-            if not has_place or not self._hands.may_go(row):
+            if not has_place or self._hands.is_stuck or not self._hands.may_go(row):
                 self._hands.let_go(row, maybe_delivered=False)
                 return
             outcome = await lane.post(row.body, row.instance_name)
@@ -149,14 +149,14 @@ class Pass:
                 written = self._hands.written
                 if not self._drawn and not self._hands.is_stuck:
                     await self._draw()
-                while self._drawn and not self._hands.is_stuck:
+                while self._drawn and self._goes_on and not self._hands.is_stuck:
                     row = self._drawn.popleft()
                     if self._is_fast and len(self._drawn) == self._few:
                         self._ahead.set()
                     if self._hands.may_go(row):
                         return row
                     self._hands.let_go(row, maybe_delivered=False)
-                if not self._hands:
+                if not self._hands or not self._goes_on:
                     return None
                 await self._wait_for(written)
             return None
@@ -190,7 +190,7 @@ class Pass:
                 ahead = min(_MOST_CLAIMED, int(self._settings.rate * _AHEAD_S))
                 limit = max(ahead, self._settings.concurrency)
             try:
-                if self._hands.is_urgent:
+                if self._hands.is_urgent or not self._is_fast:
                     # How the destinations do is on disk before anything is drawn by it.
                     await self._hands.write()
                 while await self._claim_some(limit) and not self._drawn and self._goes_on:

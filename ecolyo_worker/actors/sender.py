@@ -59,7 +59,7 @@ class Sender(Actor):
         self._context = context
         self._target = target
         self._clients = clients
-        self._grid = RateGrid(target.settings.rate, context.clock)
+        self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
         self._gate = Gate(context)
         self._hands = Hands(context)
         self._turn = anyio.Lock()

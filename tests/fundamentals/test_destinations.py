@@ -9,6 +9,7 @@ from typing import Any
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.requests import OutboxDocument
+from ecolyo_worker.store import destinations
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
@@ -186,3 +187,17 @@ async def fill_one(worker: Worker, name: str) -> None:
         ],
     )
     await worker.run_once(datetime(2026, 11, 21, 1, 0))
+
+
+async def test_who_leaves_takes_the_destination_along(
+    state_dir: Path, fill: Filled, quick: Quick, wire: Any
+) -> None:
+    """Once a person's rows are gone nothing refers to the destination, which can go too."""
+    await fill("alice.example")
+    wire.answer = lambda _: EXPIRED
+    async with Worker(quick(wire.url + "/{instance}", target="cozy-v1")).opened() as worker:
+        await worker.send()
+        await worker.store_facts(InstanceFacts("alice.example", consent=None))
+        assert await worker.database.run(destinations.remove, 1) == 1
+        assert worker.status().destination_states == {"ready": 0, "paused": 0, "open": 0}
+    await assert_balanced(state_dir)

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules, count
-from ecolyo_worker.store import events, outbox
+from ecolyo_worker.store import destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
 from ecolyo_worker.store.countings import row_key
 
@@ -129,6 +129,8 @@ def _counters(books: Books) -> Iterator[str]:
     counted = {f"outbox.{state}": rows[state] for state in outbox.STATES}
     counted |= {f"events.{state}": books.events.get(state, 0) for state in events.STATES}
     counted["instances"] = books.instances
+    for state in ("ready", *destinations.HELD):
+        counted[f"destinations.{state}"] = books.destinations.get(state, 0)
     counted["outbox.maybe_delivered"] = sum(row.maybe_delivered for row in books.rows)
     for name, number in counted.items():
         if books.totals.get(name, 0) != number:

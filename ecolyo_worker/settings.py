@@ -180,7 +180,7 @@ class Dacc(_Section, frozen=True):
         int, Meta(ge=1, le=64, description="Attempts under way at once (lanes).")
     ] = 4
     attempt_timeout: Annotated[
-        timedelta, _seconds("Longest attempt: connecting, writing and reading together.", 0.05, 600)
+        timedelta, _seconds("Longest attempt: connecting, writing and reading together.", 0.05, 90)
     ] = timedelta(seconds=30)
     max_attempts: Annotated[
         int, Meta(ge=1, le=1000, description="Counted attempts after which a row may be dead.")

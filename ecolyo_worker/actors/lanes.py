@@ -112,7 +112,6 @@ class Pass:
         except StoreUnavailable as error:
             self._trouble = self._trouble or error
 
-    @property
     def _goes_on(self) -> bool:
         return not self._ended and self._clock.monotonic() < self._deadline
 
@@ -125,9 +124,9 @@ class Pass:
         lane.was_written = False
         try:
             has_place = await self._grid.wait(self._deadline)
-            if not has_place and self._goes_on:
+            if not has_place and self._goes_on():
                 self._deadline = self._clock.monotonic()  # no later place is earlier
-            if not has_place or not self._hands.may_go(row):
+            if not has_place or self._hands.is_stuck or not self._hands.may_go(row):
                 self._hands.let_go(row, maybe_delivered=False)
                 return
             outcome = await lane.post(row.body, row.instance_name)
@@ -145,18 +144,18 @@ class Pass:
         """Give the next row; None when there is none, and none in flight that could free others."""
         self._looking += 1
         try:
-            while self._goes_on:
+            while self._goes_on():
                 written = self._hands.written
                 if not self._drawn and not self._hands.is_stuck:
                     await self._draw()
-                while self._drawn and not self._hands.is_stuck:
+                while self._drawn and self._goes_on() and not self._hands.is_stuck:
                     row = self._drawn.popleft()
                     if self._is_fast and len(self._drawn) == self._few:
                         self._ahead.set()
                     if self._hands.may_go(row):
                         return row
                     self._hands.let_go(row, maybe_delivered=False)
-                if not self._hands:
+                if not self._hands or not self._goes_on():
                     return None
                 await self._wait_for(written)
             return None
@@ -183,17 +182,17 @@ class Pass:
     async def _draw(self, few: int = 0) -> None:
         """Claim rows when there are `few`: one for each lane that looks for one, or many."""
         async with self._claiming:
-            if len(self._drawn) > few or not self._goes_on:
+            if len(self._drawn) > few or not self._goes_on():
                 return
             limit = self._looking
             if self._is_fast:
                 ahead = min(_MOST_CLAIMED, int(self._settings.rate * _AHEAD_S))
                 limit = max(ahead, self._settings.concurrency)
             try:
-                if self._hands.is_urgent:
+                if self._hands.is_urgent or not self._is_fast:
                     # How the destinations do is on disk before anything is drawn by it.
                     await self._hands.write()
-                while await self._claim_some(limit) and not self._drawn and self._goes_on:
+                while await self._claim_some(limit) and not self._drawn and self._goes_on():
                     pass
             except EcolyoError as error:
                 if not self._hands.is_stuck:

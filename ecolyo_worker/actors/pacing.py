@@ -1,5 +1,7 @@
 """The pace of sending: starts lie on an even grid, so that there is never a burst."""
 
+from collections.abc import Callable
+
 import anyio
 
 from ecolyo_worker.clock import Clock
@@ -10,10 +12,13 @@ __all__ = ["RateGrid"]
 class RateGrid:
     """An even grid of starts: never two closer together than 1/rate, so never a burst."""
 
-    def __init__(self, rate: float, clock: Clock) -> None:
-        """`rate` is starts per second."""
+    LONGEST_SLEEP_S = 30.0
+
+    def __init__(self, rate: float, clock: Clock, sign: Callable[[], None] = lambda: None) -> None:
+        """`rate` is starts per second; `sign` is called now and then during a long wait."""
         self._interval = 1 / rate
         self._clock = clock
+        self._sign = sign
         self._next = clock.monotonic()
         self._waits: set[anyio.CancelScope] = set()
 
@@ -33,7 +38,9 @@ class RateGrid:
         with anyio.CancelScope() as waiting:
             self._waits.add(waiting)
             try:
-                await self._clock.sleep(start - now)
+                while (rest := start - self._clock.monotonic()) > 0:
+                    self._sign()
+                    await self._clock.sleep(min(rest, self.LONGEST_SLEEP_S))
             finally:
                 self._waits.discard(waiting)
         return not waiting.cancelled_caught

@@ -59,7 +59,7 @@ class Sender(Actor):
         self._context = context
         self._target = target
         self._clients = clients
-        self._grid = RateGrid(target.settings.rate, context.clock)
+        self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
         self._gate = Gate(context)
         self._hands = Hands(context)
         self._turn = anyio.Lock()
@@ -118,12 +118,11 @@ class Sender(Actor):
                 if outcomes["delivered"] > delivered:
                     begin = self._clock.monotonic()
                 patience = begin + _PATIENCE_S if timeout_s is None else deadline
-                wait = await self._wait_s()
+                wait, look = await self._wait_s()
                 over = wait is None or self._clock.monotonic() + wait >= patience
-                if not until_empty or wait is None or over or self.stopping:
+                if not until_empty or over or self.stopping:
                     return await self._report(outcomes)
-                # A token that changes ends a pause at once.
-                await self._clock.sleep(min(wait, _SECRET_LOOK_S))
+                await self._clock.sleep(look)
         finally:
             self._drains -= 1
             self.wake()
@@ -142,8 +141,7 @@ class Sender(Actor):
             if self._drains or self.stopping:
                 return self.LOOK_S
             await self._send(float("inf"), draining=False)
-        wait = await self._wait_s()
-        return self.LOOK_S if wait is None else min(wait, _SECRET_LOOK_S)
+        return (await self._wait_s())[1]
 
     async def _send(self, deadline: float, *, draining: bool) -> Counter[str]:
         """Make one pass; a row that fails in a drain's is not drawn again in it."""
@@ -219,14 +217,20 @@ class Sender(Actor):
             except StoreUnavailable:
                 await self._clock.sleep(_FIRST_RETRY_S)
 
-    async def _wait_s(self) -> float | None:
-        """Give how long to wait for the next row that may be sent; None if none will be."""
+    async def _wait_s(self) -> tuple[float | None, float]:
+        """Give how long to wait for the next row that may be sent, and when to look again.
+
+        The first is None if none will be. A token that changes ends a pause before its time.
+        """
         now = utc_ms(self._clock.now())
         latest = now + _longest_wait(self._target.settings)
-        moment = await self._context.database.read(draw.next_moment, now, latest)
+        read = self._context.database.read
+        moment = await read(draw.next_moment, now, latest)
         if moment is None or not self._target.is_set:
-            return None
-        return max(moment - now, 1) / 1000
+            return None, self.LOOK_S
+        wait = max(moment - now, 1) / 1000
+        is_watching = await read(destinations.watched, now, 0, 1)
+        return wait, min(wait, _SECRET_LOOK_S) if is_watching else wait
 
     async def _report(self, outcomes: Counter[str]) -> SendReport:
         now = utc_ms(self._clock.now())

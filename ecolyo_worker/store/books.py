@@ -36,6 +36,8 @@ class Books(Struct, frozen=True):
     event_ids: set[tuple[str, str]]
     """Instance and `_id` of every event."""
     rows: list[BookedRow]
+    destinations: dict[str, int]
+    """How many are in each state."""
     rows_ever: int
     rows_counted: int
     """How many rows the countings say they made, and the connected rows beside them.
@@ -97,6 +99,9 @@ def read_books(connection: sqlite3.Connection) -> Books:
                 "SELECT key, state, body_hmac, maybe_delivered FROM outbox"
             )
         ],
+        destinations=dict(
+            connection.execute("SELECT state, count(*) FROM destinations GROUP BY state")
+        ),
         rows_ever=0 if ever is None else ever[0],
         rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
         + counters.get("rows.connected", 0)

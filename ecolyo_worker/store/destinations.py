@@ -24,6 +24,7 @@ __all__ = [
     "identify",
     "native",
     "next_probe",
+    "remove",
     "standings",
     "store",
     "unwell",
@@ -146,6 +147,16 @@ def store(connection: sqlite3.Connection, changed: Mapping[int, Standing]) -> No
         if before[0] != standing.state:
             changes = {f"destinations.{before[0]}": -1, f"destinations.{standing.state}": 1}
             totals.add(connection, changes)
+
+
+def remove(connection: sqlite3.Connection, instance: int) -> int:
+    """Delete an instance's destination, of which no row is left; give how many there were."""
+    gone = connection.execute(
+        "DELETE FROM destinations WHERE instance = ? RETURNING state", (instance,)
+    ).fetchall()
+    for (state,) in gone:
+        totals.add(connection, {f"destinations.{state}": -1})
+    return len(gone)
 
 
 def native(connection: sqlite3.Connection) -> Destination | None:

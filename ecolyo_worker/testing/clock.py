@@ -77,12 +77,12 @@ class SteppedClock:
             self._sleepers.pop(woken, None)
             self._tell()
 
-    async def step(self, to: datetime, *, jump: bool = False) -> None:
-        """Move to an instant and wait until as many sleep as slept before.
+    async def step(self, to: datetime, *, jump: bool = False, sleepers: int | None = None) -> None:
+        """Move to an instant and wait until so many sleep again; by default, as many as before.
 
         With `jump` only the wall clock moves, as when a time server sets it, and nobody wakes.
         """
-        sleeping = len(self._sleepers)
+        sleeping = len(self._sleepers) if sleepers is None else sleepers
         if not jump:
             self._monotonic += (to - self._now).total_seconds()
         self._now = to

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
@@ -48,7 +47,6 @@ async def test_all_messages_are_lost(
                 "alice.example", event("NavigationEvent", "2026-11-19T10:00", page, target=page)
             )
         while (await echo.count())["received"] < 3:
-            await clock.step(clock.now() + timedelta(minutes=1))
+            await clock.step(clock.now() + timedelta(minutes=1), sleepers=3)
     assert Deaf.lost > 3
     await assert_balanced(state_dir, echo.url)
-    await anyio.lowlevel.checkpoint()

@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,16 @@ async def test_starts_lie_on_an_even_grid() -> None:
         await grid.wait()
         starts.append(clock.monotonic())
     assert starts == pytest.approx([0.0, 0.2, 0.4, 0.6, 3.65, 3.85, 4.05])
+
+
+async def test_a_long_wait_for_a_place_shows_that_it_lives() -> None:
+    """At a rate of a start an hour there is a sign of life every half minute all the same."""
+    clock, signs = FakeClock(datetime(2026, 11, 21, tzinfo=UTC)), []
+    grid = RateGrid(1 / 3600, clock, lambda: signs.append(clock.monotonic()))
+    await grid.wait()
+    await grid.wait()
+    assert clock.monotonic() == 3600
+    assert max(later - sooner for sooner, later in pairwise(signs)) <= 30
 
 
 async def test_definitions_that_changed_stop_a_row(

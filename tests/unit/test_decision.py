@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from ecolyo_worker.actors.decision import Decision, decide
+from ecolyo_worker.actors.decision import BREAKER_FAILURES, Decision, decide, stand
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.remote.outcome import Kind, Outcome
 from ecolyo_worker.settings import Dacc
+from ecolyo_worker.store.destinations import Standing
 from ecolyo_worker.store.outbox import Claimed, Settlement
 
 NOW = 1_795_168_000_000
@@ -268,3 +269,83 @@ def test_a_decision_is_about_the_outcome(kind: Kind, on_unknown: Any) -> None:
     counted = kind in {"rejected", "failed", "unknown"}
     assert decision.settlement.counted is counted
     assert decision.settlement.maybe_delivered is (kind == "unknown")
+
+
+OPEN = Standing(state="open", not_before=NOW, reason="away", failures=7, opened=2)
+
+
+def stood(
+    before: Standing, kind: Kind, *, is_probe: bool = False, retry_after: float | None = None
+) -> Standing:
+    claimed = Claimed(7, 1, b"{}", 0, None, None, is_probe=is_probe)
+    outcome = Outcome(kind, f"said of {kind}", 418, retry_after)
+    decision = decide(claimed, outcome, Dacc(), NOW, random.Random(1))
+    return stand(before, claimed, outcome, decision, 99, NOW)
+
+
+@pytest.mark.parametrize("before", [Standing(), OPEN, Standing(state="paused", reason="no token")])
+def test_what_is_taken_ends_everything(before: Standing) -> None:
+    """After a delivery a destination is as good as new, whatever held it back."""
+    assert stood(before, "delivered") == Standing(last_delivered=NOW)
+
+
+def test_a_refused_row_says_that_the_destination_works() -> None:
+    """A rejection ends a pause and the breaker, and is no delivery."""
+    before = Standing(state="open", reason="away", failures=9, opened=3, last_delivered=5)
+    assert stood(before, "rejected") == Standing(last_delivered=5)
+
+
+@pytest.mark.parametrize("kind", ["failed", "unavailable", "unknown"])
+def test_five_failures_in_a_row_open_the_breaker(kind: Kind) -> None:
+    """The fifth failure in a row holds the destination back for a minute, with the last words."""
+    standing = Standing()
+    for count in range(1, BREAKER_FAILURES):
+        standing = stood(standing, kind)
+        assert (standing.state, standing.failures) == ("ready", count)
+        assert standing.reason == f"said of {kind}"
+    standing = stood(standing, kind)
+    assert (standing.state, standing.opened) == ("open", 1)
+    assert standing.not_before == NOW + MINUTE
+    assert f"said of {kind}" in (standing.reason or "")
+
+
+def test_a_delivery_in_between_begins_the_count_anew() -> None:
+    """Failures that are not in a row open nothing."""
+    standing = Standing()
+    for _ in range(3):
+        for _ in range(BREAKER_FAILURES - 1):
+            standing = stood(standing, "failed")
+        standing = stood(standing, "delivered")
+    assert standing.state == "ready"
+
+
+def test_a_failed_probe_doubles_the_wait() -> None:
+    """Each probe that fails makes the next wait twice as long, up to 15 minutes."""
+    standing, waits = OPEN, []
+    for _ in range(4):
+        standing = stood(standing, "unavailable", is_probe=True)
+        waits.append((standing.not_before - NOW) // MINUTE)
+    assert waits == [4, 8, 15, 15]
+
+
+def test_what_was_under_way_doubles_nothing() -> None:
+    """Failures of rows that left before the breaker opened do not make its wait longer."""
+    after = stood(OPEN, "failed")
+    assert (after.not_before, after.opened, after.failures) == (NOW, 2, 8)
+
+
+def test_a_probe_that_fails_opens_the_breaker_of_what_was_paused() -> None:
+    """Whether the token is good now is still not known, so that one row at a time goes on."""
+    before = Standing(state="paused", reason="no token", secret_mark=5)
+    after = stood(before, "unavailable", is_probe=True)
+    assert (after.state, after.opened, after.not_before) == ("open", 1, NOW + MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark"), [("unauthorized", 99), ("misconfigured", 99), ("throttled", None)]
+)
+def test_a_pause_remembers_the_secret_it_is_about(kind: Kind, mark: int | None) -> None:
+    """Another secret ends a pause for its sake, but not the wait that was asked for."""
+    after = stood(Standing(failures=3), kind, retry_after=30)
+    assert (after.state, after.secret_mark, after.failures) == ("paused", mark, 0)
+    assert after.not_before > NOW

@@ -139,6 +139,8 @@ def test_only_a_503_is_throttled_by_its_header(status: int, retry_after: str, ki
         (" 120 ", 120),
         ("007", 7),
         ("3600", 3600),
+        ("0", None),
+        ("000", None),
         ("86400", 86_400),
         ("Fri, 20 Nov 2026 09:47:40 GMT", 60),
         ("Fri, 20 Nov 2026 09:47:40 +0000", 60),

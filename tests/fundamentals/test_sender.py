@@ -1,0 +1,243 @@
+"""The sender by itself: it wakes, rests, gives way, stops, and forgets no answer."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.requests import OutboxDocument
+from ecolyo_worker.testing.clock import FakeClock
+from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing.ledger import assert_balanced
+
+Event = Callable[..., dict[str, Any]]
+Agree = Callable[..., Awaitable[None]]
+Filled = Callable[..., Awaitable[None]]
+Quick = Callable[..., Settings]
+Rows = Callable[..., Awaitable[list[OutboxDocument]]]
+
+NIGHT = datetime(2026, 11, 21, 1, 0)
+NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
+
+
+async def requested(echo: Echo, count: int = 1) -> None:
+    """Wait until so many requests have come to it."""
+    with anyio.fail_after(30):
+        while (await echo.count())["requests"] < count:
+            await anyio.lowlevel.checkpoint()
+
+
+def states(rows: list[OutboxDocument]) -> list[tuple[str, int, int]]:
+    return sorted((row.state, row.attempts, row.maybe_delivered) for row in rows)
+
+
+async def test_what_is_counted_is_sent_by_itself(
+    state_dir: Path, event: Event, agree: Agree, quick: Quick, echo: Echo
+) -> None:
+    """A run's rows leave without anybody asking, at once when the run ends."""
+    async with Worker(quick(echo.url)) as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+        await worker.run_once(NIGHT)
+        assert await echo.wait(1) == 1
+    await assert_balanced(state_dir, echo.url)
+
+
+async def test_rows_that_waited_are_sent_at_the_start(
+    state_dir: Path, fill: Filled, quick: Quick, echo: Echo
+) -> None:
+    """What an earlier worker left is found when one starts, without a waking."""
+    await fill()
+    async with Worker(quick(echo.url)):
+        assert await echo.wait(6) == 6
+    await assert_balanced(state_dir, echo.url)
+
+
+@pytest.mark.parametrize("setting", ["mode", "url"])
+async def test_without_leave_it_only_rests(
+    fill: Filled, quick: Quick, echo: Echo, rows: Rows, setting: str
+) -> None:
+    """Without an address, or in another mode than `on`, nothing leaves, and nothing crashes."""
+    await fill()
+    settings = quick(echo.url).replace(mode="local") if setting == "mode" else quick(None)
+    async with Worker(settings) as worker:
+        worker.sender.wake()
+        await anyio.wait_all_tasks_blocked()
+        assert states(await rows(worker)) == [("pending", 0, 0)] * 6
+        assert all(task.state == "working" for task in worker.health())
+    assert await echo.indicators() == []
+
+
+async def test_a_stop_finishes_what_is_under_way(fill: Filled, quick: Quick, rows: Rows) -> None:
+    """A stop waits for the attempt that has begun, marks it, and begins no other."""
+    await fill("alice.example", PAGES[:4])
+    async with echo_server("--fault", "latency=300ms*9") as echo:
+        async with Worker(quick(echo.url, concurrency=1)).opened() as worker:
+            async with anyio.create_task_group() as running:
+                running.start_soon(worker.sender.run)
+                await requested(echo)
+                worker.sender.stop()
+            assert states(await rows(worker)) == [("pending", 0, 0)] * 3 + [("sent", 0, 0)]
+
+
+async def test_a_stop_does_not_wait_for_a_place_on_the_grid(
+    fill: Filled, quick: Quick, rows: Rows, echo: Echo
+) -> None:
+    """Rows that wait for their turn at a slow rate are put back at once."""
+    await fill("alice.example", PAGES[:4])
+    async with Worker(quick(echo.url, rate=0.001)).opened() as worker:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as running:
+                running.start_soon(worker.sender.run)
+                await requested(echo)
+                worker.sender.stop()
+        assert states(await rows(worker)) == [("pending", 0, 0)] * 3 + [("sent", 0, 0)]
+
+
+async def test_native_cancelling_puts_everything_back(
+    state_dir: Path, fill: Filled, quick: Quick, rows: Rows
+) -> None:
+    """Cancelled by the host in mid-attempt, only the row under way may have been delivered."""
+    await fill("alice.example", PAGES[:4])
+    async with echo_server("--fault", "latency=1min*9") as echo:
+        async with Worker(quick(echo.url, concurrency=1)).opened() as worker:
+            running = asyncio.ensure_future(worker.sender.run())
+            await requested(echo)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert states(await rows(worker)) == [("pending", 0, 0)] * 3 + [("pending", 0, 1)]
+    await assert_balanced(state_dir)
+
+
+async def test_a_claim_that_is_cut_off_is_found_again(
+    fill: Filled, quick: Quick, rows: Rows, echo: Echo
+) -> None:
+    """Rows in flight that nobody has in hand are put back before anything else is sent."""
+    await fill("alice.example", PAGES[:4])
+    async with Worker(quick(echo.url)).opened() as worker:
+        claiming = asyncio.ensure_future(worker.sender._claim(3, 0))
+        await asyncio.sleep(0)
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        assert {row.state for row in await rows(worker)} == {"in_flight", "pending"}
+        assert (await worker.send()).outcomes == {"delivered": 4}
+        assert worker.status().maybe_delivered == 0
+
+
+async def test_asking_for_it_works_while_it_runs(
+    state_dir: Path, fill: Filled, quick: Quick, echo: Echo
+) -> None:
+    """`send` gets its turn from the sender that runs, and what it reports is true."""
+    await fill()
+    async with Worker(quick(echo.url, rate=20.0)) as worker:
+        await requested(echo)
+        report = await worker.send(until_empty=True)
+        assert report.waiting == 0
+        assert worker.status().outbox["sent"] == 6
+    ledger = await assert_balanced(state_dir, echo.url)
+    assert ledger.received == 6
+
+
+async def test_a_run_of_the_schedule_is_spread(
+    state_dir: Path, fill: Filled, quick: Quick, echo: Echo
+) -> None:
+    """Rows that are due later wait for that; `send` does not, and takes them at once."""
+    await fill()
+    clock = FakeClock(NOW)
+    async with Worker(quick(echo.url), clock=clock).opened() as worker:
+        later = int((NOW + timedelta(minutes=20)).timestamp() * 1000)
+        await worker.database.run(lambda c: c.execute("UPDATE outbox SET due = ?", (later,)))
+        assert await worker.sender._round() > 10
+        assert await echo.indicators() == []
+        assert (await worker.send()).outcomes == {"delivered": 6}
+
+
+FULL = (
+    # A row that is sent, or marked at all, needs more room than there is.
+    "CREATE TRIGGER greedy AFTER UPDATE ON outbox WHEN NEW.state = 'sent' BEGIN"
+    " INSERT INTO meta VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
+)
+
+
+def room(connection: sqlite3.Connection, pages: int) -> None:
+    """Let the database grow by so many pages."""
+    (size,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {size + pages}")
+
+
+async def test_a_full_disk_forgets_no_answer(
+    state_dir: Path, fill: Filled, quick: Quick, wire: Any
+) -> None:
+    """While marks cannot be written nothing else leaves; then they are, and nothing left twice."""
+    await fill()
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        other.execute(FULL)
+    async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
+        await worker.database.run(room, 2)
+        async with anyio.create_task_group() as running:
+            running.start_soon(worker.sender.run)
+            with anyio.fail_after(30):
+                while not worker.sender._hands.is_stuck:
+                    await anyio.lowlevel.checkpoint()
+                assert len(wire.requests) == 1
+                assert worker.status().outbox["in_flight"] == 1
+                await worker.database.run(room, 100_000)
+                while worker.status().outbox["sent"] < 6:
+                    await anyio.lowlevel.checkpoint()
+            worker.sender.stop()
+        assert len(wire.requests) == 6
+        assert worker.status().maybe_delivered == 0
+
+
+async def test_asking_ends_where_a_disk_stays_full(
+    state_dir: Path, fill: Filled, quick: Quick, wire: Any
+) -> None:
+    """`send` gives up after a minute; the answer is kept, and written by the next one."""
+    await fill("alice.example", PAGES[:2])
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        other.execute(FULL)
+    clock = FakeClock(NOW)
+    async with Worker(quick(wire.url, concurrency=1, rate=50.0), clock=clock).opened() as worker:
+        await worker.database.run(room, 2)
+        with pytest.raises(StoreUnavailable, match="full"):
+            await worker.send()
+        assert 60 <= clock.monotonic() < 90
+        await worker.database.run(room, 100_000)
+        assert (await worker.send()).outcomes == {"delivered": 1}
+        assert worker.status().outbox["sent"] == 2
+    assert len(wire.requests) == 2
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_nothing(
+    fill: Filled, quick: Quick, wire: Any
+) -> None:
+    """A kept connection that the other side closed is not written to: a new one is taken."""
+    wire.closes = True
+    await fill()
+    async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
+        assert (await worker.send()).outcomes == {"delivered": 6}
+    assert wire.connections == 6
+
+
+async def test_where_it_goes_fast_rows_are_marked_together(
+    state_dir: Path, fill: Filled, quick: Quick, echo: Echo
+) -> None:
+    """At a high rate a few transactions do for many rows; all of them are marked all the same."""
+    for n in range(20):
+        await fill(f"p{n}.example")
+    async with Worker(quick(echo.url, rate=10_000.0, concurrency=10)).opened() as worker:
+        before = worker.database._begun
+        assert (await worker.send()).outcomes == {"delivered": 120}
+        assert worker.database._begun - before < 30
+    await assert_balanced(state_dir, echo.url)

@@ -25,12 +25,14 @@ from ecolyo_worker.clock import parse_day
 from ecolyo_worker.errors import ConfigurationError
 
 __all__ = [
+    "INSTANCE",
     "Aggregation",
     "Dacc",
     "Http",
     "Intake",
     "Retention",
     "Settings",
+    "is_loopback",
     "load",
     "parse_duration",
 ]
@@ -39,6 +41,11 @@ _NIGHTLY = "0 1 * * *"
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII)
+# What stands in an address for a person's instance while it is checked without one.
+_EXAMPLE = "instance.invalid"
+INSTANCE = "{instance}"
+"""What stands in an address or a path for each person's instance."""
+
 S = TypeVar("S", bound="_Section")
 
 
@@ -199,29 +206,38 @@ class Dacc(_Section, frozen=True):
     def _check(self) -> None:
         if self.doctype is not None and not _DOCTYPE.fullmatch(self.doctype):
             raise _wrong("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
-        if self.url is None:
-            return
-        scheme = _scheme(self.url)
+        for key, text in (("url", self.url), ("token_file", str(self.token_file or ""))):
+            if self.target == "native" and INSTANCE in (text or ""):
+                raise ConfigurationError(
+                    f"dacc.{key}: found {INSTANCE} in it; allowed with the targets cozy-v1 and"
+                    " cozy-v2 only: the native target has one address for all"
+                )
+        if self.url is not None:
+            self.check_address(self.url.replace(INSTANCE, _EXAMPLE), "dacc.url")
+
+    def check_address(self, url: str, what: str) -> None:
+        """Check an address that could be sent to; raises `ConfigurationError` about `what`."""
+        scheme = _scheme(url)
         if scheme is None:
             allowed = "an http or https address without query, fragment or blanks"
-            raise _wrong("dacc.url", _without_secrets(self.url), allowed)
-        if "@" in urlsplit(self.url).netloc:
+            raise _wrong(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
+        if "@" in urlsplit(url).netloc:
             raise ConfigurationError(
-                "dacc.url: found a user name or password in it; put the token into dacc.token_file"
+                f"{what}: found a user name or password in it; put the token into dacc.token_file"
             )
-        if scheme == "http" and not self.is_loopback and not self.allow_http:
-            raise _wrong(
-                "dacc.url", self.url, "https, or http to this machine; or set dacc.allow_http"
-            )
+        if scheme == "http" and not is_loopback(url) and not self.allow_http:
+            allowed = "https, or http to this machine; or set dacc.allow_http"
+            raise _wrong(what, url.replace(_EXAMPLE, INSTANCE), allowed)
+
+    @property
+    def is_cozy(self) -> bool:
+        """Whether each person's stack stands in front of the DACC."""
+        return self.target != "native"
 
     @property
     def is_loopback(self) -> bool:
         """Whether the address is this machine's, so that nothing sent there leaves it."""
-        host = urlsplit(self.url or "").hostname or ""
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback((self.url or "").replace(INSTANCE, _EXAMPLE))
 
 
 class Http(_Section, frozen=True):
@@ -426,8 +442,17 @@ def _scheme(url: str) -> str | None:
         names_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return None
-    is_plain = not re.search(r"[\s?#]", url)
+    is_plain = not re.search(r"[\s?#{}]", url)
     return parts.scheme if parts.scheme in {"http", "https"} and names_host and is_plain else None
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is this machine's."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _without_secrets(url: str) -> str:

@@ -17,7 +17,7 @@ from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
-from ecolyo_worker.actors.sender import DESTINATION, Sender, SendReport
+from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
 from ecolyo_worker.errors import CommandRefused, IntakeRefused
@@ -26,9 +26,10 @@ from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules
-from ecolyo_worker.remote.dacc import ClientFactory, Target
+from ecolyo_worker.remote.dacc import ClientFactory, Clients
+from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import forgetting, instances, outbox
+from ecolyo_worker.store import destinations, forgetting, instances, outbox
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key
@@ -57,8 +58,15 @@ class Worker:
         random: random.Random | None = None,
         logger: "FilteringBoundLogger | None" = None,
         http: ClientFactory | None = None,
+        destination: DestinationFunction | None = None,
     ) -> None:
-        """Nothing is opened yet. `http` makes the clients that send, one per lane."""
+        """Nothing is opened yet. `http` makes the clients that send, one per lane.
+
+        `destination` gives an instance's (url, token), instead of `dacc.url` and `dacc.token_file`;
+        a plain function must not block, an async one may take a part of `dacc.attempt_timeout`. It
+        is asked at each attempt; what it raises holds that instance's rows back, with its words.
+        Raises `ConfigurationError` if the target is `native`, which has one address for all.
+        """
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self.definitions = Definitions.load(self.settings.aggregation.measures_file)
@@ -66,6 +74,7 @@ class Worker:
         self._random = random or _random()
         self.logger = logger or _logger()
         self._http = http
+        self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
         self.is_ready = False
         """Whether it is entered, and not being left."""
@@ -215,6 +224,9 @@ class Worker:
         await self._open(opened, migrating=True)
         retrying = self.settings.dacc.on_unknown == "retry"
         await self.database.run(outbox.rescue, retrying=retrying)
+        await self.database.run(
+            destinations.adopt, self._target.identity, per_instance=self._target.is_cozy
+        )
         opened.callback(self.intake.close)
         self._supervisor = await opened.enter_async_context(
             Supervisor(
@@ -224,8 +236,9 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        await self.supervise(self.intake)
-        for actor in (self.janitor, self.aggregator) if by_itself else ():
+        actors = (self.janitor, self.sender, self.aggregator, self.intake)
+        # Intake comes last, for the last one is the first to be stopped.
+        for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
@@ -236,7 +249,7 @@ class Worker:
                 directory,
                 migrating=migrating,
                 observe=lambda connection: read_status(
-                    connection, __version__, settings.mode, settings.dacc.url
+                    connection, __version__, settings.mode, self._target.described
                 ),
             )
         )
@@ -252,8 +265,8 @@ class Worker:
             logger=self.logger,
         )
         self.intake = Intake(context)
-        self.sender = Sender(context, Target(settings.dacc, self._http, __version__))
-        self.aggregator = Aggregator(context, DESTINATION, made=lambda: None)
+        self.sender = Sender(context, self._target, Clients(self._http))
+        self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
 
 

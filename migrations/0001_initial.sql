@@ -143,16 +143,26 @@ CREATE TABLE failures (
     error TEXT NOT NULL
 ) STRICT;
 
--- Where rows are sent. `not_before` holds back all rows of it, `reason` says why in words.
+-- Where rows are sent: one URL with one credential. The native target has one, a Cozy target one for
+-- each instance. `reason` says in words what is wrong, if anything is.
+-- ready   its rows are in the draw
+-- paused  it refused the token, does not answer as a DACC, or asked to wait
+-- open    the breaker: attempts failed in a row
+-- What is paused or open lets one row through from `not_before` on, and the rest when that one passed.
 CREATE TABLE destinations (
     id             INTEGER PRIMARY KEY AUTOINCREMENT,
-    name           TEXT NOT NULL UNIQUE,
-    state          TEXT NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'paused')),
+    instance       INTEGER UNIQUE REFERENCES instances (id),    -- NULL: that of the native target
+    state          TEXT NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'paused', 'open')),
     not_before     INTEGER NOT NULL DEFAULT 0,
     reason         TEXT,
-    secret_time    INTEGER,                 -- the token file's time when it was refused
-    last_delivered INTEGER
+    secret_mark    INTEGER,                 -- what its secret was known by when it was refused
+    failures       INTEGER NOT NULL DEFAULT 0,      -- in a row, of those that the breaker counts
+    opened         INTEGER NOT NULL DEFAULT 0,      -- how often in a row the breaker opened
+    last_delivered INTEGER,
+    CHECK (state = 'ready' OR reason IS NOT NULL)
 ) STRICT;
+
+CREATE INDEX destinations_unwell ON destinations (state, id) WHERE reason IS NOT NULL;
 
 -- pending    drawn by the sender once `due` has come; made by a counting, or put back by hand
 -- in_flight  claimed by the sender; becomes pending again at the next start if it stays behind
@@ -163,7 +173,7 @@ CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     key             BLOB NOT NULL UNIQUE CHECK (length(key) = 16),
     instance        INTEGER REFERENCES instances (id),
-    destination     INTEGER NOT NULL REFERENCES destinations (id),
+    destination     INTEGER REFERENCES destinations (id),   -- gone with the instance once finished
     measure         TEXT NOT NULL,
     start_date      TEXT NOT NULL,
     body            BLOB,
@@ -179,11 +189,13 @@ CREATE TABLE outbox (
     answer          TEXT,                           -- what the last attempt that failed was told
     created         INTEGER NOT NULL,
     attempted       INTEGER,                        -- when the last attempt ended
-    CHECK ((body IS NULL) = (state IN ('sent', 'sent?', 'discarded')))
+    CHECK ((body IS NULL) = (state IN ('sent', 'sent?', 'discarded'))),
+    CHECK (destination IS NOT NULL OR state NOT IN ('pending', 'dead', 'local'))
 ) STRICT;
 
 -- Finding the next rows costs the same whatever else the table holds.
-CREATE INDEX outbox_draw ON outbox (destination, due, shuffle) WHERE state = 'pending';
+CREATE INDEX outbox_draw ON outbox (destination, shuffle) WHERE state = 'pending' AND due = 0;
+CREATE INDEX outbox_due ON outbox (due) WHERE state = 'pending' AND due != 0;
 CREATE INDEX outbox_finished ON outbox (attempted) WHERE state IN ('sent', 'sent?', 'discarded');
 CREATE INDEX outbox_oldest ON outbox (created) WHERE state = 'pending';
 CREATE INDEX outbox_in_flight ON outbox (id) WHERE state = 'in_flight';

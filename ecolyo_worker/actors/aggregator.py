@@ -17,7 +17,7 @@ from ecolyo_worker.clock import DAY_MS, civil_from_instant, civil_text, day_of, 
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
-from ecolyo_worker.store import countings, destinations, events, instances, outbox, slots
+from ecolyo_worker.store import countings, events, instances, outbox, slots
 from ecolyo_worker.store.countings import DayCounting
 from ecolyo_worker.store.instances import Instance
 
@@ -35,6 +35,8 @@ class Plan(Struct, frozen=True):
     rules: Rules
     consent_version: str
     day: int | None = None
+    due: int = 0
+    """When its rows are due, in ms of UTC; 0 is at once."""
 
 
 class InstanceNight(Struct, frozen=True):
@@ -77,11 +79,10 @@ class Aggregator(Actor):
     JOB = "night"
     """What its slots are kept under."""
 
-    def __init__(self, context: Context, destination: str, made: Callable[[], None]) -> None:
-        """`destination` is the name of where the rows are to be sent; `made` is told of a run."""
+    def __init__(self, context: Context, made: Callable[[], None]) -> None:
+        """`made` is told of a run."""
         super().__init__(context.clock)
         self._context = context
-        self._destination = destination
         self._made = made
         settings = context.settings
         self._zone = settings.civil_zone
@@ -100,8 +101,15 @@ class Aggregator(Actor):
     async def _look(self, now: datetime) -> None:
         slot = self._schedule.latest(now)
         if not await self._context.database.read(slots.is_taken, self.JOB, slot):
-            await self.run_once(self.plan(civil_from_instant(now, self._zone)), slot=slot)
+            plan = self.plan(civil_from_instant(now, self._zone))
+            plan = msgspec.structs.replace(plan, due=self._due(now))
+            await self.run_once(plan, slot=slot)
             self.succeeded()
+
+    def _due(self, now: datetime) -> int:
+        """Draw the moment before which nothing of a night is sent: it must tell nothing."""
+        spread = self._context.settings.dacc.spread
+        return utc_ms(now + self._context.random.random() * spread) if spread else 0
 
     async def _begin(self, now: datetime) -> None:
         """Where no night ever was, none was missed: the first one is the next one."""
@@ -176,10 +184,10 @@ class Aggregator(Actor):
     def _store_batch(
         self, connection: sqlite3.Connection, after: int, plan: Plan, run: int, slot: int | None
     ) -> "_Batch":
-        destination = destinations.identify(connection, self._destination)
         sink = outbox.Sink(
-            destination=destination.id,
+            per_instance=self._context.settings.dacc.is_cozy,
             state="local" if self._context.settings.mode == "local" else "pending",
+            due=plan.due,
             now=utc_ms(self._context.clock.now()),
             hmac_key=self._context.hmac_key,
             random=self._context.random,

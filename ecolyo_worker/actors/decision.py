@@ -1,19 +1,27 @@
-"""What becomes of a row, and of its destination, after an attempt: one pure function."""
+"""What becomes of a row, and of its destination, after an attempt: pure functions."""
 
 import random
 from datetime import timedelta
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.remote.outcome import Outcome
 from ecolyo_worker.settings import Dacc
+from ecolyo_worker.store.destinations import Standing
 from ecolyo_worker.store.outbox import Claimed, Settlement
 
-__all__ = ["Decision", "decide"]
+__all__ = ["BREAKER_FAILURES", "Decision", "decide", "stand"]
+
+BREAKER_FAILURES = 5
+"""After so many failures in a row the breaker of a destination opens."""
 
 _WEEK_MS = 7 * 86_400_000
 _LONGEST_RETRY_AFTER = timedelta(hours=1)
+_BREAKER_MS = 60_000
+_LONGEST_BREAKER_MS = 900_000
+_DELIVERED = Settlement("sent", "delivered")
 
 
 class Decision(Struct, frozen=True):
@@ -31,7 +39,7 @@ def decide(
     since = row.failing_since if row.failing_since is not None else now
     match outcome.kind:
         case "delivered":
-            return Decision(Settlement("sent", "delivered"))
+            return Decision(_DELIVERED)
         case "rejected":
             return Decision(
                 Settlement(
@@ -56,6 +64,50 @@ def decide(
             return Decision(_unknown(row, outcome, settings, now))
 
 
+def stand(
+    standing: Standing, row: Claimed, outcome: Outcome, decision: Decision, mark: int, now: int
+) -> Standing:
+    """Tell how a destination does after an outcome; `mark` is what its secret was known by.
+
+    Whatever was delivered, or refused for its own sake, shows that the destination works.
+    """
+    match outcome.kind:
+        case "delivered":
+            return Standing(last_delivered=now)
+        case "rejected":
+            return Standing(last_delivered=standing.last_delivered)
+        case "failed" | "unavailable" | "unknown":
+            return _stand_failing(standing, row, outcome, now)
+        case "unauthorized" | "misconfigured" | "throttled":
+            return Standing(
+                state="paused",
+                not_before=decision.pause_until or now,
+                reason=decision.reason,
+                secret_mark=None if outcome.kind == "throttled" else mark,
+                last_delivered=standing.last_delivered,
+            )
+
+
+def _stand_failing(standing: Standing, row: Claimed, outcome: Outcome, now: int) -> Standing:
+    """Count a failure. The breaker opens at the fifth in a row, and again at a failed probe."""
+    failures = standing.failures + 1
+    counted = msgspec.structs.replace(standing, failures=failures)
+    if standing.state != "ready" and not row.is_probe:
+        return counted  # it was under way already when the destination was held back
+    if standing.state == "ready" and failures < BREAKER_FAILURES:
+        return msgspec.structs.replace(counted, reason=outcome.detail)
+    wait = min(_BREAKER_MS << min(standing.opened, 10), _LONGEST_BREAKER_MS)
+    words = f"the last attempts failed ({outcome.detail}), next try {instant_text(now + wait)}"
+    return Standing(
+        state="open",
+        not_before=now + wait,
+        reason=words,
+        failures=failures,
+        opened=standing.opened + 1,
+        last_delivered=standing.last_delivered,
+    )
+
+
 def _hold(
     row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
 ) -> Decision:
@@ -77,6 +129,8 @@ def _hold(
         hint = "; tried again at once when the token file changes"
         if settings.token_file is None:
             hint = "; name a file with the right one in dacc.token_file"
+            if row.instance_name is not None:
+                hint = "; tried again at once when the host gives another one"
     # Without a status nothing was asked: the token could not even be read.
     cause = outcome.detail if outcome.status is None else f"{words} ({outcome.detail})"
     reason = f"{cause}, next try {instant_text(now + wait)}{hint}"

@@ -1,45 +1,37 @@
-"""The sender: draws due rows at random and delivers them, evenly spaced, over a few lanes."""
+"""The sender: delivers what is due, by itself or when it is asked to."""
 
-import hmac
 import sqlite3
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskStatus
 from msgspec import Struct
 
+from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.actors.decision import decide
-from ecolyo_worker.clock import (
-    Clock,
-    civil_from_instant,
-    day_of,
-    day_text,
-    instant_text,
-    utc_ms,
-)
-from ecolyo_worker.errors import IndicatorRefused
-from ecolyo_worker.facts import acceptance
-from ecolyo_worker.remote.dacc import DaccLane, Target, open_lane
-from ecolyo_worker.remote.outcome import Outcome
+from ecolyo_worker.actors.gate import Gate
+from ecolyo_worker.actors.hands import Hands
+from ecolyo_worker.actors.lanes import Pass
+from ecolyo_worker.actors.pacing import RateGrid
+from ecolyo_worker.clock import instant_text, utc_ms
+from ecolyo_worker.crashpoints import reach
+from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.remote.dacc import Clients
+from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.store import destinations, instances, outbox, totals
+from ecolyo_worker.store import destinations, draw, outbox, totals
+from ecolyo_worker.store.draw import Claims, Draw
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["DESTINATION", "RateGrid", "SendReport", "Sender"]
-
-DESTINATION = "native"
-"""The name of the one destination that the native target has."""
+__all__ = ["SendReport", "Sender"]
 
 _PATIENCE_S = 60.0
 _SECRET_LOOK_S = 10.0
-# A row exists only if a consent held when it was made; what the host said since decides.
-_ALWAYS = 2**62
+# So many secrets are looked at in one go; the others come next.
+_MOST_SECRETS = 200
+_FIRST_RETRY_S = 0.5
 
 
 class SendReport(Struct, frozen=True):
@@ -52,252 +44,224 @@ class SendReport(Struct, frozen=True):
     """Why the rest waits, in words."""
 
 
-class RateGrid:
-    """An even grid of starts: never two closer together than 1/rate, so never a burst."""
+class Sender(Actor):
+    """Drains the outbox. What is in its hands is `in_flight` in the database.
 
-    def __init__(self, rate: float, clock: Clock) -> None:
-        """`rate` is starts per second."""
-        self._interval = 1 / rate
-        self._clock = clock
-        self._next = clock.monotonic()
+    `run` sends what becomes due; `drain` does so now, whether or not it runs. Only one pass is
+    under way at a time, and one of `run` ends early for a `drain`.
+    """
 
-    async def wait(self, before: float = float("inf")) -> bool:
-        """Wait for the next free place on the grid; a place that was missed is lost.
+    name = "sender"
 
-        False, and no place is taken, if it lies at `before` (of the monotonic clock) or later.
-        """
-        now = self._clock.monotonic()
-        start = max(self._next, now)
-        if start >= before:
-            return False
-        self._next = start + self._interval
-        if start > now:
-            await self._clock.sleep(start - now)
-        return True
-
-
-class Sender:
-    """Drains the outbox. What is in its hands is `in_flight` in the database."""
-
-    def __init__(self, context: Context, target: Target) -> None:
-        """Nothing is sent before `drain`."""
+    def __init__(self, context: Context, target: Target, clients: Clients) -> None:
+        """Nothing is sent before `run` or `drain`."""
+        super().__init__(context.clock)
         self._context = context
-        self._clock = context.clock
         self._target = target
+        self._clients = clients
         self._grid = RateGrid(target.settings.rate, context.clock)
-        self._drawn: deque[outbox.Claimed] = deque()
-        self._drawing = anyio.Lock()
-        self._probing = False
-        self._deadline = float("inf")
-        self._pass_began = 0
-        self._outcomes: dict[str, int] = {}
-        self._abandoned: set[int] = set()
+        self._gate = Gate(context)
+        self._hands = Hands(context)
+        self._turn = anyio.Lock()
+        self._drains = 0
+        self._pass: Pass | None = None
+        self._claims = 0
+        self._may_have_strays = False
+        self._secrets_seen = (float("-inf"), 0)
+        """When secrets were looked at, and the last destination that was."""
+
+    def __repr__(self) -> str:
+        return f"<Sender, {self._hands!r}, {self._pass!r}>"
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Send what is due, and rest until something is. Without a target it only rests."""
+        task_status.started()
+        delay = _FIRST_RETRY_S
+        while not self.stopping:
+            wait = self.LOOK_S
+            try:
+                if self._may_send and not self._drains:
+                    wait = await self._round()
+                delay = _FIRST_RETRY_S
+            except StoreUnavailable as error:
+                self._context.logger.warning("nothing can be sent now", error=str(error))
+                wait, delay = delay, min(2 * delay, self.LOOK_S)
+            await self.rest(wait)
+        await self._write_the_rest()
+
+    def stop(self) -> None:
+        """Finish the attempts under way, put back what was not tried, and return."""
+        super().stop()
+        if self._pass is not None:
+            self._pass.end()
 
     async def drain(
         self, *, until_empty: bool = False, timeout_s: float | None = None
     ) -> SendReport:
-        """Send what is due now; with `until_empty`, also what becomes due.
+        """Send what is due now, without the random delay; with `until_empty`, all that becomes due.
 
         No attempt begins after `timeout_s`. Without one, waiting ends where nothing was delivered
         for a minute, or will not be. A destination that is held back gets one try at once.
         """
-        self._outcomes = {}
+        outcomes: Counter[str] = Counter()
         begin = self._clock.monotonic()
-        self._deadline = begin + (float("inf") if timeout_s is None else timeout_s)
-        await self._context.database.run(destinations.allow_probes)
-        while True:
-            delivered = self._outcomes.get("delivered", 0)
-            await self._pass()
-            if self._outcomes.get("delivered", 0) > delivered:
-                begin = self._clock.monotonic()
-            patience = begin + _PATIENCE_S if timeout_s is None else self._deadline
-            wait = await self._wait_s()
-            if not until_empty or wait is None or self._clock.monotonic() + wait >= patience:
-                return await self._report()
-            # A token that changes ends a pause at once.
-            await self._clock.sleep(min(wait, _SECRET_LOOK_S))
+        deadline = begin + (float("inf") if timeout_s is None else timeout_s)
+        self._drains += 1
+        try:
+            if self._pass is not None and self._drains == 1:
+                self._pass.end()
+            await self._context.database.run(_allow_all)
+            while True:
+                delivered = outcomes["delivered"]
+                async with self._turn:
+                    outcomes.update(await self._send(deadline, draining=True))
+                if outcomes["delivered"] > delivered:
+                    begin = self._clock.monotonic()
+                patience = begin + _PATIENCE_S if timeout_s is None else deadline
+                wait = await self._wait_s()
+                over = wait is None or self._clock.monotonic() + wait >= patience
+                if not until_empty or wait is None or over or self.stopping:
+                    return await self._report(outcomes)
+                # A token that changes ends a pause at once.
+                await self._clock.sleep(min(wait, _SECRET_LOOK_S))
+        finally:
+            self._drains -= 1
+            self.wake()
 
     def abandon(self, ids: Iterable[int]) -> None:
         """Begin no attempt of these rows any more: their people withdrew."""
-        self._abandoned.update(ids)
+        self._hands.abandon(ids)
 
-    async def _pass(self) -> None:
-        """Send the rows that are due now; one that fails is not drawn again in this pass."""
-        if self._target.url is None:
-            return
-        self._pass_began = utc_ms(self._clock.now())
-        try:
-            while await self._draw():
-                async with anyio.create_task_group() as lanes:
-                    for _ in range(self._target.settings.concurrency):
-                        lanes.start_soon(self._lane)
-        finally:
-            # Rows that were drawn and not tried wait again, as if nothing had been.
-            untried = [row.id for row in self._drawn]
-            self._drawn.clear()
-            await self._release(untried, maybe_delivered=False)
+    @property
+    def _may_send(self) -> bool:
+        return self._target.is_set and self._context.settings.mode == "on"
 
-    async def _lane(self) -> None:
-        async with open_lane(self._target, self._clock) as lane:
-            while (row := await self._take()) is not None:
-                await self._send(lane, row)
+    async def _round(self) -> float:
+        """Send what is due, and give how long there is nothing to do, in seconds."""
+        async with self._turn:
+            if self._drains or self.stopping:
+                return self.LOOK_S
+            await self._send(float("inf"), draining=False)
+        wait = await self._wait_s()
+        return self.LOOK_S if wait is None else min(wait, _SECRET_LOOK_S)
 
-    async def _take(self) -> outbox.Claimed | None:
-        async with self._drawing:
-            # A probe goes alone; whether the others follow is seen when it is back.
-            if not self._drawn and not self._probing:
-                await self._draw()
-        return self._drawn.popleft() if self._drawn else None
-
-    async def _draw(self) -> bool:
-        """Claim as many rows as there are lanes; False if none can be claimed."""
-        more = True
-        while more and self._clock.monotonic() < self._deadline:
-            now, secret_time = utc_ms(self._clock.now()), self._target.token.time
-            with anyio.CancelScope(shield=True):
-                claimed, more = await self._context.database.run(self._claim, now, secret_time)
-            self._drawn.extend(claimed)
-            if claimed:
-                return True
-        return False
-
-    def _claim(
-        self, connection: sqlite3.Connection, now: int, secret_time: int | None
-    ) -> tuple[list[outbox.Claimed], bool]:
-        settings = self._target.settings
-        latest = now + _longest_wait(settings)
-        destination = destinations.identify(connection, DESTINATION)
-        self._probing = destination.state == "paused"
-        if self._probing:
-            is_held = now < destination.not_before <= latest
-            if is_held and secret_time == destination.secret_time:
-                return [], False
-            retry = now + settings.auth_retry // timedelta(milliseconds=1)
-            destinations.hold(connection, destination.id, retry, secret_time)
-        limit = 1 if self._probing else settings.concurrency
-        draw = outbox.Draw(destination.id, min(now, self._pass_began), latest)
-        return outbox.claim(connection, draw, limit, partial(self._judge, connection, now))
-
-    def _judge(self, connection: sqlite3.Connection, now: int, row: outbox.Drawn) -> outbox.Verdict:
-        """Look at a row once more before it leaves: it must be whole, allowed, and agreed to."""
-        body = row.claimed.body
-        if not hmac.compare_digest(row.body_hmac, outbox.body_hmac(self._context.hmac_key, body)):
-            return outbox.Verdict("dead", "the stored text is damaged: its HMAC does not fit")
-        try:
-            self._context.rules.definitions.check_body(body)
-        except IndicatorRefused as error:
-            return outbox.Verdict("dead", f"no longer in the definitions: {error}")
-        consents, withdrawn = instances.consents_of(connection, row.instance)
-        due = now + self._target.settings.backoff_cap // timedelta(milliseconds=1)
-        if (
-            acceptance(
-                consents, withdrawn, _ALWAYS, self._context.settings.aggregation.consent_version
-            )
-            is None
-        ):
-            return outbox.Verdict("pending", "it waits: no consent is in force any more", due)
-        if not self._target.settings.is_loopback and row.start_date >= self._today():
-            # It was made by a trial run as of a time to come, for a DACC on this machine.
-            return outbox.Verdict("pending", "it waits: its day has not ended yet", due)
-        return outbox.Verdict("in_flight")
-
-    def _today(self) -> str:
-        return day_text(
-            day_of(civil_from_instant(self._clock.now(), self._context.settings.civil_zone))
+    async def _send(self, deadline: float, *, draining: bool) -> Counter[str]:
+        """Make one pass; a row that fails in a drain's is not drawn again in it."""
+        if not self._target.is_set:
+            return Counter()
+        if self._may_have_strays:
+            await self._context.database.run(outbox.release_strays, self._hands.ids)
+            self._may_have_strays = False
+        await self._look_at_secrets()
+        began = utc_ms(self._clock.now())
+        self._pass = Pass(
+            hands=self._hands,
+            claim=lambda limit: self._claim(limit, began if draining else None),
+            target=self._target,
+            clients=self._clients,
+            grid=self._grid,
+            clock=self._clock,
+            deadline=deadline,
+            patience_s=_PATIENCE_S if draining else float("inf"),
+            sign=self.sign,
         )
-
-    async def _send(self, lane: DaccLane, row: outbox.Claimed) -> None:
-        secret_time = self._target.token.time
-        lane.was_written = False
         try:
-            may_begin = await self._grid.wait(self._deadline)
-            if not may_begin:
-                self._deadline = self._clock.monotonic()  # no later place is earlier
-            if not may_begin or row.id in self._abandoned:
-                await self._release([row.id], maybe_delivered=False)
-                return
-            outcome = await lane.post(row.body)
-        except BaseException:
-            # Interrupted is not failed: the attempt is not counted.
-            await self._release([row.id], maybe_delivered=lane.was_written)
-            raise
-        await self._settle(row, outcome, secret_time)
+            await self._pass.run()
+            return self._pass.outcomes
+        finally:
+            self._pass = None
 
-    async def _release(self, ids: list[int], *, maybe_delivered: bool) -> None:
-        retrying = self._target.settings.on_unknown == "retry"
-        with anyio.CancelScope(shield=True):
-            await self._context.database.run(
-                outbox.release, ids, maybe_delivered=maybe_delivered, retrying=retrying
-            )
-        self._abandoned.difference_update(ids)
-
-    async def _settle(self, row: outbox.Claimed, outcome: Outcome, secret_time: int | None) -> None:
+    async def _claim(self, limit: int, due: int | None) -> Claims:
+        """Claim rows; unless `due` is given, all that are due now, which takes another look."""
+        if due is None and self._clock.monotonic() - self._secrets_seen[0] >= _SECRET_LOOK_S:
+            await self._look_at_secrets()
         now = utc_ms(self._clock.now())
-        decision = decide(row, outcome, self._target.settings, now, self._context.random)
-        shuffle = self._context.random.getrandbits(62)
-
-        def settle(connection: sqlite3.Connection) -> None:
-            outbox.settle(connection, row, decision.settlement, now, shuffle)
-            if outcome.kind == "delivered":
-                destinations.mark_delivered(connection, row.destination, now)
-            elif outcome.kind == "rejected":
-                destinations.resume(connection, row.destination)  # the token was taken
-            elif decision.pause_until is not None:
-                until, reason = decision.pause_until, decision.reason or ""
-                destinations.pause(connection, row.destination, until, reason, secret_time)
-            else:
-                destinations.note_failure(connection, row.destination, outcome.detail)
-
+        self._claims += 1
+        wanted = Draw(
+            now=now,
+            due=now if due is None else min(now, due),
+            latest=now + _longest_wait(self._target.settings),
+            limit=limit,
+            probing=self._hands.probing,
+            probes_first=self._claims % 2 == 0,
+        )
+        # If this is cut off, nobody knows whether rows are in flight, and which.
+        self._may_have_strays = True
         with anyio.CancelScope(shield=True):
-            await self._context.database.run(settle)
-        self._abandoned.discard(row.id)
-        self._outcomes[outcome.kind] = self._outcomes.get(outcome.kind, 0) + 1
-        if outcome.kind != "delivered":
-            self._context.logger.info(
-                "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
-            )
+            claims = await self._context.database.run(self._draw, wanted)
+        self._may_have_strays = False
+        reach("sender.claimed")
+        return claims
+
+    def _draw(self, connection: sqlite3.Connection, wanted: Draw) -> Claims:
+        claims = draw.claim(connection, wanted, partial(self._gate.judge, connection, wanted.now))
+        reach("sender.claiming")
+        return claims
+
+    async def _look_at_secrets(self) -> None:
+        """Let one row be tried of each destination whose secret is another one meanwhile."""
+        now = utc_ms(self._clock.now())
+        _, after = self._secrets_seen
+        watched = await self._context.database.read(destinations.watched, now, after, _MOST_SECRETS)
+        changed = [
+            one.id for one in watched if await self._target.mark(one.instance) != one.secret_mark
+        ]
+        if changed:
+            await self._context.database.run(destinations.allow_probes, changed)
+        last = watched[-1].id if len(watched) == _MOST_SECRETS else 0
+        self._secrets_seen = (self._clock.monotonic(), last)
+
+    async def _write_the_rest(self) -> None:
+        """Try until it is written what became of the last rows; who cannot wait cancels."""
+        while self._hands:
+            try:
+                await self._hands.write()
+            except StoreUnavailable:
+                await self._clock.sleep(_FIRST_RETRY_S)
 
     async def _wait_s(self) -> float | None:
         """Give how long to wait for the next row that may be sent; None if none will be."""
-        waiting = await self._context.database.read(_look)
-        if waiting.due is None or self._target.url is None:
+        now = utc_ms(self._clock.now())
+        latest = now + _longest_wait(self._target.settings)
+        moment = await self._context.database.read(draw.next_moment, now, latest)
+        if moment is None or not self._target.is_set:
             return None
-        return max(waiting.due - utc_ms(self._clock.now()), 1) / 1000
+        return max(moment - now, 1) / 1000
 
-    async def _report(self) -> SendReport:
-        waiting = await self._context.database.read(_look)
-        reason = waiting.reason or f"the next try is due {instant_text(waiting.due or 0)}"
-        if self._target.url is None:
+    async def _report(self, outcomes: Counter[str]) -> SendReport:
+        now = utc_ms(self._clock.now())
+        latest = now + _longest_wait(self._target.settings)
+        rows, reason = await self._context.database.read(_why_waiting, now, latest)
+        if not self._target.is_set:
             reason = "dacc.url is not set: indicators wait until it is"
         return SendReport(
-            attempts=sum(self._outcomes.values()),
-            outcomes=dict(sorted(self._outcomes.items())),
-            waiting=waiting.rows,
-            reason=reason if waiting.rows else None,
+            attempts=outcomes.total(),
+            outcomes=dict(sorted(outcomes.items())),
+            waiting=rows,
+            reason=reason if rows else None,
         )
 
 
 def _longest_wait(settings: Dacc) -> int:
-    """Give how far ahead a due time can lie, in ms; one beyond is a clock's that was wrong."""
-    waits = (settings.backoff_cap, settings.unknown_retry, settings.auth_retry, timedelta(hours=1))
-    return max(waits) // timedelta(milliseconds=1)
+    """Give how far ahead a moment can lie, in ms; one beyond is a clock's that was wrong."""
+    waits = (settings.backoff_cap, settings.unknown_retry, settings.auth_retry, settings.spread)
+    return max(*waits, timedelta(hours=1)) // timedelta(milliseconds=1)
 
 
-class _Waiting(Struct, frozen=True):
-    """How many rows wait, when the next of them may go, and why not earlier."""
-
-    rows: int
-    due: int | None
-    reason: str | None
+def _allow_all(connection: sqlite3.Connection) -> None:
+    """Let what waits for its moment go at once, and one row of what is held back."""
+    destinations.allow_probes(connection)
+    draw.hasten(connection)
 
 
-def _look(connection: sqlite3.Connection) -> _Waiting:
+def _why_waiting(connection: sqlite3.Connection, now: int, latest: int) -> tuple[int, str]:
+    """Give how many rows wait, and why not earlier, in words."""
     rows = totals.read(connection).get("outbox.pending", 0)
-    destination = destinations.get(connection, DESTINATION)
-    due = None if destination is None else outbox.next_due(connection, destination.id)
-    if destination is None or due is None:
-        return _Waiting(rows, None, None)
-    reason = destination.reason
-    if destination.state == "ready" and reason:
-        reason = f"the last attempt failed ({reason}); the next try is due {instant_text(due)}"
-    return _Waiting(rows, max(due, destination.not_before), reason)
+    moment = draw.next_moment(connection, now, latest)
+    due = f"the next try is due {instant_text(moment or now)}"
+    for held in destinations.unwell(connection, 1):
+        words = held.standing.reason or ""
+        if held.standing.state == "ready":
+            words = f"the last attempt failed ({words}); {due}"
+        return rows, words if held.instance is None else f"{held.instance}: {words}"
+    return rows, due

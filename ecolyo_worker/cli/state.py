@@ -72,6 +72,8 @@ def show_status(output: Output, found: Status) -> None:
         output.line(
             f"values    {found.other_values} sent as other, {found.too_large} too large to send"
         )
+    if sum(found.destination_states.values()) > 1:
+        output.line(f"targets   {_counts(found.destination_states)}")
     for destination in found.destinations:
         last = destination.last_delivered or "never"
         output.line(f"target    {destination.name}: {destination.state}, last delivery {last}")

@@ -10,37 +10,36 @@ import anyio
 from ecolyo_worker.clock import Clock
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.remote.outcome import Outcome, read_answer
-from ecolyo_worker.remote.secrets import TokenFile
-from ecolyo_worker.settings import Dacc
+from ecolyo_worker.remote.secrets import TokenUnusable
+from ecolyo_worker.remote.target import Address, Target
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ClientFactory", "DaccLane", "Target", "open_lane"]
+__all__ = ["ClientFactory", "Clients", "DaccLane", "open_lane"]
 
 ClientFactory = Callable[[], "httpx.AsyncClient"]
 
 _LONGEST_ANSWER = 65_536
-# The first event of httpcore's trace after which bytes of the request may be on their way.
-_WRITING = "http11.send_request_headers.started"
+# The first event of httpcore's trace after which bytes of the request may be on their way; the
+# version of HTTP stands before it.
+_WRITING = ".send_request_headers.started"
+# TLS troubles that are a lost connection, and say nothing about how TLS is set up.
+_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
-class Target:
-    """Where indicators go: the URL, the token, and a factory of HTTP clients."""
+class Clients:
+    """Makes HTTP clients of one connection each, which share what is costly to make."""
 
-    def __init__(self, settings: Dacc, clients: ClientFactory | None, version: str) -> None:
-        """`clients` replaces the client of our own, for a host that needs another one."""
-        self.settings = settings
-        self.token = TokenFile(settings.token_file)
-        self.url = None if settings.url is None else settings.url.rstrip("/") + "/measure"
-        self._version = version
-        self._clients = clients
+    def __init__(self, factory: ClientFactory | None = None) -> None:
+        """`factory` replaces the client of our own, for a host that needs another one."""
+        self._factory = factory
         self._tls: ssl.SSLContext | None = None
 
-    def client(self) -> "httpx.AsyncClient":
-        """Make a client of one connection, for one lane."""
-        if self._clients is not None:
-            return self._clients()
+    def make(self) -> "httpx.AsyncClient":
+        """Make a client, for one lane."""
+        if self._factory is not None:
+            return self._factory()
         import httpx  # takes a tenth of a second: only who sends pays for it
 
         if self._tls is None:
@@ -53,45 +52,39 @@ class Target:
             follow_redirects=False,
         )
 
-    def headers(self) -> dict[str, str]:
-        """Give the headers of every request: none tells one person's from another's.
-
-        Raises `ConfigurationError` if the token cannot be read.
-        """
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"ecolyo-worker/{self._version}",
-        }
-        token = self.token.read()
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token.reveal()}"
-        return headers
-
 
 class DaccLane:
     """One sending lane: it owns its client, and takes a new one after a broken attempt."""
 
-    def __init__(self, target: Target, clock: Clock) -> None:
+    def __init__(self, target: Target, clients: Clients, clock: Clock) -> None:
         """Nothing is opened before the first attempt."""
         self._target = target
+        self._clients = clients
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
+        self._timeout_s = target.settings.attempt_timeout.total_seconds()
         self._is_writing = False
         self.was_written = False
         """Whether a byte of the attempt's request may be on its way."""
+        self.mark = 0
+        """What the secret of the last attempt is known by."""
 
-    async def post(self, body: bytes) -> Outcome:
-        """Send a body once, within `dacc.attempt_timeout`."""
-        self.was_written = False
+    async def post(self, body: bytes, instance: str | None = None) -> Outcome:
+        """Send a body once, within `dacc.attempt_timeout`, by an instance's stack if one is named.
+
+        httpcore looks whether a kept connection was closed meanwhile before it writes to it, and
+        takes a new one then. What is closed later breaks the attempt, as unknown.
+        """
+        self.was_written, self.mark = False, 0
         try:
-            headers = self._target.headers()
-        except ConfigurationError as error:
+            with anyio.fail_after(self._timeout_s):
+                address = await self._target.address(instance)
+                self.mark = address.mark
+                return await self._attempt(body, address)
+        except TokenUnusable as error:
             return Outcome("unauthorized", str(error))
-        try:
-            with anyio.fail_after(self._target.settings.attempt_timeout.total_seconds()):
-                return await self._attempt(body, headers)
+        except ConfigurationError as error:
+            return Outcome("misconfigured", str(error))
         except TimeoutError:
             await self.close()
             return Outcome("unknown" if self.was_written else "unavailable", "no answer in time")
@@ -103,44 +96,51 @@ class DaccLane:
             with anyio.CancelScope(shield=True):
                 await client.aclose()
 
-    async def _attempt(self, body: bytes, headers: dict[str, str]) -> Outcome:
+    async def _attempt(self, body: bytes, address: Address) -> Outcome:
         import httpx
 
         if self._client is None:
-            self._client = self._target.client()
-        self._client.cookies.clear()
+            self._client = self._clients.make()
+        # The client's own defaults are passed by: only these headers leave, and no cookie.
+        request = httpx.Request(
+            "POST",
+            address.url,
+            headers=address.headers,
+            content=self._target.wrap(body),
+            extensions={"trace": self._note},
+        )
         # Until the transport says how far it is, the request may be anywhere.
         self.was_written, self._is_writing = True, False
         try:
-            async with self._client.stream(
-                "POST",
-                self._target.url or "",
-                content=body,
-                headers=headers,
-                extensions={"trace": self._note},
-            ) as response:
+            response = await self._client.send(request, stream=True)
+            try:
                 answer = await _read(response)
+            finally:
+                await response.aclose()
         except (httpx.TransportError, httpx.InvalidURL) as error:
             await self.close()
             return _broken(error, was_written=self.was_written)
-        secret = headers.get("Authorization", "").removeprefix("Bearer ").encode()
-        if secret:
+        self._client.cookies.clear()
+        if address.secret is not None:
             # An answer is kept and shown; a server that repeats the token must not put it there.
-            answer = answer.replace(secret, b"[token]")
+            answer = answer.replace(address.secret.reveal().encode(), b"[token]")
         return read_answer(
             response.status_code, response.headers, answer, self._clock.now().timestamp()
         )
 
-    async def _note(self, event: str, _: dict[str, Any]) -> None:
+    async def _note(self, event: str, info: dict[str, Any]) -> None:
         """Learn from the client's trace whether a byte of the request was written."""
-        self._is_writing = self._is_writing or event == _WRITING
+        self._is_writing = self._is_writing or event.endswith(_WRITING)
         self.was_written = self._is_writing
+        if self._is_writing and "request" in info:
+            # What comes next changes nothing, and every event of a trace costs.
+            info["request"].extensions.pop("trace", None)
 
 
 @asynccontextmanager
-async def open_lane(target: Target, clock: Clock) -> AsyncIterator[DaccLane]:
+async def open_lane(target: Target, clients: Clients, clock: Clock) -> AsyncIterator[DaccLane]:
     """Give a lane and close its client when left."""
-    lane = DaccLane(target, clock)
+    lane = DaccLane(target, clients, clock)
     try:
         yield lane
     finally:
@@ -164,4 +164,5 @@ def _broken(error: Exception, *, was_written: bool) -> Outcome:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
-    return Outcome("unavailable" if cause is None else "misconfigured", words)
+    is_cut = cause is None or isinstance(cause, _CUT)
+    return Outcome("unavailable" if is_cut else "misconfigured", words)

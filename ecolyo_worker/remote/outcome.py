@@ -104,7 +104,7 @@ def _retry_after(text: str | None, now: float) -> float | None:
     if text is None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
-        return float(text.strip()[:12])
+        return float(text.strip()[:12]) or None
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

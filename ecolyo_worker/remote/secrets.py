@@ -5,7 +5,11 @@ from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
 
-__all__ = ["Secret", "TokenFile"]
+__all__ = ["Secret", "TokenFile", "TokenUnusable", "check_token"]
+
+
+class TokenUnusable(ConfigurationError):
+    """There is a token, and it cannot be read or put into a header."""
 
 
 class Secret:
@@ -41,21 +45,21 @@ class TokenFile:
             path = Path(credentials) / credential
         self.path = path
         self._setting = setting
-        self._time: int | None = None
+        self._time = 0
         self._secret: Secret | None = None
 
     @property
-    def time(self) -> int | None:
-        """When the file was last changed, in ns; None if there is none."""
+    def time(self) -> int:
+        """When the file was last changed, in ns; 0 if there is none."""
         try:
-            return None if self.path is None else self.path.stat().st_mtime_ns
+            return 0 if self.path is None else self.path.stat().st_mtime_ns
         except OSError:
-            return None
+            return 0
 
     def read(self) -> Secret | None:
         """Give the token, read anew when the file changed; None if no file is named.
 
-        Raises `ConfigurationError` for a file that cannot be used.
+        Raises `TokenUnusable` for a file that cannot be used.
         """
         if self.path is None:
             return None
@@ -70,14 +74,18 @@ class TokenFile:
             with self.path.open("rb") as file:
                 text = file.read(8193).decode("ascii").strip()
         except OSError as error:
-            raise ConfigurationError(
+            raise TokenUnusable(
                 f"{self._setting}: {self.path} cannot be read: {error.strerror}"
             ) from None
         except UnicodeDecodeError:
             text = ""
-        if not text or len(text) > 8192 or not text.isprintable() or " " in text:
-            raise ConfigurationError(
-                f"{self._setting}: {self.path} must hold one token: a line of printable ASCII"
-                " without blanks, at most 8192 characters"
-            )
-        return Secret(text)
+        return check_token(text, f"{self._setting}: {self.path} must hold one token")
+
+
+def check_token(text: str, what: str) -> Secret:
+    """Check that a token can stand in a header; raises `TokenUnusable` that begins so."""
+    if not text.isascii() or not text.isprintable() or not 0 < len(text) <= 8192 or " " in text:
+        raise TokenUnusable(
+            f"{what}: a line of printable ASCII without blanks, at most 8192 characters"
+        )
+    return Secret(text)

@@ -50,7 +50,7 @@ def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
     gone = _outbox_removed(connection) - before
     rows = _delete_tables(connection, person.id)
     rows["outbox"] = gone
-    rows["destinations"] = destinations.dissolve(connection, name)
+    rows["destinations"] = destinations.dissolve(connection, person.id)
     rows["instances"] = 1
     connection.execute("DELETE FROM instances WHERE id = ?", (person.id,))
     totals.note_removed(connection, _REASON, {"instances": 1})

@@ -1,5 +1,6 @@
 """Instances and what the host says about them."""
 
+import json
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct
 
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.facts import (
     Consent,
     InstanceFacts,
@@ -177,15 +179,30 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
         " first_launch_seq = NULL WHERE id = ?",
         (instance,),
     )
+    reach("withdrawal.deleting")
     return abandoned
 
 
 def consents_of(
-    connection: sqlite3.Connection, instance: int
-) -> tuple[tuple[Consent, ...], int | None]:
-    """Give an instance's consents, and up to when a withdrawal ended them."""
-    query = "SELECT withdrawn_through FROM instances WHERE id = ?"
-    return _consents(connection, instance), connection.execute(query, (instance,)).fetchone()[0]
+    connection: sqlite3.Connection, ids: Iterable[int]
+) -> dict[int, tuple[list[Consent], int | None]]:
+    """Give the consents of some instances, and up to when a withdrawal ended them."""
+    wanted = (json.dumps(list(ids)),)
+    found: dict[int, tuple[list[Consent], int | None]] = {
+        ident: ([], withdrawn)
+        for ident, withdrawn in connection.execute(
+            "SELECT id, withdrawn_through FROM instances"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            wanted,
+        )
+    }
+    for ident, *consent in connection.execute(
+        "SELECT instance, accepted_at, version FROM consents"
+        " WHERE instance IN (SELECT value FROM json_each(?)) ORDER BY instance, accepted_at",
+        wanted,
+    ):
+        found[ident][0].append(Consent(*consent))
+    return found
 
 
 def _ids(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, int]:

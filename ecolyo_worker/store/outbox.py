@@ -1,52 +1,48 @@
 """The outbox: every indicator made, until it is known what became of it.
 
-`pending` rows are drawn at random among those due. A claimed row is `in_flight`; what an earlier
-process left in flight is put back at the start, as possibly delivered, because nobody knows.
+`pending` rows are drawn at random among those due, by `store.draw`. A claimed row is `in_flight`;
+what an earlier process left in flight is put back at the start, as possibly delivered, because
+nobody knows.
 """
 
 import hmac
+import json
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.store import totals
+from ecolyo_worker.store import destinations, totals
 
 __all__ = [
     "STATES",
     "Claimed",
-    "Draw",
-    "Drawn",
+    "Mark",
     "OutboxRow",
     "Settlement",
     "Sink",
-    "Verdict",
     "body_hmac",
-    "claim",
     "discard",
     "get",
     "has_key",
     "insert",
-    "next_due",
+    "mark",
     "oldest_waiting",
     "page",
     "release",
+    "release_strays",
     "remove_unsent",
     "rescue",
     "retry",
-    "settle",
 ]
 
 STATES = ("pending", "in_flight", "sent", "sent?", "dead", "local", "discarded")
 """What a row can be. Each is exactly one of them."""
 
 _FINISHED = frozenset({"sent", "sent?", "discarded"})
-
-# One transaction looks at no more than so many times the rows that are wanted.
-_MOST_DRAWS = 100
 
 _ROW = (
     "id, destination, measure, start_date, body, state, due, attempts, tries, maybe_delivered,"
@@ -55,20 +51,23 @@ _ROW = (
 
 
 class Sink(Struct, frozen=True):
-    """Where a run's rows go: their destination, and how they begin."""
+    """Where a run's rows go, and how they begin."""
 
-    destination: int
+    per_instance: bool
+    """Whether each instance has a destination of its own, as with a Cozy target."""
     state: str
     now: int
     hmac_key: bytes
     random: random.Random
+    due: int = 0
+    """When they are due, in ms of UTC; 0 is at once."""
 
 
 class OutboxRow(Struct, frozen=True):
     """A row as it stands. Instants are ms of UTC; `body` is None once it is not needed any more."""
 
     id: int
-    destination: int
+    destination: int | None
     measure: str
     start_date: str
     body: bytes | None
@@ -95,32 +94,10 @@ class Claimed(Struct, frozen=True):
     """When its destination last delivered a row."""
     tries: int = 0
     """Failed attempts, those that do not count too."""
-
-
-class Drawn(Struct, frozen=True):
-    """A row that was drawn, before it is known whether it may be sent."""
-
-    claimed: Claimed
-    instance: int
-    start_date: str
-    body_hmac: bytes
-
-
-class Draw(Struct, frozen=True):
-    """From which destination rows are drawn, and when."""
-
-    destination: int
-    now: int
-    latest: int
-    """No due time is later than this, unless the clock was: such a row is drawn as well."""
-
-
-class Verdict(Struct, frozen=True):
-    """What becomes of a drawn row: `in_flight`, `dead`, or `pending` until it is due again."""
-
-    state: str
-    answer: str | None = None
-    due: int = 0
+    instance_name: str | None = None
+    """Whose stack it goes to; None with the native target, which must not know."""
+    is_probe: bool = False
+    """Whether it goes to a destination that is held back, to find out how that is now."""
 
 
 class Settlement(Struct, frozen=True):
@@ -135,6 +112,16 @@ class Settlement(Struct, frozen=True):
     answer: str | None = None
 
 
+class Mark(Struct, frozen=True):
+    """What became of a row in flight, and when, until that is on disk."""
+
+    row: int
+    settlement: Settlement
+    at: int
+    shuffle: int
+    """Its next random place in the draw."""
+
+
 def body_hmac(key: bytes, body: bytes) -> bytes:
     """Give what a body is known by once it is gone."""
     return hmac.digest(key, body, "sha256")
@@ -147,6 +134,9 @@ def insert(
     sink: Sink,
 ) -> None:
     """Put checked indicators into the outbox, each under its key."""
+    if not rows:
+        return
+    destination = destinations.identify(connection, instance if sink.per_instance else None)
     values = []
     for key, indicator in rows:
         body = indicator.encode()
@@ -154,19 +144,20 @@ def insert(
             (
                 key,
                 instance,
-                sink.destination,
+                destination,
                 indicator.measure_name,
                 indicator.start_date,
                 body,
                 body_hmac(sink.hmac_key, body),
                 sink.state,
+                sink.due,
                 sink.random.getrandbits(62),
                 sink.now,
             )
         )
     connection.executemany(
         "INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac,"
-        " state, shuffle, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " state, due, shuffle, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         values,
     )
     totals.add(connection, {f"outbox.{sink.state}": len(values)})
@@ -177,61 +168,51 @@ def has_key(connection: sqlite3.Connection, key: bytes) -> bool:
     return connection.execute("SELECT 1 FROM outbox WHERE key = ?", (key,)).fetchone() is not None
 
 
-def claim(
-    connection: sqlite3.Connection, draw: Draw, limit: int, judge: Callable[[Drawn], Verdict]
-) -> tuple[list[Claimed], bool]:
-    """Draw up to `limit` due rows at random and mark them as in flight.
-
-    `judge` says what each is good for. Gives the claimed rows, and whether more may be found: one
-    transaction looks at a bounded number of rows.
-    """
-    # Two statements, for the index finds either range, and would pass over every row for both.
-    for due in ("due BETWEEN 1 AND :now", "due > :latest"):
-        connection.execute(
-            "UPDATE outbox SET due = 0"  # noqa: S608  a condition of ours
-            f" WHERE destination = :destination AND state = 'pending' AND {due}",
-            msgspec.structs.asdict(draw),
-        )
-    claimed: list[Claimed] = []
-    for _ in range(_MOST_DRAWS):
-        drawn = _draw(connection, draw.destination, limit - len(claimed))
-        for row in drawn:
-            verdict = judge(row)
-            if verdict.state == "in_flight":
-                claimed.append(row.claimed)
-            _judge(connection, row.claimed.id, verdict)
-        if not drawn or len(claimed) == limit:
-            return claimed, bool(drawn)
-    return claimed, True
-
-
-def settle(
-    connection: sqlite3.Connection, row: Claimed, result: Settlement, now: int, shuffle: int
-) -> None:
-    """Store what became of a row after an attempt.
+def mark(connection: sqlite3.Connection, marks: Sequence[Mark]) -> None:
+    """Store what became of rows in flight; one that is not in flight any more is passed over.
 
     A row whose person withdrew meanwhile (it has no instance any more) is not tried again.
     """
+    delivered = [one for one in marks if one.settlement.outcome == "delivered"]
+    changes = _mark_delivered(connection, delivered) if delivered else Counter()
+    for one in marks:
+        if one.settlement.outcome != "delivered" and _is_in_flight(connection, one.row):
+            changes.update(_settle(connection, one))
+    totals.add(connection, changes)
+
+
+def _mark_delivered(connection: sqlite3.Connection, marks: Sequence[Mark]) -> Counter[str]:
+    """Mark all that was delivered in one statement. No order stays, and no owner."""
+    rows = connection.execute(
+        "UPDATE outbox SET state = 'sent', body = NULL, instance = NULL, destination = NULL,"
+        " due = 0, failing_since = NULL, answer = NULL, shuffle = 0, attempted = ?"
+        " WHERE state = 'in_flight' AND id IN (SELECT value FROM json_each(?))",
+        (max(one.at for one in marks), json.dumps([one.row for one in marks])),
+    ).rowcount
+    counts = {"attempts": rows, "outcomes.delivered": rows, "outbox.sent": rows}
+    return Counter(counts | {"outbox.in_flight": -rows})
+
+
+def _settle(connection: sqlite3.Connection, one: Mark) -> dict[str, int]:
+    result = one.settlement
     connection.execute(
-        "UPDATE outbox SET due = ?, tries = tries + ?, attempts = attempts + ?,"
+        "UPDATE outbox SET due = ?, tries = tries + 1, attempts = attempts + ?,"
         " maybe_delivered = maybe_delivered + ?, failing_since = ?, answer = ?, attempted = ?,"
         " shuffle = ? WHERE id = ?",
         (
             result.due,
-            result.outcome != "delivered",
             result.counted,
             result.maybe_delivered,
             result.failing_since,
             result.answer,
-            now,
-            shuffle,
-            row.id,
+            one.at,
+            one.shuffle,
+            one.row,
         ),
     )
+    _land(connection, one.row, result.state)
     changes = {"attempts": 1, f"outcomes.{result.outcome}": 1}
-    changes["outbox.maybe_delivered"] = int(result.maybe_delivered)
-    totals.add(connection, changes)
-    _land(connection, row.id, result.state)
+    return changes | {"outbox.maybe_delivered": int(result.maybe_delivered)}
 
 
 def release(
@@ -246,12 +227,20 @@ def release(
     With `retrying` off, one that may have been delivered is `sent?` and not tried again.
     """
     for ident in ids:
+        if not _is_in_flight(connection, ident):
+            continue
         if maybe_delivered:
             connection.execute(
                 "UPDATE outbox SET maybe_delivered = maybe_delivered + 1 WHERE id = ?", (ident,)
             )
             totals.add(connection, {"outbox.maybe_delivered": 1})
         _land(connection, ident, "pending" if retrying or not maybe_delivered else "sent?")
+
+
+def release_strays(connection: sqlite3.Connection, known: Collection[int]) -> None:
+    """Put back rows in flight that nobody has in hand, because their claim was cut off."""
+    rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
+    release(connection, [row[0] for row in rows if row[0] not in known], maybe_delivered=False)
 
 
 def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
@@ -262,15 +251,6 @@ def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
     rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
     release(connection, [row[0] for row in rows], maybe_delivered=True, retrying=retrying)
     return len(rows)
-
-
-def next_due(connection: sqlite3.Connection, destination: int) -> int | None:
-    """Give when the next pending row of a destination is due, 0 for at once, None for never."""
-    row = connection.execute(
-        "SELECT min(due) FROM outbox WHERE destination = ? AND state = 'pending'", (destination,)
-    ).fetchone()
-    due: int | None = row[0]
-    return due
 
 
 def oldest_waiting(connection: sqlite3.Connection) -> int | None:
@@ -332,32 +312,20 @@ def remove_unsent(
     """
     query = "SELECT id, state FROM outbox WHERE instance = ?"
     rows = connection.execute(query, (instance,)).fetchall()
-    gone = "instance = NULL, body = x'', answer = NULL" if forgotten else "instance = NULL"
+    # Those in flight lose their destination too: with a Cozy target it says whose they are.
+    gone = "instance = NULL, destination = iif(?, NULL, destination)"
+    gone += ", body = x'', answer = NULL" if forgotten else ""
     for ident, state in rows:
-        connection.execute(f"UPDATE outbox SET {gone} WHERE id = ?", (ident,))  # noqa: S608
+        values = (state == "in_flight", ident)
+        connection.execute(f"UPDATE outbox SET {gone} WHERE id = ?", values)  # noqa: S608
         if state != "in_flight":
             _land(connection, ident, state)
     return [ident for ident, state in rows if state == "in_flight"]
 
 
-def _draw(connection: sqlite3.Connection, destination: int, limit: int) -> list[Drawn]:
-    rows = connection.execute(
-        "SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered,"
-        " o.tries, o.instance, o.start_date, o.body_hmac FROM outbox AS o"
-        " JOIN destinations AS d ON d.id = o.destination"
-        " WHERE o.destination = ? AND o.state = 'pending' AND o.due = 0 ORDER BY o.shuffle LIMIT ?",
-        (destination, limit),
-    )
-    return [Drawn(Claimed(*row[:7]), *row[7:]) for row in rows.fetchall()]
-
-
-def _judge(connection: sqlite3.Connection, ident: int, verdict: Verdict) -> None:
-    connection.execute(
-        "UPDATE outbox SET state = ?, due = ?, answer = coalesce(?, answer) WHERE id = ?",
-        (verdict.state, verdict.due, verdict.answer, ident),
-    )
-    if verdict.state != "pending":
-        totals.add(connection, {"outbox.pending": -1, f"outbox.{verdict.state}": 1})
+def _is_in_flight(connection: sqlite3.Connection, ident: int) -> bool:
+    query = "SELECT 1 FROM outbox WHERE id = ? AND state = 'in_flight'"
+    return connection.execute(query, (ident,)).fetchone() is not None
 
 
 def _land(connection: sqlite3.Connection, ident: int, state: str) -> None:
@@ -384,7 +352,9 @@ def _move(connection: sqlite3.Connection, ident: int, state: str) -> None:
     """Set a row's state; one that is finished loses its text and whose it was."""
     if state in _FINISHED:
         connection.execute(
-            "UPDATE outbox SET state = ?, body = NULL, instance = NULL WHERE id = ?", (state, ident)
+            "UPDATE outbox SET state = ?, body = NULL, instance = NULL, destination = NULL"
+            " WHERE id = ?",
+            (state, ident),
         )
     else:
         connection.execute("UPDATE outbox SET state = ? WHERE id = ?", (state, ident))

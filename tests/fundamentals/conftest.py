@@ -1,13 +1,17 @@
 """A worker on its own state directory, and one person who agreed."""
 
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
@@ -85,7 +89,7 @@ def fill(
 def quick(state_dir: Path) -> Callable[..., Settings]:
     """Give settings that send fast to an address, and wait little after a failure."""
 
-    def settings(url: str, **more: Any) -> Settings:
+    def settings(url: str | None, **more: Any) -> Settings:
         waits = {
             "rate": 1000.0,
             "backoff_base": timedelta(milliseconds=5),
@@ -104,3 +108,54 @@ def rows() -> Callable[..., Awaitable[list[OutboxDocument]]]:
         return [row async for row in Commands(worker).outbox_list(OutboxList(state))]
 
     return listed
+
+
+class Request(msgspec.Struct):
+    """A request as it came over the wire; header names are lower-case."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+OK = b'HTTP/1.1 201 CREATED\r\nContent-Length: 12\r\n\r\n{"ok": true}'
+
+
+class Wire:
+    """A server on a raw socket: what came, and `answer`, which says what goes back."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.answer: Callable[[Request], bytes] = lambda _: OK
+        self.closes = False
+        """Whether it closes each connection behind an answer, without saying so before."""
+
+    async def handle(self, stream: SocketStream) -> None:
+        self.connections += 1
+        async with stream:
+            buffered = BufferedByteReceiveStream(stream)
+            with contextlib.suppress(anyio.IncompleteRead, anyio.BrokenResourceError):
+                while True:
+                    first, *lines = (await buffered.receive_until(b"\r\n\r\n", 9999)).split(b"\r\n")
+                    pairs = [line.decode().split(": ", 1) for line in lines]
+                    headers = {name.lower(): value for name, value in pairs}
+                    body = await buffered.receive_exactly(int(headers["content-length"]))
+                    request = Request(first.split()[1].decode(), headers, body)
+                    self.requests.append(request)
+                    await stream.send(self.answer(request))
+                    if self.closes:
+                        return
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    """A server that shows requests byte by byte, and takes all of them."""
+    served = Wire()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    served.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+    async with listener, anyio.create_task_group() as serving:
+        serving.start_soon(listener.serve, served.handle)
+        yield served
+        serving.cancel_scope.cancel()

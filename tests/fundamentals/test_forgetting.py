@@ -16,8 +16,8 @@ from ecolyo_worker import CommandRefused, Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import EventsImport, Forgotten, InstancesImport, Line, OutboxList
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.store import destinations, outbox
-from ecolyo_worker.testing.echo import echo_server
+from ecolyo_worker.store import draw, outbox
+from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 from .conftest import NIGHT
@@ -50,6 +50,7 @@ def tables(state_dir: Path) -> dict[str, int]:
     with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other:
         names = other.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%REFERENCES inst%'")
         counted = [name for (name,) in names] + ["failures", "instances"]
+        counted.remove("destinations")  # the one of the native target is nobody's
         return {n: other.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in counted}
 
 
@@ -238,8 +239,8 @@ async def test_what_is_being_sent_lands_as_forgotten(
             await worker.database.run(outbox.release, [row.id], maybe_delivered=False)
         elif how != "the process died":
             state = "sent" if how == "delivered" else "pending"
-            result = outbox.Settlement(state, "delivered" if state == "sent" else "refused")
-            await worker.database.run(outbox.settle, row, result, 1, 1)
+            result = outbox.Settlement(state, "delivered" if state == "sent" else "failed")
+            await worker.database.run(outbox.mark, [outbox.Mark(row.id, result, at=1, shuffle=1)])
     async with Worker(settings).opened() as worker:
         status = worker.status()
         assert {s: n for s, n in status.outbox.items() if n} == ({left: 1} if left else {})
@@ -249,9 +250,8 @@ async def test_what_is_being_sent_lands_as_forgotten(
 
 
 def _claim(connection: sqlite3.Connection) -> list[outbox.Claimed]:
-    destination = destinations.identify(connection, "native").id
-    draw = outbox.Draw(destination, now=2**60, latest=2**61)
-    return outbox.claim(connection, draw, 9, lambda _: outbox.Verdict("in_flight"))[0]
+    wanted = draw.Draw(now=2**60, due=2**60, latest=2**61, limit=9)
+    return draw.claim(connection, wanted, lambda rows: [draw.Verdict("in_flight")] * len(rows)).rows
 
 
 def _reasons(connection: sqlite3.Connection) -> list[str]:
@@ -259,26 +259,25 @@ def _reasons(connection: sqlite3.Connection) -> list[str]:
 
 
 async def test_an_own_destination_goes_too(
-    worker: Worker, event: Event, agree: Agree, state_dir: Path
+    state_dir: Path, echo: Echo, event: Event, agree: Agree
 ) -> None:
-    """Of rows that were sent to a person's own stack stays no sign whose it was."""
-    await worker.record(ALICE, event("NavigationEvent", "2026-11-20T10:00"))
-    await worker.run_once(NIGHT)
+    """With a Cozy target a person has a destination, which goes with the person."""
+    dacc = Dacc(target="cozy-v2", url=f"{echo.url}/{{instance}}", rate=1000)
+    async with Worker(Settings(state_dir=state_dir, dacc=dacc)).opened() as worker:
+        await agree(worker)
+        await worker.record(ALICE, event("NavigationEvent", "2026-11-20T10:00"))
+        await worker.run_once(NIGHT)
+        await worker.send()
+        assert await worker.database.read(_destinations) == 1
+        assert (await forget(worker)).rows["destinations"] == 1
+        assert await worker.database.read(_destinations) == 0
+        assert ALICE.encode() not in content(state_dir)
+    await assert_balanced(state_dir, echo.url)
 
-    def send_by_her_own(connection: sqlite3.Connection) -> None:
-        own = destinations.identify(connection, ALICE)
-        connection.execute(
-            "UPDATE outbox SET destination = ?, state = 'sent', body = NULL, instance = NULL,"
-            " answer = 'no such stack: alice.example'",
-            (own.id,),
-        )
-        connection.execute("UPDATE totals SET count = 0 WHERE name = 'outbox.pending'")
-        connection.execute("INSERT INTO totals VALUES ('outbox.sent', 1)")
 
-    await worker.database.run(send_by_her_own)
-    assert (await forget(worker)).rows["destinations"] == 1
-    assert ALICE.encode() not in content(state_dir)
-    assert ALICE not in [destination.name for destination in worker.status().destinations]
+def _destinations(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("SELECT count(*) FROM destinations").fetchone()[0]
+    return found
 
 
 async def test_nobody_is_forgotten_twice(worker: Worker) -> None:

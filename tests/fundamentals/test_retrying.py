@@ -36,7 +36,7 @@ async def test_a_refused_row_is_dead_with_its_answer(
     await fill()
     async with (
         echo_server("--fault", "status=400,ok") as echo,
-        Worker(quick(echo.url)) as worker,
+        Worker(quick(echo.url)).opened() as worker,
     ):
         report = await worker.send()
         assert report.outcomes == {"delivered": 5, "rejected": 1}
@@ -53,7 +53,7 @@ async def test_a_dead_row_is_moved_by_hand_only(
     await fill("alice.example", PAGES[:2])
     async with (
         echo_server("--fault", "status=400*2,ok") as echo,
-        Worker(quick(echo.url)) as worker,
+        Worker(quick(echo.url)).opened() as worker,
     ):
         commands = Commands(worker)
         await worker.send()

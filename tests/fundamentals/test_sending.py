@@ -16,7 +16,7 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker import Settings, Worker, __version__
-from ecolyo_worker.actors.sender import RateGrid
+from ecolyo_worker.actors.pacing import RateGrid
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.settings import Aggregation
 from ecolyo_worker.testing.clock import FakeClock

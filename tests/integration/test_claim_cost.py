@@ -1,24 +1,30 @@
 """Drawing rows costs the same whatever else waits."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
-from ecolyo_worker.store import destinations, outbox
-from ecolyo_worker.store.database import Database
+import msgspec
 
-DRAW = outbox.Draw(destination=1, now=1_000, latest=2_000)
+from ecolyo_worker.store import destinations, draw, instances
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.destinations import Standing
+
+DRAW = draw.Draw(now=1_000, due=1_000, latest=2_000, limit=4)
 
 WAITING = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
     " INSERT INTO outbox (key, destination, measure, start_date, body, body_hmac, state, due,"
-    " shuffle, created) SELECT randomblob(16), 1, 'm', '2026-11-20', x'00', x'00', 'pending', ?, i,"
-    " 0 FROM n"
+    " shuffle, created) SELECT randomblob(16), ?, 'm', '2026-11-20', x'00', x'00', 'pending', ?,"
+    " i + ?, 0 FROM n"
 )
 
 
-def wait(connection: sqlite3.Connection, rows: int, due: int) -> None:
-    """Put so many pending rows into the outbox."""
-    connection.execute(WAITING, (rows, due))
+def wait(
+    connection: sqlite3.Connection, rows: int, due: int, destination: int = 1, place: int = 0
+) -> None:
+    """Put so many pending rows of a destination into the outbox, with places from one on."""
+    connection.execute(WAITING, (rows, destination, due, place))
 
 
 def steps_of_a_claim(connection: sqlite3.Connection) -> int:
@@ -32,20 +38,77 @@ def steps_of_a_claim(connection: sqlite3.Connection) -> int:
 
     connection.set_progress_handler(count, 10)
     try:
-        claimed, _ = outbox.claim(connection, DRAW, 4, lambda _: outbox.Verdict("in_flight"))
+        claims = draw.claim(connection, DRAW, leaving)
     finally:
         connection.set_progress_handler(None, 10)
-    assert len(claimed) == 4
+    assert len(claims.rows) == 4
     return steps
 
 
 async def test_a_claim_costs_the_same_with_many_rows_waiting(tmp_path: Path) -> None:
     """A hundred times as many rows, due or in backoff, make a claim no more work for SQLite."""
     async with Database.open(tmp_path) as database:
-        await database.run(destinations.identify, "native")
+        await database.run(destinations.identify, None)
         costs = []
         for rows in (200, 20_000):
             for due in (0, 1_500):
                 await database.run(wait, rows, due)
             costs.append(await database.run(steps_of_a_claim))
     assert costs[1] <= 1.2 * costs[0]
+
+
+async def test_rows_of_a_paused_destination_cost_nothing(tmp_path: Path) -> None:
+    """40,000 rows that are held back make a claim of others no more work than a few of them do."""
+    async with Database.open(tmp_path) as database:
+        held, free = await database.run(two_destinations)
+        costs = []
+        await database.run(wait, 200, 0, free)
+        for rows in (10, 40_000):
+            await database.run(wait, rows, 0, held)
+            costs.append(await database.run(steps_of_a_claim))
+        assert await database.run(draw.next_moment, 1_000, 2_000) == 1_000
+    assert costs[1] <= 1.2 * costs[0]
+
+
+async def test_a_claim_looks_once_at_each_destination(tmp_path: Path) -> None:
+    """Ten rows more for each of a hundred people make a claim no more work."""
+    async with Database.open(tmp_path) as database:
+        ids = await database.run(many_destinations, 100)
+        costs = []
+        for rows in (10, 20):
+            for ident in ids:
+                await database.run(wait, rows, 0, ident)
+            costs.append(await database.run(steps_of_a_claim))
+    assert costs[1] <= 1.2 * costs[0]
+
+
+async def test_the_draw_is_one_over_all_destinations(tmp_path: Path) -> None:
+    """The rows with the smallest random places leave first, whosever they are."""
+    async with Database.open(tmp_path) as database:
+        ids = await database.run(many_destinations, 8)
+        for n, ident in enumerate(ids):
+            await database.run(wait, 4, 0, ident, 10 * n)
+        everything = msgspec.structs.replace(DRAW, limit=8)
+        claims = await database.run(draw.claim, everything, leaving)
+    assert [row.destination for row in claims.rows] == [ids[0]] * 4 + [ids[1]] * 4
+
+
+def leaving(drawn: Sequence[draw.Drawn]) -> list[draw.Verdict]:
+    """Let every row leave."""
+    return [draw.Verdict("in_flight")] * len(drawn)
+
+
+def two_destinations(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Make one that is held back until after the draw, and one that is ready."""
+    held, free = many_destinations(connection, 2)
+    standing = Standing(state="paused", not_before=1_800, reason="no token")
+    destinations.store(connection, {held: standing})
+    return held, free
+
+
+def many_destinations(connection: sqlite3.Connection, count: int) -> list[int]:
+    """Make so many instances with a destination each."""
+    names = [f"i{n}.example" for n in range(count)]
+    return [
+        destinations.identify(connection, instances.identify(connection, name)) for name in names
+    ]

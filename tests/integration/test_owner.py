@@ -14,7 +14,7 @@ import pytest
 
 from ecolyo_worker import Settings, StateRefused, StoreOwned, Worker
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.store import destinations, instances, outbox
+from ecolyo_worker.store import instances, outbox
 from ecolyo_worker.store.database import DATABASE, Database
 from ecolyo_worker.store.owner import Owner
 
@@ -245,8 +245,9 @@ async def test_a_lock_file_written_over_a_longer_one(used: Path) -> None:
 
 def add_row(connection: sqlite3.Connection, hmac_key: bytes) -> None:
     indicator = Indicator(created_by="ecolyo", measure_name="m", start_date="2026-11-20", value=1)
-    destination = destinations.identify(connection, "dacc")
-    sink = outbox.Sink(destination.id, "local", 0, hmac_key, random.Random(1))
+    sink = outbox.Sink(
+        per_instance=False, state="local", now=0, hmac_key=hmac_key, random=random.Random(1)
+    )
     instance = instances.identify(connection, "amina")
     outbox.insert(connection, instance, [(b"k" * 16, indicator)], sink)
 

@@ -1,0 +1,141 @@
+"""What the benches of sending share: a server, a full outbox, bare clients, and the rounds."""
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.facts import Consent, InstanceFacts
+from ecolyo_worker.indicators import Indicator
+from ecolyo_worker.remote.dacc import Clients
+from ecolyo_worker.remote.target import Target
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.store import instances, outbox
+
+ROUNDS = 5
+PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
+
+
+@contextmanager
+def server(delay: float = 0.0) -> Iterator[str]:
+    """Run `server.py` in a process of its own; give its address."""
+    script = Path(__file__).with_name("server.py")
+    command = [sys.executable, str(script), str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+@asynccontextmanager
+async def outbox_of(rows: int, settings: Dacc) -> AsyncIterator[Worker]:
+    """Open a worker on a new state whose outbox holds so many rows of a hundred people."""
+    with tempfile.TemporaryDirectory() as directory:
+        quiet = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[_drop])
+        state = Settings(state_dir=Path(directory), dacc=settings)
+        async with Worker(state, logger=quiet).opened() as worker:
+            await worker.store_facts(
+                *(InstanceFacts(f"i{n}.example", Consent(0, "1.0.0")) for n in range(100))
+            )
+            await worker.database.run(_fill, rows, worker.hmac_key)
+            yield worker
+
+
+def _drop(*_: object) -> dict[str, object]:
+    raise structlog.DropEvent
+
+
+def bodies(rows: int) -> list[bytes]:
+    """Make so many indicators, most of them unlike the others."""
+    return [indicator(n).encode() for n in range(rows)]
+
+
+def indicator(n: int) -> Indicator:
+    """Make one indicator."""
+    return Indicator(
+        created_by="ecolyo",
+        measure_name="navigation-count-daily",
+        start_date="2026-01-02",
+        value=1 + n // 6,
+        group1={"page": PAGES[n % 6]},
+    )
+
+
+def _fill(connection: object, rows: int, hmac_key: bytes) -> None:
+    sink = outbox.Sink(
+        per_instance=False, state="pending", now=0, hmac_key=hmac_key, random=random.Random(1)
+    )
+    owners = [instances.identify(connection, f"i{n}.example") for n in range(100)]
+    for n in range(rows):
+        key = n.to_bytes(16, "big")
+        outbox.insert(connection, owners[n % 100], [(key, indicator(n))], sink)
+
+
+async def bare(url: str, rows: int, lanes: int) -> float:
+    """Post so many indicators with bare clients, one for each lane; give posts per second."""
+    target = Target(Dacc(url=url), "0")
+    headers = dict((await target.address(None)).headers)
+    waiting = bodies(rows)
+    clients = Clients()
+
+    async def lane() -> None:
+        async with clients.make() as client:
+            while waiting:
+                answer = await client.post(url + "/measure", content=waiting.pop(), headers=headers)
+                assert answer.status_code == 201
+
+    begin = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for _ in range(lanes):
+            group.start_soon(lane)
+    return rows / (time.perf_counter() - begin)
+
+
+async def drained(url: str, rows: int, lanes: int) -> float:
+    """Drain an outbox of so many rows; give deliveries per second."""
+    settings = Dacc(url=url, rate=10_000.0, concurrency=lanes)
+    async with outbox_of(rows, settings) as worker:
+        begin = time.perf_counter()
+        report = await worker.send()
+        took = time.perf_counter() - begin
+    assert report.outcomes == {"delivered": rows}, report
+    return rows / took
+
+
+Measured = Callable[[], Awaitable[float]]
+
+
+async def compared(name: str, ours: Measured, baseline: Measured, unit: str) -> None:
+    """Measure both in turn, five times, and print one line of JSON: medians, and their ratio."""
+    found: list[tuple[float, float]] = []
+    for n in range(ROUNDS):
+        pair = (ours, baseline) if n % 2 == 0 else (baseline, ours)
+        figures = [await one() for one in pair]
+        found.append((figures[n % 2], figures[1 - n % 2]))
+    tell(name, [mine for mine, _ in found], [bare for _, bare in found], unit)
+
+
+def tell(name: str, ours: list[float], baseline: list[float], unit: str) -> None:
+    """Print the medians, the ratio of each round's pair as its median, and how far these spread."""
+    ratios = [mine / other for mine, other in zip(ours, baseline, strict=True)]
+    line = {
+        "name": name,
+        "ratio": round(statistics.median(ratios), 3),
+        "ours": round(statistics.median(ours), 1),
+        "baseline": round(statistics.median(baseline), 1),
+        "unit": unit,
+        "spread": round(max(ratios) - min(ratios), 3),
+    }
+    print(json.dumps(line), flush=True)

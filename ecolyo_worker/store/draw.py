@@ -1,0 +1,214 @@
+"""The draw: which rows leave next, at random over all people and all destinations.
+
+What a claim costs does not grow with the rows that wait, nor with those of a destination that is
+held back: it is one look into an index for each destination that has rows.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import Struct
+
+from ecolyo_worker.store import destinations, totals
+from ecolyo_worker.store.destinations import Standing
+from ecolyo_worker.store.outbox import Claimed
+
+__all__ = ["Claims", "Draw", "Drawn", "Verdict", "claim", "hasten", "next_moment"]
+
+# One transaction looks at no more rows than these, however few of them may leave.
+_MOST_LOOKS = 1000
+# So many destinations that are held back are looked at for when the next may be tried.
+_MOST_HELD = 1000
+
+
+class Draw(Struct, frozen=True, kw_only=True):
+    """What is drawn, and when. Instants are ms of UTC."""
+
+    now: int
+    due: int
+    """Rows that are due later than this are not drawn yet."""
+    latest: int
+    """No moment is later than this, unless the clock was: then it is over."""
+    limit: int
+    probing: Collection[int] = ()
+    """Destinations whose one row is on its way."""
+    probes_first: bool = False
+
+
+class Drawn(Struct, frozen=True):
+    """A row that was drawn, before it is known whether it may be sent."""
+
+    claimed: Claimed
+    instance: int
+    start_date: str
+    body_hmac: bytes
+
+
+class Verdict(Struct, frozen=True):
+    """What becomes of a drawn row: `in_flight`, `dead`, or `pending` until it is due again."""
+
+    state: str
+    answer: str | None = None
+    due: int = 0
+
+
+class Claims(Struct, frozen=True):
+    """Rows in flight, and how their destinations do."""
+
+    rows: list[Claimed]
+    standings: dict[int, Standing]
+    more: bool
+    """Whether more may be found: one transaction looks at a bounded number of rows."""
+
+
+Judge = Callable[[Sequence[Drawn]], Sequence[Verdict]]
+
+
+def claim(connection: sqlite3.Connection, draw: Draw, judge: Judge) -> Claims:
+    """Draw up to `limit` due rows at random and mark them as in flight.
+
+    `judge` says of each what it is good for. A destination that is held back gives one row, when
+    its time has come.
+    """
+    _promote(connection, draw)
+    claimed: list[Claimed] = []
+    looks, more = 0, True
+    while more and looks < _MOST_LOOKS and len(claimed) < draw.limit:
+        probing = {*draw.probing, *(row.destination for row in claimed if row.is_probe)}
+        drawn = _draw(connection, draw, draw.limit - len(claimed), probing)
+        claimed += _judge(connection, drawn, judge)
+        looks += len(drawn)
+        more = bool(drawn)
+    ids = {row.destination for row in claimed}
+    return Claims(claimed, destinations.standings(connection, ids), more)
+
+
+def hasten(connection: sqlite3.Connection) -> None:
+    """Make rows due at once that only wait for the moment their run was given."""
+    connection.execute(
+        "UPDATE outbox SET due = 0 WHERE state = 'pending' AND due != 0 AND tries = 0"
+    )
+
+
+def next_moment(connection: sqlite3.Connection, now: int, latest: int) -> int | None:
+    """Give when there is something to draw again, in ms of UTC; None for never."""
+    due: int | None = connection.execute(
+        "SELECT min(due) FROM outbox WHERE state = 'pending' AND due != 0"
+    ).fetchone()[0]
+    probe = destinations.next_probe(connection, _MOST_HELD)
+    ready = connection.execute(
+        f"{_WAITING} SELECT 1 FROM waiting AS w JOIN destinations AS d ON d.id = w.id"  # noqa: S608
+        " WHERE d.state = 'ready' LIMIT 1"
+    ).fetchone()
+    moments = [now] if ready else []
+    moments += [at if at <= latest else now for at in (due, probe) if at is not None]
+    return min(moments, default=None)
+
+
+def _promote(connection: sqlite3.Connection, draw: Draw) -> None:
+    # Two statements, for the index finds either range, and would pass over every row for both.
+    for condition, moment in (("<=", draw.due), (">", draw.latest)):
+        connection.execute(
+            "UPDATE outbox SET due = 0"  # noqa: S608  a condition of ours
+            f" WHERE state = 'pending' AND due != 0 AND due {condition} ?",
+            (moment,),
+        )
+
+
+def _draw(
+    connection: sqlite3.Connection, draw: Draw, limit: int, probing: Collection[int]
+) -> list[Drawn]:
+    """Draw from the destinations that are ready, and one row from each that may be tried.
+
+    Neither kind keeps the other waiting: those first in turn take half the places at most.
+    """
+    if draw.probes_first:
+        probes = _probes(connection, draw, (limit + 1) // 2, probing)
+        return probes + _ready(connection, limit - len(probes))
+    ready = _ready(connection, limit)
+    return ready + _probes(connection, draw, limit - len(ready), probing)
+
+
+# The destinations that have rows which are due, each found by one look into the index.
+_WAITING = """
+    WITH RECURSIVE waiting (id) AS (
+        SELECT min(destination) FROM outbox WHERE state = 'pending' AND due = 0
+         UNION ALL
+        SELECT (SELECT min(destination) FROM outbox
+                 WHERE state = 'pending' AND due = 0 AND destination > waiting.id)
+          FROM waiting WHERE id IS NOT NULL)
+"""
+
+# The first rows of each of them, by their random place, and the first of all these.
+_READY = f"""
+    {_WAITING}, first (id) AS (
+        SELECT o.id FROM waiting AS w
+          JOIN destinations AS d ON d.id = w.id AND d.state = 'ready'
+          JOIN outbox AS o ON o.id IN (
+                SELECT id FROM outbox WHERE state = 'pending' AND due = 0 AND destination = w.id
+                 ORDER BY shuffle LIMIT :limit)
+         ORDER BY o.shuffle LIMIT :limit)
+"""  # noqa: S608  a statement of ours
+
+_PROBES = """
+    WITH first (id) AS (
+        SELECT (SELECT id FROM outbox WHERE state = 'pending' AND due = 0 AND destination = d.id
+                 ORDER BY shuffle LIMIT 1) AS row
+          FROM destinations AS d
+         WHERE d.reason IS NOT NULL AND d.state IN ('paused', 'open')
+           AND (d.not_before <= :now OR d.not_before > :latest)
+           AND d.id NOT IN (SELECT value FROM json_each(:probing)) AND row IS NOT NULL
+         LIMIT :limit)
+"""
+
+_ROWS = """
+    SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered, o.tries,
+           i.name, :is_probe, o.instance, o.start_date, o.body_hmac
+      FROM first JOIN outbox AS o ON o.id = first.id
+      JOIN destinations AS d ON d.id = o.destination
+      LEFT JOIN instances AS i ON i.id = d.instance
+     ORDER BY o.shuffle
+"""
+
+
+def _ready(connection: sqlite3.Connection, limit: int) -> list[Drawn]:
+    return _rows(connection, _READY, {"limit": limit, "is_probe": False}) if limit else []
+
+
+def _probes(
+    connection: sqlite3.Connection, draw: Draw, limit: int, probing: Collection[int]
+) -> list[Drawn]:
+    if not limit:
+        return []
+    values = {"now": draw.now, "latest": draw.latest, "probing": json.dumps(list(probing))}
+    return _rows(connection, _PROBES, {**values, "limit": limit, "is_probe": True})
+
+
+def _rows(connection: sqlite3.Connection, first: str, values: dict[str, object]) -> list[Drawn]:
+    found = connection.execute(f"{first} {_ROWS}", values).fetchall()
+    return [Drawn(Claimed(*row[:9]), *row[9:]) for row in found]
+
+
+def _judge(connection: sqlite3.Connection, drawn: list[Drawn], judge: Judge) -> list[Claimed]:
+    """Mark each row by its verdict; those that may leave in one statement. Gives these."""
+    leaving: list[Claimed] = []
+    changes = {"outbox.pending": 0, "outbox.dead": 0}
+    for row, verdict in zip(drawn, judge(drawn), strict=True):
+        if verdict.state == "in_flight":
+            leaving.append(row.claimed)
+            continue
+        connection.execute(
+            "UPDATE outbox SET state = ?, due = ?, answer = ? WHERE id = ?",
+            (verdict.state, verdict.due, verdict.answer, row.claimed.id),
+        )
+        if verdict.state == "dead":
+            changes["outbox.dead"] += 1
+    connection.execute(
+        "UPDATE outbox SET state = 'in_flight' WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps([row.id for row in leaving]),),
+    )
+    changes["outbox.in_flight"] = len(leaving)
+    changes["outbox.pending"] = -len(leaving) - changes["outbox.dead"]
+    totals.add(connection, changes)
+    return leaving

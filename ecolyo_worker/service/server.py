@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 from anyio.abc import TaskStatus
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.errors import ConfigurationError, StateRefused
@@ -37,7 +38,7 @@ class HttpFace(Actor):
         token = http_token(settings) if isinstance(listen, Tcp) else None
         super().__init__(worker.clock)
         self._bounds = bounds or Bounds()
-        self._app = http_app(worker, token, self._bounds, lambda: self.stopping)
+        self._app = _noting(self, http_app(worker, token, self._bounds, lambda: self.stopping))
         self._logger = worker.logger
         self.listen = listen
         """Where it listens; with port 0, once it runs, at which port."""
@@ -79,7 +80,7 @@ class ControlSocket(Actor):
         """`worker` is entered: that its lock is held is what makes the socket ours."""
         super().__init__(worker.clock)
         self._bounds = bounds
-        self._app = control_app(worker, bounds)
+        self._app = _noting(self, control_app(worker, bounds))
         self._path = worker.settings.directory / SOCKET
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -92,6 +93,16 @@ class ControlSocket(Actor):
                     f"{self._path} cannot be listened on: {error.strerror}"
                 ) from None
             await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
+
+
+def _noting(actor: Actor, app: ASGIApp) -> ASGIApp:
+    """Give an application of which the actor knows when it last answered."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        actor.succeeded()
+
+    return answering
 
 
 async def _rest(actor: Actor) -> bool:

@@ -38,8 +38,8 @@ ALICE = {
 
 @asynccontextmanager
 async def service(settings: Settings, logger: Any = None) -> AsyncIterator[Worker]:
-    """A worker that answers on its control socket."""
-    async with Worker(settings, logger=logger) as worker:
+    """A worker that answers on its control socket, and does nothing by itself."""
+    async with Worker(settings, logger=logger).opened() as worker:
         control = ControlSocket(worker)
         async with anyio.create_task_group() as running:
             await running.start(control.run)

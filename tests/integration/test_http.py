@@ -264,6 +264,14 @@ async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> No
         assert str(token_file) not in done.text
 
 
+async def test_it_knows_when_it_last_answered(served: Served) -> None:
+    """The actor notes when it last answered, for `status` to tell."""
+    assert served.face.last_success is None
+    async with served.client() as client:
+        await client.get("/livez")
+    assert served.face.last_success is not None
+
+
 async def test_health_names_nobody(served: Served, client: httpx.AsyncClient) -> None:
     """`/livez` and `/readyz` are for anybody, so they name no person."""
     await client.put(ALICE, json={"consent": CONSENT})

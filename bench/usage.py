@@ -64,11 +64,10 @@ def make_events(count: int, *, seed: int = 1) -> list[tuple[str, dict[str, Any]]
 
 
 @asynccontextmanager
-async def opened_worker() -> AsyncIterator[Worker]:
-    """Enter a worker on a new state directory, on a disk."""
+async def opened_worker(settings: Settings = _SETTINGS) -> AsyncIterator[Worker]:
+    """Open a worker on a new state directory, on a disk."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ecolyo-bench-") as directory:
-        settings = Settings(state_dir=Path(directory))
-        async with Worker(settings).opened() as worker:
+        async with Worker(settings.replace(state_dir=Path(directory))).opened() as worker:
             yield worker
 
 

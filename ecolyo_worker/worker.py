@@ -76,8 +76,6 @@ class Worker:
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
-        self.is_ready = False
-        """Whether it is entered, and not being left."""
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner, and start what works by itself.
@@ -87,7 +85,6 @@ class Worker:
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=True)
             self._opened = opened.pop_all()
-        self.is_ready = True
         return self
 
     async def __aexit__(
@@ -101,7 +98,6 @@ class Worker:
         What was accepted is on disk already. Raises `ActorFailed` if a part could not be kept
         running; the block was cancelled then.
         """
-        self.is_ready = False
         await self._opened.__aexit__(kind, error, trace)
 
     @asynccontextmanager
@@ -117,6 +113,11 @@ class Worker:
         async with AsyncExitStack() as opened:
             await self._open(opened, migrating=False)
             yield self
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is entered, and not being left."""
+        return self._supervisor is not None and not self.intake.stopping
 
     async def record(
         self, instance: str, events: "UsageEvent | Mapping[str, Any] | list[Any]"
@@ -245,6 +246,7 @@ class Worker:
             await self.supervise(actor)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
+        self._supervisor = None
         settings = self.settings
         directory: Path = settings.directory
         self.database = await opened.enter_async_context(

@@ -1,6 +1,8 @@
 """The README's examples work, and what it shows is what the program prints."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +12,7 @@ from subprocess import CompletedProcess
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker.settings import load
 from ecolyo_worker.testing.echo import echo_server
@@ -50,10 +53,31 @@ async def test_the_shell_example_works(tmp_path: Path) -> None:
 
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:
     """The settings that the README shows are taken."""
-    (example,) = blocks("toml")
     path = tmp_path / "config.toml"
-    path.write_text(example)
-    assert load(path, {}).dacc.url == tomllib.loads(example)["dacc"]["url"]
+    for example in blocks("toml"):
+        path.write_text(example)
+        assert load(path, {}).dacc.url == tomllib.loads(example)["dacc"]["url"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debian's package curl")
+async def test_the_service_example_works(tmp_path: Path) -> None:
+    """The service starts as the README says, and takes an event by the lines that follow."""
+    (starting,) = (block for block in blocks("sh") if "ECOLYO_HTTP__LISTEN" in block)
+    (asking,) = (block for block in blocks("sh") if "curl" in block)
+    folder = Path(sys.executable).parent
+    env = {"XDG_STATE_HOME": str(tmp_path), "PATH": f"{folder}:/usr/bin:/bin"}
+    start = starting.replace("127.0.0.1:8787", "127.0.0.1:0").replace(
+        "ecolyo-worker run", "exec ecolyo-worker run --log-format json"
+    )
+    async with await anyio.open_process(["bash", "-euc", start], env=env, cwd=tmp_path) as service:
+        assert service.stderr is not None
+        logs = BufferedByteReceiveStream(service.stderr)
+        ready = json.loads(await logs.receive_until(b"\n", 10_000))
+        script = asking.replace("127.0.0.1:8787", ready["http"])
+        done = await anyio.run_process(["bash", "-euc", script], env=env, stderr=subprocess.DEVNULL)
+        service.terminate()
+        assert await service.wait() == 0
+    assert done.stdout.endswith(b'{"accepted":1,"known":0,"refused":[]}')
 
 
 def test_the_python_example_works(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
+import httpx
 import structlog
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.remote.dacc import Clients
+from ecolyo_worker.remote.dacc import Clients, open_lane
 from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import instances, outbox
@@ -84,18 +86,35 @@ def _fill(connection: object, rows: int, hmac_key: bytes) -> None:
 
 
 async def bare(url: str, rows: int, lanes: int) -> float:
-    """Post so many indicators with bare clients, one for each lane; give posts per second."""
-    target = Target(Dacc(url=url), "0")
-    headers = dict((await target.address(None)).headers)
+    """Post so many indicators with httpx's own clients, one a lane; give posts per second."""
     waiting = bodies(rows)
-    clients = Clients()
+    headers = dict((await Target(Dacc(url=url), "0").address(None)).headers)
+    limits = httpx.Limits(max_connections=1)
 
     async def lane() -> None:
-        async with clients.make() as client:
+        async with httpx.AsyncClient(timeout=None, limits=limits, trust_env=False) as client:
             while waiting:
                 answer = await client.post(url + "/measure", content=waiting.pop(), headers=headers)
                 assert answer.status_code == 201
 
+    return await _posted(rows, lanes, lane)
+
+
+async def bare_lanes(url: str, rows: int, lanes: int) -> float:
+    """Post so many indicators with the sender's own lanes, without its outbox."""
+    waiting = bodies(rows)
+    target, clients = Target(Dacc(url=url), "0"), Clients()
+
+    async def lane() -> None:
+        async with open_lane(target, clients, SystemClock()) as lane:
+            while waiting:
+                outcome = await lane.post(waiting.pop())
+                assert outcome.kind == "delivered"
+
+    return await _posted(rows, lanes, lane)
+
+
+async def _posted(rows: int, lanes: int, lane: Callable[[], Awaitable[None]]) -> float:
     begin = time.perf_counter()
     async with anyio.create_task_group() as group:
         for _ in range(lanes):

@@ -1,0 +1,56 @@
+"""Marks: what became of many rows in one transaction, and never twice."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ecolyo_worker.indicators import Indicator
+from ecolyo_worker.store import draw, instances, outbox, totals
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.outbox import Mark, Settlement
+
+FAILED = Settlement("pending", "failed", due=900, counted=True, failing_since=5, answer="500: ")
+OUTCOMES = (Settlement("sent", "delivered"), FAILED, Settlement("dead", "rejected", counted=True))
+
+
+def fill(connection: sqlite3.Connection, rows: int, due: int = 0) -> list[int]:
+    """Put rows of one person into the outbox, and claim those that are due."""
+    sink = outbox.Sink(
+        per_instance=True, state="pending", now=1, hmac_key=b"k", random=random.Random(1), due=due
+    )
+    owner = instances.identify(connection, "alice.example")
+    for n in range(rows):
+        made = Indicator(
+            created_by="ecolyo", measure_name="m", start_date="2026-11-20", value=n, group1=None
+        )
+        outbox.insert(connection, owner, [(n.to_bytes(16, "big"), made)], sink)
+    wanted = draw.Draw(now=10, due=10, latest=10_000, limit=rows)
+    claims = draw.claim(connection, wanted, lambda rows: [draw.Verdict("in_flight") for _ in rows])
+    return [row.id for row in claims.rows]
+
+
+@pytest.mark.parametrize("settlement", OUTCOMES, ids=lambda one: one.outcome)
+async def test_marking_again_changes_nothing(tmp_path: Path, settlement: Settlement) -> None:
+    """Marks whose writing was cut off may be on disk: written again, nothing is counted twice."""
+    async with Database.open(tmp_path) as database:
+        ids = await database.run(fill, 5)
+        marks = [Mark(ident, settlement, 7, 3) for ident in ids]
+        await database.run(outbox.mark, marks)
+        once = await database.read(totals.read), await database.read(outbox.page, 0, 99)
+        await database.run(outbox.mark, marks)
+        await database.run(outbox.release, ids, maybe_delivered=True)
+        assert (await database.read(totals.read), await database.read(outbox.page, 0, 99)) == once
+        assert once[0]["attempts"] == once[0][f"outcomes.{settlement.outcome}"] == 5
+        assert once[0][f"outbox.{settlement.state}"] == 5
+        assert once[0]["outbox.in_flight"] == 0
+
+
+async def test_rows_of_a_run_may_be_due_later(tmp_path: Path) -> None:
+    """A run's rows are not drawn before its moment, unless somebody hastens them."""
+    async with Database.open(tmp_path) as database:
+        assert await database.run(fill, 3, due=500) == []
+        assert await database.read(draw.next_moment, 10, 10_000) == 500
+        await database.run(draw.hasten)
+        assert await database.read(draw.next_moment, 10, 10_000) == 10

@@ -5,7 +5,8 @@ own lanes, so that it shows what the outbox costs, and nothing else.
 """
 
 import anyio
-from sending import bare, bare_lanes, compared, drained, server
+from measure import compare
+from sending import bare, bare_lanes, drained, server
 
 ROWS = 4000
 LANES = 10
@@ -16,10 +17,10 @@ async def main() -> None:
     with server() as url:
         await bare(url, 500, LANES)
         for name, other in (("drain", bare), ("drain_lanes", bare_lanes)):
-            await compared(
+            await compare(
                 name,
-                lambda: drained(url, ROWS, LANES),
                 lambda other=other: other(url, ROWS, LANES),
+                lambda: drained(url, ROWS, LANES),
                 "deliveries/s",
             )
 

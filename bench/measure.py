@@ -5,10 +5,10 @@ A ratio says more than a time: whatever slows the machine down slows both.
 
 import gc
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 
-__all__ = ["compare"]
+__all__ = ["ROUNDS", "Rate", "compare", "tell"]
 
 ROUNDS = 5
 
@@ -17,11 +17,7 @@ Rate = Callable[[], Awaitable[float]]
 
 
 async def compare(name: str, baseline: Rate, ours: Rate, unit: str = "events/s") -> None:
-    """Run both by turns and print one line of JSON.
-
-    `ours` and `baseline` are medians, `ratio` is the median of the rounds' ratios (more is better),
-    and `spread` how far these lie apart, as a part of it.
-    """
+    """Run both by turns and print what `tell` does."""
     rates = []
     gc.freeze()  # what a bench has made ready is not the collector's business meanwhile
     for _ in range(ROUNDS):
@@ -29,12 +25,21 @@ async def compare(name: str, baseline: Rate, ours: Rate, unit: str = "events/s")
         base = await baseline()
         gc.collect()
         rates.append((await ours(), base))
-    ratios = [one / other for one, other in rates]
+    tell(name, [one for one, _ in rates], [other for _, other in rates], unit)
+
+
+def tell(name: str, ours: Sequence[float], baseline: Sequence[float], unit: str) -> None:
+    """Print one line of JSON of the figures of each round.
+
+    `ours` and `baseline` are medians, `ratio` is the median of the rounds' ratios (more is better),
+    and `spread` how far these lie apart, as a part of it.
+    """
+    ratios = [one / other for one, other in zip(ours, baseline, strict=True)]
     line = {
         "name": name,
         "ratio": round(median(ratios), 3),
-        "ours": round(median(one for one, _ in rates)),
-        "baseline": round(median(other for _, other in rates)),
+        "ours": round(median(ours)),
+        "baseline": round(median(baseline)),
         "unit": unit,
         "spread": round((max(ratios) - min(ratios)) / median(ratios), 3),
     }

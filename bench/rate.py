@@ -5,7 +5,8 @@ from bisect import bisect_left
 
 import anyio
 import httpx
-from sending import outbox_of, server, tell
+from measure import tell
+from sending import outbox_of, server
 
 from ecolyo_worker.settings import Dacc
 

@@ -1,8 +1,6 @@
-"""What the benches of sending share: a server, a full outbox, bare clients, and the rounds."""
+"""What the benches of sending share: a server, a full outbox, and bare clients."""
 
-import json
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,6 @@ from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import instances, outbox
 
-ROUNDS = 5
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 
 
@@ -122,39 +119,12 @@ async def _posted(rows: int, lanes: int, lane: Callable[[], Awaitable[None]]) ->
     return rows / (time.perf_counter() - begin)
 
 
-async def drained(url: str, rows: int, lanes: int) -> float:
+async def drained(url: str, rows: int, lanes: int, rate: float = 10_000.0) -> float:
     """Drain an outbox of so many rows; give deliveries per second."""
-    settings = Dacc(url=url, rate=10_000.0, concurrency=lanes)
+    settings = Dacc(url=url, rate=rate, concurrency=lanes)
     async with outbox_of(rows, settings) as worker:
         begin = time.perf_counter()
         report = await worker.send()
         took = time.perf_counter() - begin
     assert report.outcomes == {"delivered": rows}, report
     return rows / took
-
-
-Measured = Callable[[], Awaitable[float]]
-
-
-async def compared(name: str, ours: Measured, baseline: Measured, unit: str) -> None:
-    """Measure both in turn, five times, and print one line of JSON: medians, and their ratio."""
-    found: list[tuple[float, float]] = []
-    for n in range(ROUNDS):
-        pair = (ours, baseline) if n % 2 == 0 else (baseline, ours)
-        figures = [await one() for one in pair]
-        found.append((figures[n % 2], figures[1 - n % 2]))
-    tell(name, [mine for mine, _ in found], [bare for _, bare in found], unit)
-
-
-def tell(name: str, ours: list[float], baseline: list[float], unit: str) -> None:
-    """Print the medians, the ratio of each round's pair as its median, and how far these spread."""
-    ratios = [mine / other for mine, other in zip(ours, baseline, strict=True)]
-    line = {
-        "name": name,
-        "ratio": round(statistics.median(ratios), 3),
-        "ours": round(statistics.median(ours), 1),
-        "baseline": round(statistics.median(baseline), 1),
-        "unit": unit,
-        "spread": round(max(ratios) - min(ratios), 3),
-    }
-    print(json.dumps(line), flush=True)

@@ -33,7 +33,7 @@ from ecolyo_worker.store import destinations, forgetting, instances, outbox
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key
-from ecolyo_worker.store.status import Status, read_status
+from ecolyo_worker.store.status import Status, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
@@ -218,8 +218,13 @@ class Worker:
 
     def status(self) -> Status:
         """Give what there is in each state, as of the last thing that was stored."""
-        status: Status = self.database.snapshot
-        return msgspec.structs.replace(status, tasks=self.health())
+        return make_status(
+            self.database.snapshot,
+            __version__,
+            self.settings.mode,
+            self._target.described,
+            self.health(),
+        )
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
@@ -250,13 +255,7 @@ class Worker:
         settings = self.settings
         directory: Path = settings.directory
         self.database = await opened.enter_async_context(
-            Database.open(
-                directory,
-                migrating=migrating,
-                observe=lambda connection: read_status(
-                    connection, __version__, settings.mode, self._target.described
-                ),
-            )
+            Database.open(directory, migrating=migrating, observe=take_snapshot)
         )
         rows = self.status().outbox
         self.hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))

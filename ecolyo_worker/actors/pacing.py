@@ -9,6 +9,10 @@ from ecolyo_worker.clock import Clock
 __all__ = ["RateGrid"]
 
 
+# The event loop's timers are no finer: to wait for less would be to wait for longer.
+_FINEST_S = 0.001
+
+
 class RateGrid:
     """An even grid of starts: never two closer together than 1/rate, so never a burst."""
 
@@ -33,7 +37,7 @@ class RateGrid:
         if start >= before:
             return False
         self._next = start + self._interval
-        if start <= now:
+        if start - now <= _FINEST_S:
             return True
         with anyio.CancelScope() as waiting:
             self._waits.add(waiting)

@@ -78,7 +78,7 @@ class Sender(Actor):
         task_status.started()
         delay = _FIRST_RETRY_S
         while not self.stopping:
-            wait = self.LOOK_S
+            wait: float | None = None
             try:
                 if self._may_send and not self._drains:
                     wait = await self._round()

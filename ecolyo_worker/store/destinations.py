@@ -22,7 +22,6 @@ __all__ = [
     "allow_probes",
     "dissolve",
     "identify",
-    "native",
     "next_probe",
     "remove",
     "standings",
@@ -157,14 +156,6 @@ def remove(connection: sqlite3.Connection, instance: int) -> int:
     for (state,) in gone:
         totals.add(connection, {f"destinations.{state}": -1})
     return len(gone)
-
-
-def native(connection: sqlite3.Connection) -> Destination | None:
-    """Give the native target's destination, if there is one yet."""
-    row = connection.execute(
-        f"SELECT id, NULL, {_STANDING} FROM destinations WHERE instance IS NULL"  # noqa: S608
-    ).fetchone()
-    return None if row is None else Destination(row[0], row[1], Standing(*row[2:]))
 
 
 def unwell(connection: sqlite3.Connection, limit: int) -> list[Destination]:

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.store import destinations, totals
@@ -162,18 +163,53 @@ _PROBES = """
          LIMIT :limit)
 """
 
+# All in one row of JSON: each row that is fetched gives Python's lock away, and lanes are busy.
 _ROWS = """
-    SELECT o.id, o.destination, o.body, o.attempts, o.failing_since, d.last_delivered, o.tries,
-           i.name, :is_probe, o.instance, o.start_date, o.body_hmac
+    SELECT json_group_array(json_array(
+           o.shuffle, o.id, o.destination, hex(o.body), o.attempts, o.failing_since,
+           d.last_delivered, o.tries, i.name, o.instance, o.start_date, hex(o.body_hmac)))
       FROM first JOIN outbox AS o ON o.id = first.id
       JOIN destinations AS d ON d.id = o.destination
       LEFT JOIN instances AS i ON i.id = d.instance
-     ORDER BY o.shuffle
 """
 
 
+class _Found(Struct, frozen=True, array_like=True):
+    """A row as the database gives it; its texts are in hexadecimal digits."""
+
+    shuffle: int
+    id: int
+    destination: int
+    body: str
+    attempts: int
+    failing_since: int | None
+    last_delivered: int | None
+    tries: int
+    instance_name: str | None
+    instance: int
+    start_date: str
+    body_hmac: str
+
+    def drawn(self, *, is_probe: bool) -> Drawn:
+        claimed = Claimed(
+            id=self.id,
+            destination=self.destination,
+            body=bytes.fromhex(self.body),
+            attempts=self.attempts,
+            failing_since=self.failing_since,
+            last_delivered=self.last_delivered,
+            tries=self.tries,
+            instance_name=self.instance_name,
+            is_probe=is_probe,
+        )
+        return Drawn(claimed, self.instance, self.start_date, bytes.fromhex(self.body_hmac))
+
+
+_FOUND = msgspec.json.Decoder(list[_Found])
+
+
 def _ready(connection: sqlite3.Connection, limit: int) -> list[Drawn]:
-    return _rows(connection, _READY, {"limit": limit, "is_probe": False}) if limit else []
+    return _rows(connection, _READY, {"limit": limit}) if limit else []
 
 
 def _probes(
@@ -182,12 +218,15 @@ def _probes(
     if not limit:
         return []
     values = {"now": draw.now, "latest": draw.latest, "probing": json.dumps(list(probing))}
-    return _rows(connection, _PROBES, {**values, "limit": limit, "is_probe": True})
+    return _rows(connection, _PROBES, {**values, "limit": limit}, is_probe=True)
 
 
-def _rows(connection: sqlite3.Connection, first: str, values: dict[str, object]) -> list[Drawn]:
-    found = connection.execute(f"{first} {_ROWS}", values).fetchall()
-    return [Drawn(Claimed(*row[:9]), *row[9:]) for row in found]
+def _rows(
+    connection: sqlite3.Connection, first: str, values: dict[str, object], *, is_probe: bool = False
+) -> list[Drawn]:
+    (text,) = connection.execute(f"{first} {_ROWS}", values).fetchone()
+    found = sorted(_FOUND.decode(text), key=lambda row: row.shuffle)
+    return [row.drawn(is_probe=is_probe) for row in found]
 
 
 def _judge(connection: sqlite3.Connection, drawn: list[Drawn], judge: Judge) -> list[Claimed]:

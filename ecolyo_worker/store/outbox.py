@@ -30,7 +30,6 @@ __all__ = [
     "has_key",
     "insert",
     "mark",
-    "oldest_waiting",
     "page",
     "release",
     "release_strays",
@@ -251,13 +250,6 @@ def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
     rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
     release(connection, [row[0] for row in rows], maybe_delivered=True, retrying=retrying)
     return len(rows)
-
-
-def oldest_waiting(connection: sqlite3.Connection) -> int | None:
-    """Give when the oldest row was made that waits to be sent."""
-    row = connection.execute("SELECT min(created) FROM outbox WHERE state = 'pending'").fetchone()
-    created: int | None = row[0]
-    return created
 
 
 def page(

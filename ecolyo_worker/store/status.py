@@ -2,13 +2,14 @@
 
 import sqlite3
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.health import ActorHealth
-from ecolyo_worker.store import destinations, events, outbox, totals
+from ecolyo_worker.store import events, outbox
 
-__all__ = ["DestinationStatus", "Status", "read_status"]
+__all__ = ["DestinationStatus", "Snapshot", "Status", "make_status", "take_snapshot"]
 
 _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
@@ -52,12 +53,34 @@ class Status(Struct, frozen=True, kw_only=True):
     """What stands in the way, in words, and what to do about it."""
 
 
-def read_status(connection: sqlite3.Connection, version: str, mode: str, url: str | None) -> Status:
-    """Read the status; it costs the same however much the tables hold."""
-    counts = totals.read(connection)
-    found = _destinations(connection)
+class Snapshot(Struct, frozen=True):
+    """What a status is made of, as the database gave it; it is read after every commit."""
+
+    totals: str
+    removed: str
+    destinations: str
+    oldest_pending: int | None
+
+
+def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
+    """Read what a status is made of; it costs the same however much the tables hold.
+
+    All in one row: each further one would give Python's lock away to the event loop and back.
+    """
+    return Snapshot(*connection.execute(_SNAPSHOT, (_MOST_DESTINATIONS,)).fetchone())
+
+
+def make_status(
+    snapshot: Snapshot, version: str, mode: str, url: str | None, tasks: list[ActorHealth]
+) -> Status:
+    """Make a status of what was read, for whoever asks."""
+    counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
+    destinations = [
+        _destination(*one)
+        for one in msgspec.json.decode(snapshot.destinations, type=list[_Destination])
+    ]
     states = {state: counts.get(f"destinations.{state}", 0) for state in _STATES}
-    oldest = outbox.oldest_waiting(connection)
+    oldest = snapshot.oldest_pending
     rows = {state: counts.get(f"outbox.{state}", 0) for state in outbox.STATES}
     return Status(
         version=version,
@@ -71,28 +94,41 @@ def read_status(connection: sqlite3.Connection, version: str, mode: str, url: st
         oldest_pending=None if oldest is None else instant_text(oldest),
         other_values=counts.get("values.other", 0),
         too_large=counts.get("values.too_large", 0),
-        removed=totals.removed(connection),
-        destinations=found,
+        removed=msgspec.json.decode(snapshot.removed, type=dict[str, int]),
+        destinations=destinations,
         destination_states=states,
-        tasks=[],
-        advice=_advice(rows, mode, url) + _destination_advice(found, states),
+        tasks=tasks,
+        advice=_advice(rows, mode, url) + _destination_advice(destinations, states),
     )
 
 
-def _destinations(connection: sqlite3.Connection) -> list[DestinationStatus]:
-    native = destinations.native(connection)
-    found = destinations.unwell(connection, _MOST_DESTINATIONS) if native is None else [native]
-    return [_destination(one) for one in found]
+# The native destination, or of the people's own those of which there is something to say.
+_SNAPSHOT = """
+    SELECT (SELECT json_group_object(name, count) FROM totals),
+           (SELECT json_group_object(what, n)
+              FROM (SELECT what, sum(count) AS n FROM removed GROUP BY what)),
+           (SELECT json_group_array(json_array(name, state, reason, not_before, last_delivered))
+              FROM (SELECT NULL AS name, state, reason, not_before, last_delivered
+                      FROM destinations WHERE instance IS NULL
+                     UNION ALL
+                    SELECT * FROM (
+                        SELECT i.name, d.state, d.reason, d.not_before, d.last_delivered
+                          FROM destinations AS d JOIN instances AS i ON i.id = d.instance
+                         WHERE d.reason IS NOT NULL ORDER BY d.state, d.id LIMIT ?))),
+           (SELECT min(created) FROM outbox WHERE state = 'pending')
+"""
+
+_Destination = tuple[str | None, str, str | None, int, int | None]
 
 
-def _destination(found: destinations.Destination) -> DestinationStatus:
-    standing = found.standing
-    last = standing.last_delivered
+def _destination(
+    instance: str | None, state: str, reason: str | None, not_before: int, last: int | None
+) -> DestinationStatus:
     return DestinationStatus(
-        name=found.instance or "native",
-        state=standing.state,
-        reason=standing.reason,
-        next_try=instant_text(standing.not_before) if standing.not_before else None,
+        name=instance or "native",
+        state=state,
+        reason=reason,
+        next_try=instant_text(not_before) if not_before else None,
         last_delivered=None if last is None else instant_text(last),
     )
 

@@ -4,6 +4,8 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
+import msgspec
+
 __all__ = ["add", "note_removed", "read", "removed"]
 
 
@@ -19,7 +21,8 @@ def add(connection: sqlite3.Connection, changes: Mapping[str, int]) -> None:
 
 def read(connection: sqlite3.Connection) -> dict[str, int]:
     """Give all counters that were ever more than 0."""
-    return dict(connection.execute("SELECT name, count FROM totals"))
+    (text,) = connection.execute("SELECT json_group_object(name, count) FROM totals").fetchone()
+    return msgspec.json.decode(text, type=dict[str, int])
 
 
 def note_removed(connection: sqlite3.Connection, reason: str, counts: Mapping[str, int]) -> None:

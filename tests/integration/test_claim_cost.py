@@ -14,9 +14,9 @@ DRAW = draw.Draw(now=1_000, due=1_000, latest=2_000, limit=4)
 
 WAITING = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-    " INSERT INTO outbox (key, destination, measure, start_date, body, body_hmac, state, due,"
-    " shuffle, created) SELECT randomblob(16), ?, 'm', '2026-11-20', x'00', x'00', 'pending', ?,"
-    " i + ?, 0 FROM n"
+    " INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac, state,"
+    " due, shuffle, created) SELECT randomblob(16), ?, ?, 'm', '2026-11-20', x'00', x'00',"
+    " 'pending', ?, i + ?, 0 FROM n"
 )
 
 
@@ -24,7 +24,8 @@ def wait(
     connection: sqlite3.Connection, rows: int, due: int, destination: int = 1, place: int = 0
 ) -> None:
     """Put so many pending rows of a destination into the outbox, with places from one on."""
-    connection.execute(WAITING, (rows, destination, due, place))
+    instance = instances.identify(connection, "alice.example")
+    connection.execute(WAITING, (rows, instance, destination, due, place))
 
 
 def steps_of_a_claim(connection: sqlite3.Connection) -> int:

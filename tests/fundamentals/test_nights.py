@@ -1,5 +1,6 @@
 """The nightly run by itself: once a civil day, whatever the clock does, and caught up if missed."""
 
+import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import OutboxList
-from ecolyo_worker.settings import Aggregation
+from ecolyo_worker.settings import Aggregation, Dacc
 from ecolyo_worker.testing.clock import SteppedClock
 
 Agree = Callable[..., Awaitable[None]]
@@ -178,3 +180,22 @@ async def test_no_night_in_mode_off(state_dir: Path) -> None:
         await asleep(worker, clock)
         await clock.step(paris("2026-11-21T12:00"))
         assert await runs(worker) == 0
+
+
+async def test_a_nights_rows_wait_for_a_moment_of_chance(state_dir: Path, agree: Agree) -> None:
+    """All rows of a night are due at one random moment within `dacc.spread`, kept in the rows."""
+    moments = set()
+    for seed in range(5):
+        clock = SteppedClock(paris("2026-11-20T12:00"))
+        settings = Settings(state_dir=state_dir / str(seed), dacc=Dacc(url="http://127.0.0.1:9"))
+        async with Worker(settings, clock=clock, random=random.Random(seed)) as worker:
+            await connect(agree, worker, "2026-11-18T08:00")
+            await asleep(worker, clock)
+            await clock.step(paris("2026-11-21T01:00"))
+            due = await worker.database.read(
+                lambda connection: connection.execute("SELECT DISTINCT due FROM outbox").fetchall()
+            )
+        assert len(due) == 1
+        moments.add(due[0][0] - utc_ms(paris("2026-11-21T01:00")))
+    assert len(moments) == 5
+    assert 0 <= min(moments) < max(moments) <= 1_800_000

@@ -6,6 +6,7 @@ The public names of the package. Importing it reads no file and starts nothing.
 from ecolyo_worker.actors.aggregator import RunReport
 from ecolyo_worker.actors.intake import Receipt
 from ecolyo_worker.actors.sender import SendReport
+from ecolyo_worker.configuration import load
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -18,7 +19,7 @@ from ecolyo_worker.errors import (
     StoreUnavailable,
 )
 from ecolyo_worker.events import UsageEvent
-from ecolyo_worker.settings import Settings, load
+from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker

@@ -1,20 +1,15 @@
 """The settings: frozen structs with a unit, a default, a range and a doc line for every field.
 
-A TOML file, then the environment (`ECOLYO_DACC__RATE=3`), then what the code passes. Durations are
-text with a unit in the file (`"15min"`) and `timedelta` in Python. Every value is checked when a
-struct is made, by whichever way; what is wrong raises `ConfigurationError`.
+Every value is checked when a struct is made, whether a host makes it or `configuration` reads it
+from a file; what is wrong raises `ConfigurationError`.
 """
 
-import contextlib
-import difflib
 import ipaddress
 import os
 import re
-import tomllib
-from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +18,7 @@ from msgspec import Meta
 
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.section import Section, seconds, wrong
 
 __all__ = [
     "INSTANCE",
@@ -33,49 +29,19 @@ __all__ = [
     "Retention",
     "Settings",
     "is_loopback",
-    "load",
-    "parse_duration",
 ]
 
 _NIGHTLY = "0 1 * * *"
+_SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  a civil time
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
-_UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII)
+
 # What stands in an address for a person's instance while it is checked without one.
 _EXAMPLE = "instance.invalid"
 INSTANCE = "{instance}"
 """What stands in an address or a path for each person's instance."""
 
-S = TypeVar("S", bound="_Section")
 
-
-def _seconds(doc: str, least: float, most: float) -> Meta:
-    return Meta(description=doc, extra={"least": least, "most": most})
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; checks each of its values whenever one is made."""
-
-    section: ClassVar[str] = ""
-
-    def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            if not _fits(value, field.type):
-                raise _wrong(self.key(field.name), value, _allowed(field.type))
-            _check_duration(self.key(field.name), value, field.type)
-        self._check()
-
-    def _check(self) -> None:
-        """Check what one field's type cannot say."""
-
-    @classmethod
-    def key(cls, name: str) -> str:
-        """Name a field as the file and errors do."""
-        return f"{cls.section}.{name}" if cls.section else f"worker.{name}"
-
-
-class Intake(_Section, frozen=True):
+class Intake(Section, frozen=True):
     """How usage events come in."""
 
     section = "intake"
@@ -94,7 +60,7 @@ class Intake(_Section, frozen=True):
     ] = 10_000
 
 
-class Aggregation(_Section, frozen=True):
+class Aggregation(Section, frozen=True):
     """How events become indicators."""
 
     section = "aggregation"
@@ -127,7 +93,7 @@ class Aggregation(_Section, frozen=True):
 
     def _check(self) -> None:
         if self.schedule != _NIGHTLY and not _is_cron(self.schedule):
-            raise _wrong(
+            raise wrong(
                 "aggregation.schedule",
                 self.schedule,
                 "a cron expression of five fields (minute hour day month weekday), as 0 1 * * *",
@@ -136,10 +102,10 @@ class Aggregation(_Section, frozen=True):
             try:
                 parse_day(self.not_before)
             except ValueError as error:
-                raise _wrong("aggregation.not_before", self.not_before, str(error)) from None
+                raise wrong("aggregation.not_before", self.not_before, str(error)) from None
 
 
-class Dacc(_Section, frozen=True):
+class Dacc(Section, frozen=True):
     """Where indicators are sent, and how."""
 
     section = "dacc"
@@ -168,7 +134,7 @@ class Dacc(_Section, frozen=True):
     ] = None
     spread: Annotated[
         timedelta,
-        _seconds("The rows of a nightly run are due after a random delay up to this.", 0, 86400),
+        seconds("The rows of a nightly run are due after a random delay up to this.", 0, 86400),
     ] = timedelta(minutes=30)
     allow_http: Annotated[
         bool, Meta(description="Allow plain http to a host that is not this machine.")
@@ -180,23 +146,23 @@ class Dacc(_Section, frozen=True):
         int, Meta(ge=1, le=64, description="Attempts under way at once (lanes).")
     ] = 4
     attempt_timeout: Annotated[
-        timedelta, _seconds("Longest attempt: connecting, writing and reading together.", 0.05, 90)
+        timedelta, seconds("Longest attempt: connecting, writing and reading together.", 0.05, 90)
     ] = timedelta(seconds=30)
     max_attempts: Annotated[
         int, Meta(ge=1, le=1000, description="Counted attempts after which a row may be dead.")
     ] = 12
     backoff_base: Annotated[
         timedelta,
-        _seconds("Upper end of the first random backoff; doubled each time.", 0.001, 3600),
+        seconds("Upper end of the first random backoff; doubled each time.", 0.001, 3600),
     ] = timedelta(seconds=30)
     backoff_cap: Annotated[
-        timedelta, _seconds("Upper end that the backoff is never doubled beyond.", 0.001, 86400)
+        timedelta, seconds("Upper end that the backoff is never doubled beyond.", 0.001, 86400)
     ] = timedelta(hours=1)
     auth_retry: Annotated[
-        timedelta, _seconds("Pause after a refused token, unless the token changes.", 0.001, 86400)
+        timedelta, seconds("Pause after a refused token, unless the token changes.", 0.001, 86400)
     ] = timedelta(minutes=15)
     unknown_retry: Annotated[
-        timedelta, _seconds("Least wait after an attempt whose end is unknown.", 0.001, 86400)
+        timedelta, seconds("Least wait after an attempt whose end is unknown.", 0.001, 86400)
     ] = timedelta(minutes=15)
     on_unknown: Annotated[
         Literal["retry", "drop"],
@@ -205,7 +171,7 @@ class Dacc(_Section, frozen=True):
 
     def _check(self) -> None:
         if self.doctype is not None and not _DOCTYPE.fullmatch(self.doctype):
-            raise _wrong("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
+            raise wrong("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
         for key, text in (("url", self.url), ("token_file", str(self.token_file or ""))):
             if self.target == "native" and INSTANCE in (text or ""):
                 raise ConfigurationError(
@@ -220,14 +186,14 @@ class Dacc(_Section, frozen=True):
         scheme = _scheme(url)
         if scheme is None:
             allowed = "an http or https address without query, fragment or blanks"
-            raise _wrong(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
+            raise wrong(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
         if "@" in urlsplit(url).netloc:
             raise ConfigurationError(
                 f"{what}: found a user name or password in it; put the token into dacc.token_file"
             )
         if scheme == "http" and not is_loopback(url) and not self.allow_http:
             allowed = "https, or http to this machine; or set dacc.allow_http"
-            raise _wrong(what, url.replace(_EXAMPLE, INSTANCE), allowed)
+            raise wrong(what, url.replace(_EXAMPLE, INSTANCE), allowed)
 
     @property
     def is_cozy(self) -> bool:
@@ -240,7 +206,7 @@ class Dacc(_Section, frozen=True):
         return is_loopback((self.url or "").replace(INSTANCE, _EXAMPLE))
 
 
-class Http(_Section, frozen=True):
+class Http(Section, frozen=True):
     """The HTTP face of the service."""
 
     section = "http"
@@ -259,7 +225,7 @@ class Http(_Section, frozen=True):
     ] = None
 
 
-class Retention(_Section, frozen=True):
+class Retention(Section, frozen=True):
     """What is kept, and for how long."""
 
     section = "retention"
@@ -270,7 +236,7 @@ class Retention(_Section, frozen=True):
     ] = 90
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """All settings. The fields of its own are the section `worker` of the file."""
 
     state_dir: Annotated[
@@ -283,7 +249,7 @@ class Settings(_Section, frozen=True):
     ] = "on"
     grace: Annotated[
         timedelta,
-        _seconds("How long a stop waits for what has begun; then it is interrupted.", 0, 3600),
+        seconds("How long a stop waits for what has begun; then it is interrupted.", 0, 3600),
     ] = timedelta(seconds=20)
     intake: Intake = msgspec.field(default_factory=Intake)
     aggregation: Aggregation = msgspec.field(default_factory=Aggregation)
@@ -295,7 +261,7 @@ class Settings(_Section, frozen=True):
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise _wrong("worker.zone", self.zone, "a zone such as Europe/Paris") from None
+            raise wrong("worker.zone", self.zone, "a zone such as Europe/Paris") from None
 
     @property
     def civil_zone(self) -> ZoneInfo:
@@ -317,122 +283,14 @@ class Settings(_Section, frozen=True):
         return msgspec.structs.replace(self, **changes)
 
 
-_SECTIONS = {
-    field.name: field.type
-    for field in msgspec.structs.fields(Settings)
-    if isinstance(field.type, type) and issubclass(field.type, _Section)
-}
-
-
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from a TOML file, if one is named, and the environment over it.
-
-    Raises `ConfigurationError` naming the key, what was found and what is allowed.
-    """
-    tables = _read_file(path) if path is not None else {}
-    try:
-        _settings(tables)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{error} (in {path})") from None
-    for name, text in (os.environ if environ is None else environ).items():
-        if name.startswith("ECOLYO_") and "__" in name:
-            section, _, key = name.removeprefix("ECOLYO_").lower().partition("__")
-            tables.setdefault(section, {})[key] = text
-    try:
-        return _settings(tables)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{error} (in the environment, as ECOLYO_…)") from None
-
-
-def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Settings:
-    _refuse_unknown("section", tables, ["worker", *_SECTIONS])
-    sections = {name: _section(_SECTIONS[name], tables.get(name, {})) for name in _SECTIONS}
-    return _section(Settings, tables.get("worker", {}), sections)
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read a duration such as `"0.2s"`, `"15min"` or `"1h"`; raises `ValueError`."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is not None:
-        with contextlib.suppress(OverflowError):
-            return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    message = 'a number and a unit of ms, s, min, h or d, such as "15min"'
-    raise ValueError(message)
-
-
-def _read_file(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise _wrong(name, table, f"a table: write [{name}] and its keys below")
-    return tables
-
-
-def _section(
-    section: type[S], table: Mapping[str, Any], given: Mapping[str, _Section] | None = None
-) -> S:
-    fields = {f.name: f.type for f in msgspec.structs.fields(section) if f.type not in _sections()}
-    _refuse_unknown(f"key of [{section.section or 'worker'}]", table, list(fields))
-    values = {key: _read(section, key, value, fields[key]) for key, value in table.items()}
-    return section(**values, **(given or {}))
-
-
-def _sections() -> list[Any]:
-    return list(_SECTIONS.values())
-
-
-def _read(section: type[_Section], key: str, value: object, kind: Any) -> object:  # noqa: ANN401
-    """Turn what TOML or the environment can say into what the field holds."""
-    types = [get_args(kind)[0], *get_args(get_args(kind)[0])]
-    if timedelta in types:
-        if not isinstance(value, str):
-            raise _wrong(section.key(key), value, 'text with a unit, such as "15min"')
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise _wrong(section.key(key), value, str(error)) from None
-    if Path in types and isinstance(value, str):
-        if not value:
-            raise _wrong(section.key(key), value, "a path")
-        return Path(value).expanduser()
-    if isinstance(value, str) and not {str, Literal} & {getattr(t, "__origin__", t) for t in types}:
-        # The environment has text only: "3" is a number where a number is wanted.
-        return _number_or_switch(value)
-    return value
-
-
-def _number_or_switch(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-
-
-def _check_duration(key: str, value: object, kind: Any) -> None:  # noqa: ANN401  a type
-    extra = next((m.extra for m in getattr(kind, "__metadata__", ()) if m.extra), None)
-    if extra is not None and isinstance(value, timedelta):
-        least, most = extra["least"], extra["most"]
-        if not least <= value.total_seconds() <= most:
-            raise _wrong(key, f"{value.total_seconds():g} s", f"{least:g} s to {most:g} s")
-
-
-def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
-    """Tell whether a field of this type takes the value as it is, and not only converted."""
-    try:
-        return bool(msgspec.convert(value, kind) == value)
-    except msgspec.ValidationError:
-        return False
-
-
 def _is_cron(text: str) -> bool:
-    from croniter import croniter  # takes a while to load: nobody pays who keeps to the default
+    """Tell whether it is a cron expression of five fields that comes at all, unlike 30 February."""
+    from croniter import croniter  # slow to load: nobody pays who keeps to the default
 
-    return len(text.split()) == 5 and bool(croniter.is_valid(text))
+    try:
+        return len(text.split()) == 5 and bool(croniter(text, _SOME_DAY).get_next(datetime))
+    except (ValueError, OverflowError):
+        return False
 
 
 def _scheme(url: str) -> str | None:
@@ -458,40 +316,3 @@ def is_loopback(url: str) -> bool:
 def _without_secrets(url: str) -> str:
     """Give an address as an error may show it: without user, password and query."""
     return re.sub(r"\?.*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)
-
-
-def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
-    """Say in words what a field of this type takes."""
-    base, *metas = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
-    if getattr(base, "__origin__", None) is Literal:
-        return "one of " + ", ".join(repr(value) for value in get_args(base))
-    named = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        timedelta: "a timedelta",
-        Path | None: "a path, or left out",
-    }
-    words = named.get(base, f"{base.__name__}(…)" if base in _sections() else "text, or left out")
-    for meta in metas:
-        least = [f" from {meta.ge:g}" if meta.ge is not None else "", _above(meta.gt)]
-        most = f" to {meta.le:g}" if meta.le is not None else ""
-        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else "")
-    return words
-
-
-def _above(bound: float | None) -> str:
-    return f" above {bound:g}" if bound is not None else ""
-
-
-def _refuse_unknown(what: str, found: Mapping[str, Any], known: list[str]) -> None:
-    for name in found:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"unknown {what}: {name!r}{hint}")
-
-
-def _wrong(key: str, found: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"{key}: found {found!r}; allowed: {allowed}")

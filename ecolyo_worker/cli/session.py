@@ -11,8 +11,9 @@ from msgspec import Struct
 from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.configuration import load
 from ecolyo_worker.service.client import running_service
-from ecolyo_worker.settings import Settings, load
+from ecolyo_worker.settings import Settings
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from ecolyo_worker.settings import load
+from ecolyo_worker.configuration import load
 from ecolyo_worker.testing.echo import echo_server
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

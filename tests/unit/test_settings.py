@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ecolyo_worker.configuration import load, parse_duration
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.settings import Aggregation, Dacc, Intake, Settings, load, parse_duration
+from ecolyo_worker.settings import Aggregation, Dacc, Intake, Settings
 
 SECTIONS: dict[str, type[Any]] = {
     "worker": Settings,
@@ -363,3 +364,19 @@ def test_the_state_directory_has_three_places(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/ecolyo-worker")
     assert Settings().directory == Path("/var/lib/ecolyo-worker")
     assert Settings(state_dir=Path("here")).directory == Path("here")
+
+
+@pytest.mark.parametrize("schedule", ["0 1 * * *", "30 2 * * 1-5", "*/15 1 * * *", "0 0 29 2 *"])
+def test_a_schedule_that_comes_is_taken(schedule: str) -> None:
+    """Five fields of cron say when the night is."""
+    assert Aggregation(schedule=schedule).schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["", "daily", "@daily", "0 1 * *", "0 1 * * * *", "60 1 * * *", "0 0 30 2 *", "a b c d e"],
+)
+def test_a_schedule_that_never_comes_is_refused(schedule: str) -> None:
+    """What is no cron expression of five fields, or names no day that there is, is refused."""
+    with pytest.raises(ConfigurationError, match=r"aggregation\.schedule: found .* five fields"):
+        Aggregation(schedule=schedule)

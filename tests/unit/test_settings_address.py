@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ecolyo_worker.configuration import load
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.settings import Dacc, load
+from ecolyo_worker.settings import Dacc
 
 HERE = [
     "http://127.0.0.1:8081",

@@ -45,7 +45,7 @@ from ecolyo_worker.worker import Worker, read_day
 __all__ = ["Commands"]
 
 _PAGE = 500
-_NO_INSTANCE = "found nothing; name it in the line, or with --instance for all that name none"
+_NO_INSTANCE = "found nothing; name it in the event, or for all that name none beside them"
 
 
 class Commands:
@@ -197,6 +197,7 @@ class Commands:
         if request.id is not None:
             await self.outbox_show(request.id)
         rows = await self._worker.database.run(outbox.retry, request.id)
+        self._worker.sender.wake()
         if request.id is not None and not rows:
             raise await self._not_dead(request.id)
         return ask.Moved(rows)

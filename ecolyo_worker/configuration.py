@@ -21,6 +21,8 @@ from ecolyo_worker.settings import Settings
 
 __all__ = ["load", "parse_duration"]
 
+# Variables of ours that are no settings.
+_OTHER_VARIABLES = {"ECOLYO_CONFIG", "ECOLYO_CRASH_AT"}
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII)
 S = TypeVar("S", bound=Section)
@@ -43,13 +45,27 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     except ConfigurationError as error:
         raise ConfigurationError(f"{error} (in {path})") from None
     for name, text in (os.environ if environ is None else environ).items():
-        if name.startswith("ECOLYO_") and "__" in name:
-            section, _, key = name.removeprefix("ECOLYO_").lower().partition("__")
+        if name.startswith("ECOLYO_") and name not in _OTHER_VARIABLES:
+            section, marked, key = name.removeprefix("ECOLYO_").lower().partition("__")
+            if not marked:
+                raise ConfigurationError(f"{name}: {_hint(section)}")
             tables.setdefault(section, {})[key] = text
     try:
         return _settings(tables)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error} (in the environment, as ECOLYO_…)") from None
+
+
+def _hint(name: str) -> str:
+    """Say how a variable is written whose name has no double underscore."""
+    known = {
+        f"{section}_{key}": f"ECOLYO_{section}__{key}".upper()
+        for section in ("worker", *_SECTIONS)
+        for key in _keys(section)
+    }
+    near = difflib.get_close_matches(name, known, n=1)
+    example = known[near[0]] if near else "ECOLYO_DACC__RATE"
+    return f"is no setting; two underscores stand behind the section, as in {example}"
 
 
 def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -77,8 +93,23 @@ def _read_file(path: Path) -> dict[str, dict[str, Any]]:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from None
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise wrong(name, table, f"a table: write [{name}] and its keys below")
+            raise _no_table(name, table, path)
     return tables
+
+
+def _no_table(name: str, found: object, path: Path) -> ConfigurationError:
+    """Say what is wrong with a key that stands outside of every section, or is one."""
+    sections = ["worker", *_SECTIONS]
+    if name in sections:
+        return wrong(name, found, f"a table: write [{name}] and its keys below (in {path})")
+    places = [key for key in sections if name in _keys(key)]
+    words = f"write it below [{places[0]}]" if places else f"known: {', '.join(sections)}"
+    return ConfigurationError(f"{name}: found a key outside of every section; {words} (in {path})")
+
+
+def _keys(section: str) -> list[str]:
+    kind = Settings if section == "worker" else _SECTIONS[section]
+    return [field.name for field in msgspec.structs.fields(kind) if field.name not in _SECTIONS]
 
 
 def _section(

@@ -20,7 +20,7 @@ from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
-from ecolyo_worker.errors import CommandRefused, IntakeRefused
+from ecolyo_worker.errors import CommandRefused, IntakeRefused, StoreUnavailable
 from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
@@ -128,6 +128,7 @@ class Worker:
         Raises `IntakeRefused` if none was good, `IntakeFull` if too much waits to be stored, and
         `StoreUnavailable` if nothing can be stored now.
         """
+        self._check_entered()
         if isinstance(events, list):
             batch: list[tuple[object, object]] = [(instance, event) for event in events]
         else:
@@ -218,6 +219,7 @@ class Worker:
 
     def status(self) -> Status:
         """Give what there is in each state, as of the last thing that was stored."""
+        self._check_entered()
         return make_status(
             self.database.snapshot,
             __version__,
@@ -225,6 +227,10 @@ class Worker:
             self._target.described,
             self.health(),
         )
+
+    def _check_entered(self) -> None:
+        if "database" not in vars(self):
+            raise StoreUnavailable("the worker is not entered: use `async with Worker(…)`")
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)

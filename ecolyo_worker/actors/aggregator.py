@@ -104,7 +104,6 @@ class Aggregator(Actor):
             plan = self.plan(civil_from_instant(now, self._zone))
             plan = msgspec.structs.replace(plan, due=self._due(now))
             await self.run_once(plan, slot=slot)
-            self.succeeded()
 
     def _due(self, now: datetime) -> int:
         """Draw the moment before which nothing of a night is sent: it must tell nothing."""
@@ -140,6 +139,7 @@ class Aggregator(Actor):
         )
         made = sum(report.indicators.values())
         reach("aggregation.finished")
+        self.succeeded()
         self._context.logger.info("run finished", days=report.days, indicators=made)
         self._made()
         return report

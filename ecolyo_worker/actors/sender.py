@@ -165,6 +165,8 @@ class Sender(Actor):
         )
         try:
             await self._pass.run()
+            if self._pass.outcomes["delivered"]:
+                self.succeeded()
             return self._pass.outcomes
         finally:
             self._pass = None

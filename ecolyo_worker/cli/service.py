@@ -1,7 +1,7 @@
 """`run`: the service, in the foreground."""
 
 import os
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Annotated
 
 import anyio
@@ -69,10 +69,14 @@ async def _watch(
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Let the first signal stop the service, and a further one wait for nothing."""
-    with anyio.open_signal_receiver(SIGTERM, SIGINT) as signals:
+    """Let the first signal stop the service, and a further one wait for nothing.
+
+    A terminal that closes is one too. Some senders signal a process and its group: what comes again
+    before the stop has begun is meant once.
+    """
+    with anyio.open_signal_receiver(SIGTERM, SIGINT, SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
-            if stop.is_set():
+            if stop.is_set() and not worker.is_ready:
                 worker.abort()
             stop.set()

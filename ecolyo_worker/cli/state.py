@@ -65,7 +65,7 @@ def show_status(output: Output, found: Status) -> None:
     output.line(f"events    {_counts(found.events)}")
     output.line(f"outbox    {_counts(found.outbox)}")
     output.line(
-        f"sending   {found.attempts} attempts, {found.maybe_delivered} maybe delivered twice"
+        f"sending   {found.attempts} attempts, {found.maybe_delivered} of unknown end"
         f", oldest waiting {found.oldest_pending or '–'}"
     )
     if found.other_values or found.too_large:

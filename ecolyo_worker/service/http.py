@@ -132,7 +132,7 @@ class _Face:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts = split_events(body, is_ndjson=kind == "application/x-ndjson")
         lines = [ask.Line(index, text) for index, text in enumerate(texts)]
-        owner = request.query_params.get("instance")
+        owner = _owner(request)
         report = await self._commands.events_import(ask.EventsImport(lines, owner))
         refused = [
             {"index": item.line, "field": item.field, "reason": item.reason}
@@ -194,6 +194,16 @@ class _Face:
         except (EcolyoError, TimeoutError):
             return error_answer(503, "not_ready", "the database does not answer")
         return answer({"ready": True})
+
+
+def _owner(request: Request) -> str | None:
+    """Give whose the events are that do not say so; a query of anything else is a mistake."""
+    given = request.query_params.multi_items()
+    if given and [name for name, _ in given] != ["instance"]:
+        found = ", ".join(name for name, _ in given)
+        message = f"found the query parameters {found}; allowed: instance, once"
+        raise Refused(400, "invalid_query", message[:300])
+    return given[0][1] if given else None
 
 
 def _render(error: Exception) -> Response:

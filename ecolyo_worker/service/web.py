@@ -146,7 +146,16 @@ def _handler(renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Res
 def _http(error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-    return error_answer(error.status_code, code, error.detail, headers=error.headers)
+    return error_answer(error.status_code, code, _words(error), headers=error.headers)
+
+
+def _words(error: HTTPException) -> str:
+    """Say what there is instead of what was asked for."""
+    if error.status_code == 405:
+        return f"the method is not allowed here; allowed: {(error.headers or {}).get('Allow', '–')}"
+    if error.status_code == 404:
+        return "there is nothing at this path"
+    return str(error.detail)
 
 
 def _refused(error: Exception) -> Response:

@@ -142,6 +142,9 @@ def main(arguments: Sequence[str]) -> int:
         for point, words in POINTS.items():
             print(f"{point:24}{words}")  # noqa: T201  it is what it is asked for
         return 0
+    if len(arguments) != 3 or not arguments[2].isdecimal():
+        sys.stderr.write("usage: python -m ecolyo_worker.testing.crash --list | STATE ECHO SEED\n")
+        return 64
     state_dir, url, seed = arguments
     anyio.run(load, Path(state_dir), url, int(seed))
     return 3  # nobody ended it: the place was never reached

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ecolyo_worker import IntakeRefused, Settings, UsageEvent, Worker
+from ecolyo_worker.errors import StoreUnavailable
 
 Event = Callable[..., dict[str, Any]]
 
@@ -94,3 +95,12 @@ async def test_a_struct_is_as_good_as_a_mapping(worker: Worker, state_dir: Path)
     made = UsageEvent(id="s", type="ConnectionEvent", event_date="2026-11-20T18:00:00Z")
     assert (await worker.record("alice.example", made)).accepted == 1
     assert stored_ids(state_dir) == ["s"]
+
+
+async def test_who_did_not_enter_is_told(state_dir: Path) -> None:
+    """Before the block is entered there is nothing to record into, and no status; it says so."""
+    worker = Worker(Settings(state_dir=state_dir))
+    with pytest.raises(StoreUnavailable, match="not entered"):
+        await worker.record("alice.example", {})
+    with pytest.raises(StoreUnavailable, match="not entered"):
+        worker.status()

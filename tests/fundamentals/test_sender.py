@@ -49,7 +49,14 @@ async def test_what_is_counted_is_sent_by_itself(
         await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
         await worker.run_once(NIGHT)
         assert await echo.wait(1) == 1
+        with anyio.fail_after(30):
+            while None in [successes(worker)[name] for name in ("aggregator", "sender")]:
+                await anyio.lowlevel.checkpoint()
     await assert_balanced(state_dir, echo.url)
+
+
+def successes(worker: Worker) -> dict[str, str | None]:
+    return {task.name: task.last_success for task in worker.status().tasks}
 
 
 async def test_rows_that_waited_are_sent_at_the_start(

@@ -67,7 +67,7 @@ async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
         (GOOD, "application/json", 1, []),
         (b"\xef\xbb\xbf \n" + GOOD, "application/json", 1, []),
         (b"[" + GOOD + b"," + BAD + b",5," + NAMED + b"]", "application/json", 2, [1, 2]),
-        (GOOD + b"\n" + BAD + b"\r\n\n" + NAMED + b"\n", "application/json", 2, [1]),
+        (GOOD + b"\n" + BAD + b"\r\n\n" + NAMED + b"\n", "application/json", 2, [1, 2]),
         (b"{bad\n" + GOOD, "application/x-ndjson; charset=utf-8", 1, [0]),
         (b'{"type": "NavigationEvent",\n"eventDate": "2026-11-20T10:00"}', "text/plain", 1, []),
         (b"[]", "application/json", 0, []),
@@ -83,6 +83,14 @@ async def test_events_come_in_three_forms(
     assert (done.status_code, found["accepted"], found["known"]) == (200, accepted, 0)
     assert [item["index"] for item in found["refused"]] == refused
     assert all(set(item) == {"index", "field", "reason"} for item in found["refused"])
+
+
+@pytest.mark.parametrize("query", ["?instnce=a", "?instance=a&instance=b", "?instance=a&x=1"])
+async def test_another_query_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    """A misspelt or doubled parameter is told, and nothing is stored."""
+    done = await client.post(f"/v1/events{query}", content=GOOD)
+    assert (done.status_code, done.json()["error"]["code"]) == (400, "invalid_query")
+    assert "allowed: instance, once" in done.json()["error"]["message"]
 
 
 async def test_accepted_means_on_disk(client: httpx.AsyncClient, state_dir: Path) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -73,7 +73,7 @@ def count(state_dir: Path, query: str) -> int:
 IN_FLIGHT = "SELECT count(*) FROM outbox WHERE state = 'in_flight'"
 
 
-@pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("signal", [SIGTERM, SIGINT, SIGHUP])
 async def test_a_signal_stops_it(run: Run, signal: Signals) -> None:
     """Idle, it ends with 0 at once."""
     async with run() as service:

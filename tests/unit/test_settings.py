@@ -299,7 +299,7 @@ def test_a_changed_copy_is_checked_anew() -> None:
         (b"[dacc\n", "is not TOML"),
         (b"[dacc]\nrate = 1\nrate = 2\n", "is not TOML"),
         (b"\xff\xfe", "is not TOML"),
-        (b"rate = 3\n", "rate: found 3; allowed: a table"),
+        (b"dacc = 3\n", "dacc: found 3; allowed: a table"),
         (b"dacc = 'x'\n", "dacc: found 'x'; allowed: a table"),
         (b"[[dacc]]\n", "dacc: found [{}]; allowed: a table"),
     ],
@@ -380,3 +380,30 @@ def test_a_schedule_that_never_comes_is_refused(schedule: str) -> None:
     """What is no cron expression of five fields, or names no day that there is, is refused."""
     with pytest.raises(ConfigurationError, match=r"aggregation\.schedule: found .* five fields"):
         Aggregation(schedule=schedule)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("ECOLYO_DACC_RATE", "ECOLYO_DACC__RATE"), ("ECOLYO_HTTP_LISTEN", "ECOLYO_HTTP__LISTEN")],
+)
+def test_a_variable_with_one_underscore_is_refused(name: str, near: str) -> None:
+    """A variable of ours that is no setting is not passed over: the right name is told."""
+    with pytest.raises(ConfigurationError, match=f"{name}: is no setting; .* as in {near}"):
+        load(None, {name: "3"})
+
+
+def test_variables_that_are_no_settings_are_passed_over() -> None:
+    """What names the file, or a test's crash point, is no setting."""
+    load(None, {"ECOLYO_CONFIG": "x", "ECOLYO_CRASH_AT": "y", "ECOLYOGRAPH": "z"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("rate = 3", r"write it below \[dacc\]"), ("colour = 3", "known: worker, intake")],
+)
+def test_a_key_outside_of_every_section_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    """A key that stands above all sections is told where it belongs, and in which file."""
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=rf"every section; {words}.*config\.toml"):
+        load(path, {})

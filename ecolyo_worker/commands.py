@@ -67,7 +67,8 @@ class Commands:
             except InputRefused as error:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
                 continue
-            instance = found.get("instance") or request.instance
+            instance = found.get("instance")
+            instance = request.instance if instance is None else instance
             if instance is None:
                 refused.append(ask.LineRefusal(line.number, "instance", _NO_INSTANCE))
                 continue

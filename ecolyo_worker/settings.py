@@ -33,6 +33,7 @@ __all__ = [
 
 _NIGHTLY = "0 1 * * *"
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  a civil time
+_AT_RANDOM = re.compile(r"(?<![a-z])r(?![a-z])", re.ASCII | re.IGNORECASE)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 # What stands in an address for a person's instance while it is checked without one.
@@ -288,7 +289,9 @@ def _is_cron(text: str) -> bool:
     from croniter import croniter  # slow to load: nobody pays who keeps to the default
 
     try:
-        return len(text.split()) == 5 and bool(croniter(text, _SOME_DAY).get_next(datetime))
+        times = croniter(text, _SOME_DAY)
+        comes = bool(times.get_next(datetime) and times.get_prev(datetime))
+        return comes and len(text.split()) == 5 and not _AT_RANDOM.search(text)
     except (ValueError, OverflowError):
         return False
 

@@ -170,7 +170,7 @@ class Worker:
         if self.settings.mode == "off":
             raise CommandRefused("the mode is off (worker.mode): nothing is counted")
         moment = self._civil(as_of)
-        if moment > self._civil(None) and not self.settings.dacc.is_loopback:
+        if moment > self._civil(None) and not self._target.is_local:
             raise CommandRefused(
                 f"{as_of} is later than now, and its indicators would be sent too early: that is"
                 " for trials only, with dacc.url on this machine"

@@ -15,6 +15,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.schedule import Schedule
 from ecolyo_worker.clock import DAY_MS, civil_from_instant, civil_text, day_of, day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
+from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
 from ecolyo_worker.store import countings, events, instances, outbox, slots
@@ -103,7 +104,11 @@ class Aggregator(Actor):
         if not await self._context.database.read(slots.is_taken, self.JOB, slot):
             plan = self.plan(civil_from_instant(now, self._zone))
             plan = msgspec.structs.replace(plan, due=self._due(now))
-            await self.run_once(plan, slot=slot)
+            try:
+                await self.run_once(plan, slot=slot)
+            except StoreUnavailable:
+                if not self.stopping:
+                    raise
 
     def _due(self, now: datetime) -> int:
         """Draw the moment before which nothing of a night is sent: it must tell nothing."""
@@ -170,11 +175,15 @@ class Aggregator(Actor):
     async def _batches(self, step: "_Step") -> AsyncIterator["_Batch"]:
         """Take one step after the other, each behind the last one's last instance.
 
-        Each is a sign of life. A stop ends it between two: what is not counted is counted next
-        time.
+        Each is a sign of life. A stop ends it between two, with `StoreUnavailable`: what is not
+        counted is counted next time.
         """
         after: int | None = 0
-        while after is not None and not self.stopping:
+        while after is not None:
+            if self.stopping:
+                raise StoreUnavailable(
+                    "the worker is stopping: what is not counted yet is counted by the next run"
+                )
             batch = await step(after)
             after = batch.last
             self.sign()

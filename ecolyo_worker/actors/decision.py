@@ -71,6 +71,8 @@ def stand(
 
     Whatever was delivered, or refused for its own sake, shows that the destination works.
     """
+    if standing.is_throttled and not row.is_probe:
+        return _stand_throttled(standing, outcome, decision, now)
     match outcome.kind:
         case "delivered":
             return Standing(last_delivered=now)
@@ -86,6 +88,18 @@ def stand(
                 secret_mark=None if outcome.kind == "throttled" else mark,
                 last_delivered=standing.last_delivered,
             )
+
+
+def _stand_throttled(
+    standing: Standing, outcome: Outcome, decision: Decision, now: int
+) -> Standing:
+    """A wait that was asked for is kept, whatever an attempt comes to that had begun before."""
+    until = decision.pause_until if outcome.kind == "throttled" else None
+    return msgspec.structs.replace(
+        standing,
+        not_before=max(standing.not_before, until or 0),
+        last_delivered=now if outcome.kind == "delivered" else standing.last_delivered,
+    )
 
 
 def _stand_failing(standing: Standing, row: Claimed, outcome: Outcome, now: int) -> Standing:

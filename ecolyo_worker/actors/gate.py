@@ -24,9 +24,10 @@ _MOST_TEXTS = 2048
 class Gate:
     """Looks at a row once more before it leaves: it must be whole, allowed, and agreed to."""
 
-    def __init__(self, context: Context) -> None:
-        """It goes by the definitions and the settings."""
+    def __init__(self, context: Context, *, is_local: bool) -> None:
+        """It goes by the definitions and the settings; `is_local`: all is sent to this machine."""
         self._context = context
+        self._is_local = is_local
         self._allowed: OrderedDict[bytes, None] = OrderedDict()
 
     def judge(
@@ -44,7 +45,7 @@ class Gate:
             return Verdict("dead", words)
         if row.instance not in agreed:
             return Verdict("pending", "it waits: no consent is in force any more", later)
-        if row.start_date >= today and not self._context.settings.dacc.is_loopback:
+        if row.start_date >= today and not self._is_local:
             # It was made by a trial run as of a time to come, for a DACC on this machine.
             return Verdict("pending", "it waits: its day has not ended yet", later)
         return _LEAVES

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from ecolyo_worker.actors.actor import Actor
+from ecolyo_worker.actors.actor import Actor, Channel
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.gate import Gate
 from ecolyo_worker.actors.hands import Hands
@@ -29,6 +29,7 @@ __all__ = ["SendReport", "Sender"]
 
 _PATIENCE_S = 60.0
 _SECRET_LOOK_S = 10.0
+_SECRET_PATIENCE_S = 2.0
 # So many secrets are looked at in one go; the others come next.
 _MOST_SECRETS = 200
 _FIRST_RETRY_S = 0.5
@@ -60,10 +61,12 @@ class Sender(Actor):
         self._target = target
         self._clients = clients
         self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
-        self._gate = Gate(context)
+        self._gate = Gate(context, is_local=target.is_local)
         self._hands = Hands(context)
         self._turn = anyio.Lock()
+        self._stops = Channel()
         self._drains = 0
+        self._idle = anyio.Event()
         self._pass: Pass | None = None
         self._claims = 0
         self._may_have_strays = False
@@ -88,10 +91,13 @@ class Sender(Actor):
                 wait, delay = delay, min(2 * delay, self.LOOK_S)
             await self.rest(wait)
         await self._write_the_rest()
+        if self._drains:  # it still has to say what it came to
+            await self._idle.wait()
 
     def stop(self) -> None:
         """Finish the attempts under way, put back what was not tried, and return."""
         super().stop()
+        self._stops.close()
         if self._pass is not None:
             self._pass.end()
 
@@ -106,6 +112,8 @@ class Sender(Actor):
         outcomes: Counter[str] = Counter()
         begin = self._clock.monotonic()
         deadline = begin + (float("inf") if timeout_s is None else timeout_s)
+        if not self._drains:
+            self._idle = anyio.Event()
         self._drains += 1
         try:
             if self._pass is not None and self._drains == 1:
@@ -113,8 +121,12 @@ class Sender(Actor):
             await self._context.database.run(_allow_all)
             while True:
                 delivered = outcomes["delivered"]
-                async with self._turn:
+                if not await self._take_turn(deadline):
+                    return await self._report(outcomes)
+                try:
                     outcomes.update(await self._send(deadline, draining=True))
+                finally:
+                    self._turn.release()
                 if outcomes["delivered"] > delivered:
                     begin = self._clock.monotonic()
                 patience = begin + _PATIENCE_S if timeout_s is None else deadline
@@ -122,10 +134,25 @@ class Sender(Actor):
                 over = wait is None or self._clock.monotonic() + wait >= patience
                 if not until_empty or over or self.stopping:
                     return await self._report(outcomes)
-                await self._clock.sleep(look)
+                await self._stops.wait(self._clock, look)
         finally:
             self._drains -= 1
+            if not self._drains:
+                self._idle.set()
             self.wake()
+
+    async def _take_turn(self, deadline: float) -> bool:
+        """Wait until no other pass is under way; False at the deadline, or when it is stopped."""
+        patience = deadline - self._clock.monotonic()
+        if self.stopping or patience < 0:
+            return False
+        with anyio.move_on_after(patience if patience < float("inf") else None) as waiting:
+            await self._turn.acquire()
+        if waiting.cancelled_caught:
+            return False
+        if self.stopping:
+            self._turn.release()
+        return not self.stopping
 
     def abandon(self, ids: Iterable[int]) -> None:
         """Begin no attempt of these rows any more: their people withdrew."""
@@ -203,21 +230,37 @@ class Sender(Actor):
         now = utc_ms(self._clock.now())
         _, after = self._secrets_seen
         watched = await self._context.database.read(destinations.watched, now, after, _MOST_SECRETS)
-        changed = [
-            one.id for one in watched if await self._target.mark(one.instance) != one.secret_mark
-        ]
+        changed = await self._changed(watched)
         if changed:
             await self._context.database.run(destinations.allow_probes, changed)
         last = watched[-1].id if len(watched) == _MOST_SECRETS else 0
         self._secrets_seen = (self._clock.monotonic(), last)
 
+    async def _changed(self, watched: Sequence[destinations.Watched]) -> list[int]:
+        """Give those whose secret is another one; a host that does not answer is asked later."""
+        changed: list[int] = []
+
+        async def look(one: destinations.Watched) -> None:
+            if await self._target.mark(one.instance) != one.secret_mark:
+                changed.append(one.id)
+
+        with anyio.move_on_after(_SECRET_PATIENCE_S):
+            async with anyio.create_task_group() as looking:
+                for one in watched:
+                    looking.start_soon(look, one)
+        return changed
+
     async def _write_the_rest(self) -> None:
         """Try until it is written what became of the last rows; who cannot wait cancels."""
         while self._hands:
+            written = self._hands.written
             try:
                 await self._hands.write()
             except StoreUnavailable:
                 await self._clock.sleep(_FIRST_RETRY_S)
+                continue
+            if self._hands:  # a drain has rows on their way
+                await written.wait()
 
     async def _wait_s(self) -> tuple[float | None, float]:
         """Give how long to wait for the next row that may be sent, and when to look again.

@@ -121,6 +121,10 @@ class Supervisor:
                     in_s=round(delay, 3),
                 )
                 await kept.pause.wait(self._clock, delay)
+            if kept.state == "restarting":
+                self._logger.error(
+                    "actor crashed while stopping", actor=kept.actor.name, error=kept.error
+                )
         finally:
             kept.state = "stopped"
             kept.ended.set()

@@ -121,12 +121,18 @@ class DaccLane:
                 self.mark = address.mark
                 return await self._attempt(body, address)
         except TokenUnusable as error:
+            self.mark = error.mark
             return Outcome("unauthorized", str(error))
         except ConfigurationError as error:
             return Outcome("misconfigured", str(error))
         except TimeoutError:
             await self.close()
             return Outcome("unknown" if self.was_written else "unavailable", "no answer in time")
+        except Exception as error:  # noqa: BLE001  the edge of an attempt: one row's, not the sender's
+            # A host's client may raise anything, and so may an address that is none.
+            await self.close()
+            words = f"{type(error).__name__}: {error}"[:200]
+            return Outcome("unknown" if self.was_written else "misconfigured", words)
 
     async def close(self) -> None:
         """Close the client, if there is one."""
@@ -152,7 +158,7 @@ class DaccLane:
         try:
             response = await self._client.send(request)
             try:
-                answer = await _read(response)
+                answer, is_whole = await _read(response)
             finally:
                 await response.aclose()
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -162,7 +168,11 @@ class DaccLane:
             # An answer is kept and shown; a server that repeats the token must not put it there.
             answer = answer.replace(address.secret.reveal().encode(), b"[token]")
         return read_answer(
-            response.status_code, response.headers, answer, self._clock.now().timestamp()
+            response.status_code,
+            response.headers,
+            answer,
+            self._clock.now().timestamp(),
+            is_whole=is_whole,
         )
 
     async def _note(self, event: str, info: dict[str, Any]) -> None:
@@ -184,14 +194,14 @@ async def open_lane(target: Target, clients: Clients, clock: Clock) -> AsyncIter
         await lane.close()
 
 
-async def _read(response: "httpx.Response") -> bytes:
-    """Read an answer up to its limit; what lies beyond is not read."""
+async def _read(response: "httpx.Response") -> tuple[bytes, bool]:
+    """Read an answer up to its limit, and tell whether that is all of it."""
     answer = bytearray()
     async for chunk in response.aiter_raw():
         answer += chunk
         if len(answer) > _LONGEST_ANSWER:
             break
-    return bytes(answer[:_LONGEST_ANSWER])
+    return bytes(answer[:_LONGEST_ANSWER]), len(answer) <= _LONGEST_ANSWER
 
 
 def _broken(error: Exception, *, was_written: bool) -> Outcome:

@@ -43,12 +43,17 @@ class Outcome(Struct, frozen=True):
     retry_after: float | None = None
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Outcome:
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes, now: float, *, is_whole: bool = True
+) -> Outcome:
     """Judge an answer of the DACC, or of the cozy-stack in front of it.
 
-    `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date.
+    `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date. A
+    yes that is too long to be read to its end may be one: nobody knows.
     """
     text = body.decode("utf-8", "replace")
+    if 200 <= status < 300 and not is_whole:
+        return Outcome("unknown", f"{status}: the answer is longer than is read", status)
     return Outcome(
         kind=_kind(status, "retry-after" in headers, body, text),
         detail=f"{status}: {' '.join(text.split())}"[:200],

@@ -11,6 +11,9 @@ __all__ = ["Secret", "TokenFile", "TokenUnusable", "check_token"]
 class TokenUnusable(ConfigurationError):
     """There is a token, and it cannot be read or put into a header."""
 
+    mark = 0
+    """What it is known by, so that another one is noticed."""
+
 
 class Secret:
     """Some text that shows itself only to the one who asks for it by name."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.remote.secrets import Secret, TokenFile, check_token
+from ecolyo_worker.remote.secrets import Secret, TokenFile, TokenUnusable, check_token
 from ecolyo_worker.settings import INSTANCE, Dacc
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class Target:
         return "given by the host" if self._function is not None else self.settings.url
 
     @property
+    def is_local(self) -> bool:
+        """Whether all is sent to this machine, for certain."""
+        return self._function is None and self.settings.is_loopback
+
+    @property
     def is_cozy(self) -> bool:
         """Whether each instance is a destination of its own."""
         return self.settings.is_cozy
@@ -101,7 +106,7 @@ class Target:
         mark = file.time
         url = (self.settings.url or "").replace(INSTANCE, instance)
         self.settings.check_address(url, "dacc.url for this instance")
-        return self._address(url, file.read(), mark)
+        return self._address(url, _read(file, mark), mark)
 
     async def mark(self, instance: str | None) -> int:
         """Give what an instance's secret is known by now; 0 if there is none to be had."""
@@ -140,7 +145,7 @@ class Target:
 
     def _address_for_all(self) -> Address:
         mark = self._token.time
-        secret = self._token.read()
+        secret = _read(self._token, mark)
         known = self._native
         if known is None or known.mark != mark or known.secret is not secret:
             known = self._native = self._address(self.settings.url or "", secret, mark)
@@ -170,6 +175,15 @@ class Target:
         if not self.is_cozy:
             return "/measure"
         return f"/remote/{self.settings.doctype or _DOCTYPES[self.settings.target]}"
+
+
+def _read(file: TokenFile, mark: int) -> Secret | None:
+    """Read a token; one that cannot be used is known by its mark too."""
+    try:
+        return file.read()
+    except TokenUnusable as error:
+        error.mark = mark
+        raise
 
 
 def _mark(secret: Secret | None) -> int:

@@ -1,6 +1,7 @@
 """The HTTP face (section 3 of the interfaces): events and facts come in, the state is told."""
 
 import hmac
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecolyo_worker import requests as ask
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import (
+    ActorFailed,
     CommandRefused,
     ConfigurationError,
     EcolyoError,
     FactsRefused,
     InputRefused,
     IntakeFull,
+    StateRefused,
     StoreUnavailable,
 )
 from ecolyo_worker.events import decode_object
@@ -190,10 +193,14 @@ class _Face:
             return error_answer(503, "not_ready", "the service is starting or stopping")
         try:
             with anyio.fail_after(_READY_S):
-                await self._worker.database.read(lambda db: db.execute("SELECT 1 FROM meta"))
+                await self._worker.database.read(_one_row)
         except (EcolyoError, TimeoutError):
             return error_answer(503, "not_ready", "the database does not answer")
         return answer({"ready": True})
+
+
+def _one_row(connection: sqlite3.Connection) -> object:
+    return connection.execute("SELECT 1 FROM meta").fetchone()
 
 
 def _owner(request: Request) -> str | None:
@@ -213,6 +220,6 @@ def _render(error: Exception) -> Response:
         return error_answer(422, "refused", str(error), details)
     if isinstance(error, IntakeFull):
         return error_answer(503, "busy", str(error), headers={"retry-after": "1"})
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | StateRefused | ActorFailed):
         return error_answer(503, "unavailable", str(error), headers={"retry-after": "10"})
     return error_answer(409, "refused", str(error))

@@ -52,6 +52,7 @@ class Database:
         # Each is written by one thread only, so that neither needs a lock.
         self._submitted = 0
         self._begun = 0
+        self.is_closed = False
         self.snapshot: Any = None
         self.migrated = (0, 0)
         """The schema's version as it was found, and as it is."""
@@ -83,7 +84,10 @@ class Database:
                 database.migrated = await database._in_thread(_prepare, path, owner, migrating)
                 if observe is not None:
                     database.snapshot = await database.read(observe)
-                yield database
+                try:
+                    yield database
+                finally:
+                    database.is_closed = True
         finally:
             owner.release()
 
@@ -162,6 +166,8 @@ class Database:
             self._begun += 1
             return _translated(function, connection, *args)
 
+        if self.is_closed:
+            raise StoreUnavailable("the database is closed: the worker was left")
         self._submitted += 1
         raw = self._connection._conn  # noqa: SLF001
         result: R = await self._connection._execute(work, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
@@ -186,6 +192,10 @@ def _translated(function: Callable[..., R], connection: sqlite3.Connection, *arg
     """Run a function and turn the database's troubles into ours, so that callers know one error."""
     try:
         return function(connection, *args)
+    except sqlite3.ProgrammingError as error:
+        if "closed database" not in str(error):
+            raise
+        raise StoreUnavailable("the database is closed: the worker was left") from error
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"the database does not work now: {error}") from error
     except sqlite3.DatabaseError as error:

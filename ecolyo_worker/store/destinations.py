@@ -23,7 +23,6 @@ __all__ = [
     "dissolve",
     "identify",
     "next_probe",
-    "remove",
     "standings",
     "store",
     "unwell",
@@ -50,6 +49,11 @@ class Standing(Struct, frozen=True):
     opened: int = 0
     """How often in a row the breaker opened: each time it waits longer."""
     last_delivered: int | None = None
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the other side asked to wait: no other secret helps, nor does asking."""
+        return self.state == "paused" and self.secret_mark is None
 
 
 class Destination(Struct, frozen=True):
@@ -148,16 +152,6 @@ def store(connection: sqlite3.Connection, changed: Mapping[int, Standing]) -> No
             totals.add(connection, changes)
 
 
-def remove(connection: sqlite3.Connection, instance: int) -> int:
-    """Delete an instance's destination, of which no row is left; give how many there were."""
-    gone = connection.execute(
-        "DELETE FROM destinations WHERE instance = ? RETURNING state", (instance,)
-    ).fetchall()
-    for (state,) in gone:
-        totals.add(connection, {f"destinations.{state}": -1})
-    return len(gone)
-
-
 def unwell(connection: sqlite3.Connection, limit: int) -> list[Destination]:
     """Give some destinations of which there is something to say, those held back first."""
     # open, paused, ready: the order of the index.
@@ -172,9 +166,13 @@ def unwell(connection: sqlite3.Connection, limit: int) -> list[Destination]:
 
 
 def allow_probes(connection: sqlite3.Connection, ids: Iterable[int] | None = None) -> None:
-    """Let one row of each of these that is held back be tried at once; without ids, of all."""
+    """Let one row of each of these that is held back be tried at once; without ids, of all.
+
+    Where the other side asked to wait, that is kept.
+    """
     connection.execute(
         "UPDATE destinations SET not_before = 0 WHERE reason IS NOT NULL AND state != 'ready'"
+        " AND (state = 'open' OR secret_mark IS NOT NULL)"
         " AND (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))",
         (None if ids is None else json.dumps(list(ids)),),
     )

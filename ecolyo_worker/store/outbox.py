@@ -305,8 +305,9 @@ def remove_unsent(
     query = "SELECT id, state FROM outbox WHERE instance = ?"
     rows = connection.execute(query, (instance,)).fetchall()
     # Those in flight lose their destination too: with a Cozy target it says whose they are.
-    gone = "instance = NULL, destination = iif(?, NULL, destination)"
-    gone += ", body = x'', answer = NULL" if forgotten else ""
+    # And what was answered: it may hold a name, as that of a file.
+    gone = "instance = NULL, destination = iif(?, NULL, destination), answer = NULL"
+    gone += ", body = x''" if forgotten else ""
     for ident, state in rows:
         values = (state == "in_flight", ident)
         connection.execute(f"UPDATE outbox SET {gone} WHERE id = ?", values)  # noqa: S608
@@ -344,8 +345,8 @@ def _move(connection: sqlite3.Connection, ident: int, state: str) -> None:
     """Set a row's state; one that is finished loses its text and whose it was."""
     if state in _FINISHED:
         connection.execute(
-            "UPDATE outbox SET state = ?, body = NULL, instance = NULL, destination = NULL"
-            " WHERE id = ?",
+            "UPDATE outbox SET state = ?, body = NULL, instance = NULL, destination = NULL,"
+            " answer = NULL WHERE id = ?",
             (state, ident),
         )
     else:

@@ -198,6 +198,6 @@ async def test_who_leaves_takes_the_destination_along(
     async with Worker(quick(wire.url + "/{instance}", target="cozy-v1")).opened() as worker:
         await worker.send()
         await worker.store_facts(InstanceFacts("alice.example", consent=None))
-        assert await worker.database.run(destinations.remove, 1) == 1
+        assert await worker.database.run(destinations.dissolve, 1) == 1
         assert worker.status().destination_states == {"ready": 0, "paused": 0, "open": 0}
     await assert_balanced(state_dir)

@@ -106,7 +106,8 @@ async def test_killed_under_load(run: Run, cli: Cli, state_dir: Path) -> None:
         await drain(state_dir, echo)
         ledger = await assert_balanced(state_dir, echo.url, acknowledged)
         assert (ledger.missing, (ledger.duplicates or 0) <= flying) == (0, True)
-        assert 200 <= len(acknowledged) + 200 <= ledger.events
+        assert 0 < len(acknowledged) < 5000  # it was killed in the middle
+        assert len(acknowledged) + 200 <= ledger.events
 
 
 async def _post(service: Any, number: int, acknowledged: list[tuple[str, str]]) -> None:

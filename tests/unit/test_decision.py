@@ -283,10 +283,23 @@ def stood(
     return stand(before, claimed, outcome, decision, 99, NOW)
 
 
-@pytest.mark.parametrize("before", [Standing(), OPEN, Standing(state="paused", reason="no token")])
+@pytest.mark.parametrize(
+    "before", [Standing(), OPEN, Standing(state="paused", reason="no token", secret_mark=1)]
+)
 def test_what_is_taken_ends_everything(before: Standing) -> None:
     """After a delivery a destination is as good as new, whatever held it back."""
     assert stood(before, "delivered") == Standing(last_delivered=NOW)
+
+
+THROTTLED = Standing(state="paused", not_before=NOW + 3_600_000, reason="asked to wait")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wait_that_was_asked_for_is_kept(kind: Kind) -> None:
+    """What had begun before the other side asked to wait does not shorten the wait."""
+    after = stood(THROTTLED, kind, retry_after=25)
+    assert (after.state, after.not_before) == ("paused", THROTTLED.not_before)
+    assert stood(THROTTLED, "delivered", is_probe=True).state == "ready"
 
 
 def test_a_refused_row_says_that_the_destination_works() -> None:

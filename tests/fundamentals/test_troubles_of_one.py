@@ -1,0 +1,198 @@
+"""What is wrong with one person's stack, token or host function stays that person's trouble."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.errors import CommandRefused, StoreUnavailable
+from ecolyo_worker.facts import InstanceFacts
+from ecolyo_worker.requests import EventsImport, Line, OutboxDocument
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing.clock import FakeClock
+from ecolyo_worker.testing.echo import echo_server
+
+Agree = Callable[..., Awaitable[None]]
+Event = Callable[..., dict[str, Any]]
+Filled = Callable[..., Awaitable[None]]
+Quick = Callable[..., Settings]
+Rows = Callable[..., Awaitable[list[OutboxDocument]]]
+
+NIGHT = datetime(2026, 11, 21, 1, 0)
+NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+PAGES = ("electricity", "gas", "water")
+
+
+async def test_a_name_that_is_no_address(fill: Filled, quick: Quick, rows: Rows) -> None:
+    """A name that no address can be made of pauses its own rows, and crashes nothing."""
+    await fill("xn--a.example", PAGES[:1])
+    async with Worker(quick("https://{instance}", target="cozy-v2")).opened() as worker:
+        assert (await worker.send()).outcomes == {"misconfigured": 1}
+        (row,) = await rows(worker)
+        assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, httpx.StreamClosed, ValueError])
+async def test_a_hosts_client_may_raise_anything(
+    fill: Filled, quick: Quick, rows: Rows, error: type[Exception]
+) -> None:
+    """An attempt that breaks in a way nobody foresaw is one whose end is unknown."""
+
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise error(*([f"of {request.url}"] if error is not httpx.StreamClosed else []))
+
+    await fill(pages=PAGES[:1])
+    settings = quick("http://127.0.0.1:9", unknown_retry=timedelta(days=1))
+    client = lambda: httpx.AsyncClient(transport=Broken())  # noqa: E731
+    async with Worker(settings, http=client).opened() as worker:
+        assert (await worker.send()).outcomes == {"unknown": 1}
+        (row,) = await rows(worker)
+        assert (row.state, row.maybe_delivered) == ("pending", 1)
+        assert error.__name__ in (row.answer or "")
+
+
+async def test_a_host_that_never_answers_for_one(fill: Filled, quick: Quick, wire: Any) -> None:
+    """A host function that hangs for a person who is held back delays nobody else."""
+    hangs = False
+
+    async def function(name: str) -> tuple[str, str]:
+        if name == "bob.example":
+            return wire.url, "good"
+        if hangs:
+            await anyio.sleep_forever()
+        return wire.url, "two words"
+
+    await fill("alice.example", PAGES)
+    async with Worker(quick(None, target="cozy-v2"), destination=function).opened() as worker:
+        assert (await worker.send()).outcomes == {"unauthorized": 1}
+        hangs = True
+    await fill("bob.example", PAGES)
+    settings = quick(None, target="cozy-v2", concurrency=4, attempt_timeout=timedelta(seconds=1))
+    async with Worker(settings, destination=function).opened() as worker:
+        with anyio.fail_after(30):
+            report = await worker.send()
+        assert report.outcomes["delivered"] == 3
+
+
+async def test_an_unusable_token_file_is_not_asked_again_and_again(
+    fill: Filled, quick: Quick, wire: Any, tmp_path: Path
+) -> None:
+    """A token file that holds no token is tried again every `dacc.auth_retry`, and not sooner."""
+    await fill(pages=PAGES[:1])
+    token = tmp_path / "token"
+    token.write_text("")
+    clock = FakeClock(NOW)
+    async with Worker(quick(wire.url, token_file=token), clock=clock).opened() as worker:
+        report = await worker.send(until_empty=True, timeout_s=3600)
+        assert 3 <= report.outcomes["unauthorized"] <= 6  # in an hour, every 15 minutes
+    assert wire.requests == []
+
+
+async def test_a_yes_that_is_too_long_to_read(
+    state_dir: Path, fill: Filled, quick: Quick, wire: Any, rows: Rows
+) -> None:
+    """A 201 whose text is longer than is read may be a yes: it is counted as a possible double."""
+    text = b'{"ok": "' + b"x" * 70_000 + b'"}'
+    wire.answer = lambda _: (
+        b"HTTP/1.1 201 CREATED\r\nContent-Length: %d\r\n\r\n%s"
+        % (
+            len(text),
+            text,
+        )
+    )
+    await fill(pages=PAGES[:1])
+    async with Worker(quick(wire.url, unknown_retry=timedelta(days=1))).opened() as worker:
+        assert (await worker.send()).outcomes == {"unknown": 1}
+        (row,) = await rows(worker)
+        assert row.maybe_delivered == 1
+
+
+async def test_what_was_answered_goes_with_the_person(
+    state_dir: Path, fill: Filled, quick: Quick, tmp_path: Path
+) -> None:
+    """An answer may hold a name, such as a file's: a finished row keeps none, nor one withdrawn."""
+    await fill(pages=PAGES[:2])
+    async with echo_server("--fault", "accept-then-drop*2") as echo:
+        settings = quick(echo.url, target="cozy-v2", token_file=tmp_path / "{instance}")
+        async with Worker(settings).opened() as worker:
+            (tmp_path / "alice.example").write_text("token")
+            await worker.send()
+            (tmp_path / "alice.example").unlink()
+            await worker.send()
+            await worker.store_facts(InstanceFacts("alice.example", consent=None))
+        with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other:
+            found = other.execute("SELECT state, answer FROM outbox").fetchall()
+    assert found
+    assert {answer for _, answer in found} == {None}
+
+
+async def test_a_trial_of_the_future_needs_this_machine(state_dir: Path) -> None:
+    """With a host's function nobody knows where it leads, so no time to come is counted."""
+    far = lambda _: ("https://far.invalid", None)  # noqa: E731
+    dacc = Dacc(target="cozy-v2", url="http://127.0.0.1:9")
+    local = Settings(state_dir=state_dir, dacc=dacc)
+    async with Worker(local, destination=far).opened() as worker:
+        with pytest.raises(CommandRefused, match="later than now"):
+            await worker.run_once(datetime(2099, 1, 1))
+    async with Worker(local).opened() as worker:
+        await worker.run_once(datetime(2099, 1, 1))
+
+
+async def test_a_stop_ends_a_drain_that_waits(fill: Filled, quick: Quick) -> None:
+    """A drain that waits for what becomes due ends with the worker, and says what waits."""
+    await fill(pages=PAGES[:1])
+    reports = []
+    settings = quick("http://127.0.0.1:9", backoff_base=timedelta(hours=1))
+    async with anyio.create_task_group() as tasks:
+        async with Worker(settings) as worker:
+
+            async def drain() -> None:
+                reports.append(await worker.send(until_empty=True, timeout_s=3600))
+
+            tasks.start_soon(drain)
+            while worker.status().attempts < 1:
+                await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(10):
+            while not reports:
+                await anyio.lowlevel.checkpoint()
+    assert reports[0].waiting == 1
+
+
+async def test_after_it_was_left_nothing_works(state_dir: Path) -> None:
+    """Who asks a worker that was left is told so, by one error whatever is asked."""
+    async with Worker(Settings(state_dir=state_dir)) as worker:
+        pass
+    for asked in (worker.send, worker.run_once, worker.foresee):
+        with pytest.raises(StoreUnavailable):
+            await asked()
+
+
+async def test_a_run_that_is_stopped_says_so(state_dir: Path, agree: Agree, event: Event) -> None:
+    """A run that is cut off by a stop is no run that came to its end."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+        worker.aggregator.stop()
+        with pytest.raises(StoreUnavailable, match="counted by the next run"):
+            await worker.run_once(NIGHT)
+        assert worker.status().events["waiting"] == 1
+
+
+@pytest.mark.parametrize("instance", [0, False, "", [], {}])
+async def test_only_an_absent_instance_is_the_callers(state_dir: Path, instance: Any) -> None:
+    """An event that names an instance wrongly is refused, not taken as somebody else's."""
+    text = f'{{"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "instance": {instance}}}'
+    text = text.replace("False", "false").replace(": }", ': ""}')
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        request = EventsImport([Line(1, text.encode())], "alice.example")
+        (refusal,) = (await Commands(worker).events_import(request)).refused
+    assert refusal.field == "instance"

@@ -45,7 +45,10 @@ from ecolyo_worker.worker import Worker, read_day
 __all__ = ["Commands"]
 
 _PAGE = 500
-_NO_INSTANCE = "found nothing; name it in the event, or for all that name none beside them"
+_NO_INSTANCE = (
+    "found nothing; name it in the event, or for all that name none by --instance (over HTTP:"
+    " ?instance=)"
+)
 
 
 class Commands:
@@ -68,7 +71,8 @@ class Commands:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
                 continue
             instance = found.get("instance")
-            instance = request.instance if instance is None else instance
+            if instance is None or instance == "":  # an empty text counts as null
+                instance = request.instance
             if instance is None:
                 refused.append(ask.LineRefusal(line.number, "instance", _NO_INSTANCE))
                 continue

@@ -69,7 +69,10 @@ class Owner:
             raise StoreOwned(
                 f"{directory} is owned by {self._owner()}; one process at a time may use it"
             ) from None
-        return self._read()
+        last = self._read()
+        # Whoever comes while this process still starts is told the right one.
+        self._write(_Record(os.getpid(), last.database, last.clean))
+        return last
 
     def _owner(self) -> str:
         try:

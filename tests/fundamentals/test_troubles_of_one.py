@@ -187,11 +187,11 @@ async def test_a_run_that_is_stopped_says_so(state_dir: Path, agree: Agree, even
         assert worker.status().events["waiting"] == 1
 
 
-@pytest.mark.parametrize("instance", [0, False, "", [], {}])
+@pytest.mark.parametrize("instance", [0, False, [], {}])
 async def test_only_an_absent_instance_is_the_callers(state_dir: Path, instance: Any) -> None:
     """An event that names an instance wrongly is refused, not taken as somebody else's."""
     text = f'{{"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "instance": {instance}}}'
-    text = text.replace("False", "false").replace(": }", ': ""}')
+    text = text.replace("False", "false")
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         request = EventsImport([Line(1, text.encode())], "alice.example")
         (refusal,) = (await Commands(worker).events_import(request)).refused

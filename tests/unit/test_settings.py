@@ -374,7 +374,17 @@ def test_a_schedule_that_comes_is_taken(schedule: str) -> None:
 
 @pytest.mark.parametrize(
     "schedule",
-    ["", "daily", "@daily", "0 1 * *", "0 1 * * * *", "60 1 * * *", "0 0 30 2 *", "R R * * *", "a b c d e"],
+    [
+        "",
+        "daily",
+        "@daily",
+        "0 1 * *",
+        "0 1 * * * *",
+        "60 1 * * *",
+        "0 0 30 2 *",
+        "R R * * *",
+        "a b c d e",
+    ],
 )
 def test_a_schedule_that_never_comes_is_refused(schedule: str) -> None:
     """What is no cron expression of five fields, or names no day that there is, is refused."""

@@ -5,14 +5,13 @@ from bisect import bisect_left
 
 import anyio
 import httpx
-from measure import tell
+from measure import ROUNDS, tell
 from sending import outbox_of, server
 
 from ecolyo_worker.settings import Dacc
 
 RATE = 200.0
 SECONDS = 4
-ROUNDS = 5
 
 
 async def measured(url: str) -> tuple[float, float]:

@@ -33,6 +33,9 @@ _SECTIONS = {
     if isinstance(field.type, type) and issubclass(field.type, Section)
 }
 
+# The file's tables: `worker` is what `Settings` holds beside its sections.
+_TABLES: dict[str, type[Section]] = {"worker": Settings, **_SECTIONS}
+
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from a TOML file, if one is named, and the environment over it.
@@ -60,8 +63,8 @@ def _hint(name: str) -> str:
     """Say how a variable is written whose name has no double underscore."""
     known = {
         f"{section}_{key}": f"ECOLYO_{section}__{key}".upper()
-        for section in ("worker", *_SECTIONS)
-        for key in _keys(section)
+        for section, kind in _TABLES.items()
+        for key in _fields(kind)
     }
     near = difflib.get_close_matches(name, known, n=1)
     example = known[near[0]] if near else "ECOLYO_DACC__RATE"
@@ -69,7 +72,7 @@ def _hint(name: str) -> str:
 
 
 def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Settings:
-    _refuse_unknown("section", tables, ["worker", *_SECTIONS])
+    _refuse_unknown("section", tables, list(_TABLES))
     sections = {name: _section(_SECTIONS[name], tables.get(name, {})) for name in _SECTIONS}
     return _section(Settings, tables.get("worker", {}), sections)
 
@@ -99,30 +102,26 @@ def _read_file(path: Path) -> dict[str, dict[str, Any]]:
 
 def _no_table(name: str, found: object, path: Path) -> ConfigurationError:
     """Say what is wrong with a key that stands outside of every section, or is one."""
-    sections = ["worker", *_SECTIONS]
-    if name in sections:
+    if name in _TABLES:
         return wrong(name, found, f"a table: write [{name}] and its keys below (in {path})")
-    places = [key for key in sections if name in _keys(key)]
-    words = f"write it below [{places[0]}]" if places else f"known: {', '.join(sections)}"
+    places = [section for section, kind in _TABLES.items() if name in _fields(kind)]
+    words = f"write it below [{places[0]}]" if places else f"known: {', '.join(_TABLES)}"
     return ConfigurationError(f"{name}: found a key outside of every section; {words} (in {path})")
 
 
-def _keys(section: str) -> list[str]:
-    kind = Settings if section == "worker" else _SECTIONS[section]
-    return [field.name for field in msgspec.structs.fields(kind) if field.name not in _SECTIONS]
+def _fields(section: type[Section]) -> dict[str, Any]:
+    """Give the types of a section's own keys; the sections that `Settings` holds are none."""
+    fields = msgspec.structs.fields(section)
+    return {field.name: field.type for field in fields if field.name not in _SECTIONS}
 
 
 def _section(
     section: type[S], table: Mapping[str, Any], given: Mapping[str, Section] | None = None
 ) -> S:
-    fields = {f.name: f.type for f in msgspec.structs.fields(section) if f.type not in _sections()}
+    fields = _fields(section)
     _refuse_unknown(f"key of [{section.section or 'worker'}]", table, list(fields))
     values = {key: _read(section, key, value, fields[key]) for key, value in table.items()}
     return section(**values, **(given or {}))
-
-
-def _sections() -> list[Any]:
-    return list(_SECTIONS.values())
 
 
 def _read(section: type[Section], key: str, value: object, kind: Any) -> object:  # noqa: ANN401

@@ -10,16 +10,12 @@ from ecolyo_worker.store import destinations, events, instances, outbox, totals
 __all__ = ["Forgetting", "forget"]
 
 _REASON = "forgotten"
-# How to find a person's rows, table by table, in an order in which no row refers to one deleted.
+# What goes beside the events and what was derived from them, which `events.remove_all` deletes.
+_OWN_TABLES = ("countings", "consents", "konnector_states", "subscriptions")
+# How to find a person's rows, table by table, to say how many there were.
 _TABLES = {
     "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",
-    "events": "instance = ?",
-    "waiting_days": "instance = ?",
-    "ends": "instance = ?",
-    "countings": "instance = ?",
-    "consents": "instance = ?",
-    "konnector_states": "instance = ?",
-    "subscriptions": "instance = ?",
+    **dict.fromkeys(("events", "waiting_days", "ends", *_OWN_TABLES), "instance = ?"),
 }
 
 
@@ -66,8 +62,8 @@ def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, i
     ).fetchone()[0]
     totals.add(connection, {"rows.forgotten": made})
     totals.note_removed(connection, _REASON, events.remove_all(connection, instance))
-    for table, found in _TABLES.items():
-        connection.execute(f"DELETE FROM {table} WHERE {found}", (instance,))  # noqa: S608
+    for table in _OWN_TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608
     return rows
 
 

@@ -2,7 +2,8 @@
 
 An *instant* is an aware `datetime` in UTC. *Civil time* is the wall clock in the settings' zone; it
 is kept as whole milliseconds since 1970-01-01T00:00 of that wall clock, and a *civil day* as whole
-days since then. Durations are plain differences of civil times.
+days since then; a *civil month* as whole months since the year 0. Durations are plain differences
+of civil times.
 """
 
 import contextlib
@@ -22,10 +23,16 @@ __all__ = [
     "civil_from_instant",
     "civil_text",
     "day_of",
+    "day_start",
     "day_text",
+    "instant_of_civil",
     "instant_text",
+    "month_days",
+    "month_of",
+    "month_text",
     "parse_civil",
     "parse_day",
+    "parse_month",
     "utc_ms",
 ]
 
@@ -34,6 +41,7 @@ DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  civil time has no zone
 _EPOCH_DAY = _EPOCH.date().toordinal()
 _MS = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
 
 # Newer Pythons read 24:00 as the next day's midnight; here it is no time.
 _DATE_TIME = re.compile(
@@ -94,6 +102,26 @@ def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:
     return (instant - _EPOCH) // _MS
 
 
+def instant_of_civil(civil: datetime, zone: ZoneInfo) -> datetime:
+    """Give the instant of a naive civil time in UTC.
+
+    The first of two; of a time that the clock skips, the moment at which it skips it.
+    """
+    instant = civil.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == civil:
+        return instant
+    # In the gap, the two readings of the time lie on either side of the jump.
+    before, after = civil.replace(tzinfo=zone, fold=1).astimezone(UTC), instant
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > _SECOND:
+        middle = before + (after - before) // 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)
+
+
 def civil_text(ms: int) -> str:
     """Give civil time as `YYYY-MM-DDTHH:MM:SS.mmm`, without offset."""
     return civil_datetime(ms).isoformat(timespec="milliseconds")
@@ -109,6 +137,11 @@ def day_of(ms: int) -> int:
     return ms // DAY_MS
 
 
+def day_start(day: int) -> int:
+    """Give the civil time at which a civil day begins."""
+    return day * DAY_MS
+
+
 def day_text(day: int) -> str:
     """Give a civil day as `YYYY-MM-DD`."""
     return date.fromordinal(day + _EPOCH_DAY).isoformat()
@@ -120,6 +153,34 @@ def parse_day(text: str) -> int:
         with contextlib.suppress(ValueError):
             return date.fromisoformat(text).toordinal() - _EPOCH_DAY
     message = "a day as YYYY-MM-DD"
+    raise ValueError(message)
+
+
+def month_of(day: int) -> int:
+    """Give the civil month that a civil day lies in."""
+    date_ = date.fromordinal(day + _EPOCH_DAY)
+    return date_.year * 12 + date_.month - 1
+
+
+def month_days(month: int) -> range:
+    """Give the civil days of a civil month."""
+    first, following = (
+        date(number // 12, number % 12 + 1, 1).toordinal() - _EPOCH_DAY
+        for number in (month, month + 1)
+    )
+    return range(first, following)
+
+
+def month_text(month: int) -> str:
+    """Give a civil month as `YYYY-MM`."""
+    return f"{month // 12:04}-{month % 12 + 1:02}"
+
+
+def parse_month(text: str) -> int:
+    """Read a civil month from `YYYY-MM`; raises `ValueError` for anything else."""
+    with contextlib.suppress(ValueError):
+        return month_of(parse_day(f"{text}-01"))
+    message = "a month as YYYY-MM"
     raise ValueError(message)
 
 

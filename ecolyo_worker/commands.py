@@ -159,13 +159,13 @@ class Commands:
 
     async def aggregate(self, request: ask.Aggregate) -> RunReport:
         """Run the night now; it takes no slot of the schedule."""
-        return await self._worker.run_once(self._as_of(request.as_of), request.day)
+        return await self._worker.run_once(self._as_of(request.as_of), request.day, request.month)
 
     async def preview(self, request: ask.Preview) -> AsyncIterator[ask.PreviewLine]:
         """Give what a run would make, and store nothing."""
         if request.instance is not None:
             await self._known(request.instance)
-        nights = self._worker.preview(self._as_of(request.as_of), request.day)
+        nights = self._worker.preview(self._as_of(request.as_of), request.day, request.month)
         async for night in nights:
             if request.instance in {None, night.instance.name}:
                 for row in night.rows:
@@ -173,7 +173,7 @@ class Commands:
 
     async def foresee(self, request: ask.Aggregate) -> RunReport:
         """Tell what a run would come to, and store nothing."""
-        return await self._worker.foresee(self._as_of(request.as_of), request.day)
+        return await self._worker.foresee(self._as_of(request.as_of), request.day, request.month)
 
     async def send(self, request: ask.Send) -> SendReport:
         """Send what is due, without the random delay."""

@@ -105,10 +105,14 @@ class Forgotten(Struct, frozen=True):
 
 
 class Aggregate(Struct, frozen=True):
-    """A run now, or as if it were `as_of`; `day` (YYYY-MM-DD) chooses one day."""
+    """A run now, or as if it were `as_of`.
+
+    `day` (YYYY-MM-DD) and `month` (YYYY-MM) choose what to do.
+    """
 
     as_of: str | None = None
     day: str | None = None
+    month: str | None = None
 
 
 class Preview(Struct, frozen=True):
@@ -116,6 +120,7 @@ class Preview(Struct, frozen=True):
 
     as_of: str | None = None
     day: str | None = None
+    month: str | None = None
     instance: str | None = None
 
 

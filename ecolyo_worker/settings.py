@@ -74,6 +74,10 @@ class Aggregation(Section, frozen=True):
             " a civil day.",
         ),
     ] = _NIGHTLY
+    monthly_day: Annotated[
+        int,
+        Meta(ge=1, le=28, description="From which day of the next month on a month is counted."),
+    ] = 6
     max_age_days: Annotated[
         int, Meta(ge=1, le=366, description="Days after which an uncounted day is expired.")
     ] = 31

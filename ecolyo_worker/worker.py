@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from ecolyo_worker.actors.actor import Actor
-from ecolyo_worker.actors.aggregator import Aggregator, InstanceNight, RunReport
+from ecolyo_worker.actors.aggregator import Aggregator, RunReport
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
+from ecolyo_worker.actors.night import InstanceNight, Plan
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
-from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day
+from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day, parse_month
 from ecolyo_worker.errors import CommandRefused, IntakeRefused, StoreUnavailable
 from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
@@ -161,33 +162,36 @@ class Worker:
         self.sender.abandon(gone.in_flight)
         return msgspec.structs.replace(gone, is_erased=await self.database.truncate_log())
 
-    async def run_once(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
+    async def run_once(
+        self, as_of: datetime | None = None, day: str | None = None, month: str | None = None
+    ) -> RunReport:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.
 
-        `day` (YYYY-MM-DD) chooses one day. Running it twice changes nothing. Raises
-        `CommandRefused` in mode `off`, and for a time to come unless all is sent to this machine.
+        `day` (YYYY-MM-DD) and `month` (YYYY-MM) choose what to do of it. Running it twice changes
+        nothing. Raises `CommandRefused` in mode `off`, and for a time to come unless all is sent to
+        this machine.
         """
         if self.settings.mode == "off":
             raise CommandRefused("the mode is off (worker.mode): nothing is counted")
-        moment = self._civil(as_of)
-        if moment > self._civil(None) and not self._target.is_local:
+        plan = self._plan(as_of, day, month)
+        if plan.as_of > self._civil(None) and not self._target.is_local:
             raise CommandRefused(
                 f"{as_of} is later than now, and its indicators would be sent too early: that is"
                 " for trials only, with dacc.url on this machine"
             )
-        return await self.aggregator.run_once(self.aggregator.plan(moment, read_day(day)))
+        return await self.aggregator.run_once(plan)
 
     def preview(
-        self, as_of: datetime | None = None, day: str | None = None
+        self, as_of: datetime | None = None, day: str | None = None, month: str | None = None
     ) -> AsyncIterator[InstanceNight]:
         """Give what `run_once` would make, instance by instance, and store nothing."""
-        return self.aggregator.preview(self.aggregator.plan(self._civil(as_of), read_day(day)))
+        return self.aggregator.preview(self._plan(as_of, day, month))
 
-    async def foresee(self, as_of: datetime | None = None, day: str | None = None) -> RunReport:
+    async def foresee(
+        self, as_of: datetime | None = None, day: str | None = None, month: str | None = None
+    ) -> RunReport:
         """Tell what `run_once` would come to, and store nothing."""
-        return await self.aggregator.foresee(
-            self.aggregator.plan(self._civil(as_of), read_day(day))
-        )
+        return await self.aggregator.foresee(self._plan(as_of, day, month))
 
     async def send(
         self, *, until_empty: bool = False, timeout_s: float | None = None
@@ -231,6 +235,9 @@ class Worker:
     def _check_entered(self) -> None:
         if "database" not in vars(self):
             raise StoreUnavailable("the worker is not entered: use `async with Worker(…)`")
+
+    def _plan(self, as_of: datetime | None, day: str | None, month: str | None) -> Plan:
+        return self.aggregator.plan(self._civil(as_of), read_day(day), read_month(month))
 
     def _civil(self, moment: datetime | None) -> int:
         return civil_from_instant(moment or self.clock.now(), self.settings.civil_zone)
@@ -286,6 +293,7 @@ def _rules(settings: Settings, definitions: Definitions) -> Rules:
         definitions,
         max_age_days=settings.aggregation.max_age_days,
         not_before=None if not_before is None else parse_day(not_before),
+        monthly_day=settings.aggregation.monthly_day,
     )
 
 
@@ -297,6 +305,16 @@ def read_day(text: str | None) -> int | None:
         return parse_day(text)
     except ValueError as error:
         raise CommandRefused(f"--day: found {text!r}; allowed: {error}") from None
+
+
+def read_month(text: str | None) -> int | None:
+    """Read the month that a caller chose, as YYYY-MM; raises `CommandRefused`."""
+    if text is None:
+        return None
+    try:
+        return parse_month(text)
+    except ValueError as error:
+        raise CommandRefused(f"--month: found {text!r}; allowed: {error}") from None
 
 
 def _random() -> random.Random:

@@ -1,6 +1,6 @@
 -- The first schema. Civil times are ms since 1970 of the wall clock, civil days are days since then;
 -- instants (created, due, …) are ms since 1970 in UTC. No text of a person stands outside `instances`,
--- `events` and `ends`.
+-- `events`, `ends`, `ever` and `series`.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -38,7 +38,8 @@ CREATE TABLE instances (
     first_launch_time   INTEGER,            -- earliest ChallengeLaunchEvent, and its place
     first_launch_seq    INTEGER,
     launch_row_seq      INTEGER,            -- the launch that made the row from the first connection
-    connected_through   INTEGER             -- civil day up to which the connected rows are made
+    connected_through   INTEGER,            -- civil day up to which the connected rows are made
+    months_from         INTEGER             -- civil month before which none is looked at
 ) STRICT;
 
 CREATE TABLE consents (
@@ -105,6 +106,18 @@ CREATE TABLE ends (
     PRIMARY KEY (instance, type, target, start)
 ) STRICT, WITHOUT ROWID;
 
+-- Events of the types that are counted over a whole life, kept when the events go.
+CREATE TABLE ever (
+    instance INTEGER NOT NULL REFERENCES instances (id),
+    id       TEXT NOT NULL,
+    seq      INTEGER NOT NULL,
+    time     INTEGER NOT NULL,
+    type     TEXT NOT NULL,
+    target   TEXT,
+    result   TEXT,
+    PRIMARY KEY (instance, id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE runs (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     started     INTEGER NOT NULL,
@@ -128,6 +141,37 @@ CREATE TABLE countings (
     events           INTEGER NOT NULL,      -- how many it passed over, `aggregated` ones left out
     rows             INTEGER NOT NULL,      -- how many indicators it made
     PRIMARY KEY (instance, day, n)
+) STRICT, WITHOUT ROWID;
+
+-- Civil months (months since the year 0) that are done. None is ever done twice.
+CREATE TABLE month_countings (
+    instance         INTEGER NOT NULL REFERENCES instances (id),
+    month            INTEGER NOT NULL,
+    run              INTEGER NOT NULL REFERENCES runs (id),
+    acceptance       INTEGER NOT NULL,
+    first_connection INTEGER,               -- as this counting knew it
+    rows             INTEGER NOT NULL,      -- how many indicators it made
+    PRIMARY KEY (instance, month)
+) STRICT, WITHOUT ROWID;
+
+-- Readings of a meter, or of none where a host imported them. `source` says who gave them.
+CREATE TABLE series (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance INTEGER NOT NULL REFERENCES instances (id),
+    fluid    TEXT NOT NULL CHECK (fluid IN ('electricity', 'water', 'gas')),
+    step     TEXT NOT NULL CHECK (step IN ('half-hour', 'day')),
+    meter    TEXT NOT NULL,                 -- '' for none
+    source   TEXT NOT NULL CHECK (source IN ('import', 'enedis', 'grdf')),
+    UNIQUE (instance, fluid, step, meter, source)
+) STRICT;
+
+-- An interval begins at an instant (ms since 1970 in UTC); Wh, of water ml.
+CREATE TABLE points (
+    series  INTEGER NOT NULL REFERENCES series (id),
+    start   INTEGER NOT NULL,
+    minutes INTEGER NOT NULL CHECK (minutes > 0),
+    amount  INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (series, start)
 ) STRICT, WITHOUT ROWID;
 
 -- Which times of the schedule are done. Taken in the transaction that ends the work.

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 import anyio
@@ -12,56 +12,27 @@ from msgspec import Struct
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.night import InstanceNight, Plan, count_instance, store_night
 from ecolyo_worker.actors.schedule import Schedule
-from ecolyo_worker.clock import DAY_MS, civil_from_instant, civil_text, day_of, day_text, utc_ms
+from ecolyo_worker.clock import civil_from_instant, civil_text, day_of, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StoreUnavailable
-from ecolyo_worker.facts import acceptance
-from ecolyo_worker.measures import End, EndKey, Row, Rules, count, count_connected
-from ecolyo_worker.store import countings, events, instances, outbox, slots
-from ecolyo_worker.store.countings import DayCounting
-from ecolyo_worker.store.instances import Instance
+from ecolyo_worker.store import countings, instances, outbox, slots
 
-__all__ = ["Aggregator", "InstanceNight", "Plan", "RunReport"]
+__all__ = ["Aggregator", "RunReport"]
 
 # Intake's commits wait in the same thread, so a batch ends after this long, or so many instances.
 _BATCH_S = 0.02
 _BATCH = 200
 
 
-class Plan(Struct, frozen=True):
-    """What a run looks at. `as_of` is civil time, in ms; `day` chooses one civil day."""
-
-    as_of: int
-    rules: Rules
-    consent_version: str
-    day: int | None = None
-    due: int = 0
-    """When its rows are due, in ms of UTC; 0 is at once."""
-
-
-class InstanceNight(Struct, frozen=True):
-    """All that a run makes of one instance."""
-
-    instance: Instance
-    countings: tuple[DayCounting, ...]
-    connected: tuple[tuple[int, Sequence[Row]], ...]
-    connected_through: int | None
-
-    @property
-    def rows(self) -> Iterator[Row]:
-        """Its rows, in the order of the days."""
-        days = [(counting.day, counting.counted.rows) for counting in self.countings]
-        for _, rows in sorted([*days, *self.connected], key=lambda item: item[0]):
-            yield from rows
-
-
 class RunReport(Struct, frozen=True, kw_only=True):
-    """What a run came to: instances and days counted, events by fate, indicators by measure."""
+    """What a run came to: what was counted, events by fate, indicators by measure."""
 
     as_of: str
     instances: int
     days: int
+    months: int
     events: dict[str, int]
     indicators: dict[str, int]
     too_large: dict[str, int]
@@ -120,10 +91,15 @@ class Aggregator(Actor):
         slot = self._schedule.latest(now)
         await self._context.database.run(slots.begin, self.JOB, slot, utc_ms(now))
 
-    def plan(self, as_of: int, day: int | None = None) -> Plan:
-        """Give the plan of a run as of a civil time."""
+    def plan(self, as_of: int, day: int | None = None, month: int | None = None) -> Plan:
+        """Give the plan of a run as of a civil time; a day or month chooses what to do."""
         return Plan(
-            as_of, self._context.rules, self._context.settings.aggregation.consent_version, day
+            as_of=as_of,
+            rules=self._context.rules,
+            consent_version=self._context.settings.aggregation.consent_version,
+            zone=self._zone,
+            day=day,
+            month=month,
         )
 
     async def run_once(self, plan: Plan, *, slot: int | None = None) -> RunReport:
@@ -203,11 +179,7 @@ class Aggregator(Actor):
         )
 
         def store(night: InstanceNight) -> None:
-            for counting in night.countings:
-                countings.store_counting(connection, night.instance, counting, run, sink)
-            countings.store_connected(
-                connection, night.instance, night.connected, night.connected_through, sink
-            )
+            store_night(connection, night, plan, run, sink)
 
         batch = self._walk(connection, after, plan, store)
         if batch.last is None and slot is not None:
@@ -230,7 +202,7 @@ class Aggregator(Actor):
             if batch.last is None:
                 break
             after = batch.last
-            night = _count_instance(connection, after, plan)
+            night = count_instance(connection, after, plan)
             if night is not None:
                 batch.nights.append(night)
                 if store is not None:
@@ -242,11 +214,10 @@ class Aggregator(Actor):
         return batch
 
     def _log_failures(self, night: InstanceNight) -> None:
-        for counting in night.countings:
-            for seq, error in counting.counted.errors.items():
-                self._context.logger.error(
-                    "event broke a measure and is set aside", seq=seq, error=error
-                )
+        for seq, error in night.errors:
+            self._context.logger.error(
+                "event broke a measure and is set aside", seq=seq, error=error
+            )
 
 
 class _Batch:
@@ -268,6 +239,7 @@ class _Tally:
         self.without_consent = 0
         self.instances = 0
         self.days = 0
+        self.months = 0
         self.fates: Counter[str] = Counter()
         self.made: Counter[str] = Counter()
         self.too_large: Counter[str] = Counter()
@@ -277,7 +249,8 @@ class _Tally:
         self.days += len(night.countings)
         for counting in night.countings:
             self.fates.update(counting.counted.fates.values())
-            self.too_large.update(counting.counted.too_large)
+        self.months += len(night.months)
+        self.too_large.update(night.too_large)
         self.made.update(row.indicator.measure_name for row in night.rows)
 
     def report(self, as_of: int) -> RunReport:
@@ -285,80 +258,9 @@ class _Tally:
             as_of=civil_text(as_of),
             instances=self.instances,
             days=self.days,
+            months=self.months,
             events=dict(self.fates),
             indicators=dict(sorted(self.made.items())),
             too_large=dict(self.too_large),
             without_consent=self.without_consent,
         )
-
-
-def _count_instance(connection: sqlite3.Connection, ident: int, plan: Plan) -> InstanceNight | None:
-    """Count one instance's waiting days, oldest first; None without a consent in force."""
-    instance = instances.get(connection, ident)
-    accepted = acceptance(
-        instance.consents, instance.withdrawn_through, plan.as_of, plan.consent_version
-    )
-    if accepted is None:
-        return None
-    connected, through = _count_connected(connection, instance, accepted, plan)
-    return InstanceNight(
-        instance=instance,
-        countings=tuple(_count_days(connection, instance, accepted, plan)),
-        connected=tuple(connected),
-        connected_through=through,
-    )
-
-
-def _count_days(
-    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
-) -> Iterator[DayCounting]:
-    # What one day's counting finds out holds for the next one, stored or not.
-    ends: dict[EndKey, End] = {}
-    launch_row = instance.launch_row
-    for day in countings.waiting_days(connection, instance.id, day_of(plan.as_of)):
-        if plan.day not in {None, day}:
-            continue
-        n, after_seq, upto_seq = countings.open_range(connection, instance.id, day)
-        found = events.of_day(connection, instance.id, day, after_seq, upto_seq)
-        facts = countings.facts_of(connection, instance, accepted, plan.as_of, found)
-        facts = msgspec.structs.replace(
-            facts,
-            launch_row=launch_row,
-            ends={key: ends.get(key, end) for key, end in facts.ends.items()},
-            is_supplement=n > 0,
-        )
-        counted = count(facts, found, plan.as_of, plan.rules)
-        ends.update(counted.facts.ends)
-        launch_row = counted.facts.launch_row
-        yield DayCounting(
-            day=day,
-            n=n,
-            after_seq=after_seq,
-            upto_seq=upto_seq,
-            aggregated=sum(event.aggregated for event in found),
-            first_connection=facts.first_connection,
-            counted=counted,
-        )
-
-
-def _count_connected(
-    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
-) -> tuple[list[tuple[int, Sequence[Row]]], int | None]:
-    """Make the connected rows of the days since the last run, and tell how far they reach."""
-    today = day_of(plan.as_of)
-    begins = [day_of(accepted), today - plan.rules.max_age_days, plan.rules.not_before]
-    if instance.connected_through is not None:
-        begins.append(instance.connected_through + 1)
-    made: list[tuple[int, Sequence[Row]]] = []
-    for day in range(max(begin for begin in begins if begin is not None), today):
-        if plan.day not in {None, day}:
-            continue
-        rows = count_connected(instance.connected((day + 1) * DAY_MS), day, plan.rules)
-        # A day chosen by hand may have been made before its turn.
-        if rows and not _is_made(connection, instance, day):
-            made.append((day, rows))
-    return made, today - 1 if plan.day is None else None
-
-
-def _is_made(connection: sqlite3.Connection, instance: Instance, day: int) -> bool:
-    return outbox.has_key(connection, countings.connected_key(instance, day_text(day)))

@@ -4,16 +4,16 @@ The clock on the wall jumps twice a year. A time that is skipped comes when the 
 that comes twice counts the first time: its slot, the civil day, is taken then.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ecolyo_worker.clock import civil_from_instant, day_of
+from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_civil
 
 if TYPE_CHECKING:
     from croniter import croniter
 
-__all__ = ["Schedule", "instant_of_civil"]
+__all__ = ["Schedule"]
 
 _SECOND = timedelta(seconds=1)
 
@@ -45,23 +45,3 @@ class Schedule:
         from croniter import croniter  # takes a while to load: only who waits for it pays
 
         return croniter(self._expression, civil)
-
-
-def instant_of_civil(civil: datetime, zone: ZoneInfo) -> datetime:
-    """Give the instant of a naive civil time in UTC.
-
-    The first of two; of a time that the clock skips, the moment at which it skips it.
-    """
-    instant = civil.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == civil:
-        return instant
-    # In the gap, the two readings of the time lie on either side of the jump.
-    before, after = civil.replace(tzinfo=zone, fold=1).astimezone(UTC), instant
-    offset = before.astimezone(zone).utcoffset()
-    while after - before > _SECOND:
-        middle = before + (after - before) // 2
-        if middle.astimezone(zone).utcoffset() == offset:
-            before = middle
-        else:
-            after = middle
-    return after.replace(microsecond=0)

@@ -29,9 +29,10 @@ async def aggregate(
     *,
     as_of: str | None = None,
     day: str | None = None,
+    month: str | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
-    """Count the days that wait into indicators, now. Doing it twice changes nothing.
+    """Count what waits, and the months that are due, into indicators. Twice changes nothing.
 
     Parameters
     ----------
@@ -39,15 +40,18 @@ async def aggregate(
         Run as if it were this time, such as 2026-11-21T01:00:00.
     day
         Count this day only, as YYYY-MM-DD.
+    month
+        Count this month only, as YYYY-MM. What was done is never done again.
     """
     async with session.commands() as commands:
-        show_run(session.output, await commands.aggregate(ask.Aggregate(as_of, day)))
+        show_run(session.output, await commands.aggregate(ask.Aggregate(as_of, day, month)))
 
 
 async def preview(
     *,
     as_of: str | None = None,
     day: str | None = None,
+    month: str | None = None,
     instance: str | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
@@ -59,11 +63,13 @@ async def preview(
         As if it were this time, such as 2026-11-21T01:00:00.
     day
         This day only, as YYYY-MM-DD.
+    month
+        This month only, as YYYY-MM.
     instance
         This instance only.
     """
     async with session.reading() as commands:
-        found = commands.preview(ask.Preview(as_of, day, instance))
+        found = commands.preview(ask.Preview(as_of, day, month, instance))
         if session.output.as_json:
             async for line in found:
                 session.output.document(line)
@@ -71,7 +77,8 @@ async def preview(
             rows = [(line.instance, *_indicator(bytes(line.indicator))) async for line in found]
             headings = ["instance", "measure", "start date", "value", "groups"]
             session.output.table(headings, rows)
-            show_outlook(session.output, await commands.foresee(ask.Aggregate(as_of, day)))
+            foreseen = await commands.foresee(ask.Aggregate(as_of, day, month))
+            show_outlook(session.output, foreseen)
 
 
 async def send(
@@ -127,6 +134,7 @@ def show_outlook(output: Output, report: RunReport) -> None:
     fates = ", ".join(f"{count} {fate}" for fate, count in report.events.items())
     output.line(
         f"as of {report.as_of[:16]}: people {report.instances} · days {report.days}"
+        f" · months {report.months}"
         f" · events: {fates or 'none to count'} · indicators: {sum(report.indicators.values())}"
     )
     if report.events.get("expired"):

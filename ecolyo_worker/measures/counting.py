@@ -1,25 +1,51 @@
-"""From a day's events to its indicators: the one pure function around the measures.
+"""From a day's events, or a month's, to indicators: the pure functions around the measures.
 
-`aggregate` stores what `count` gives, `preview` prints it; neither adds to it.
+`aggregate` stores what `count` and `count_month` give, `preview` prints it; neither adds to it.
 """
 
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import day_of, day_text
+from ecolyo_worker.clock import day_of, day_text, month_days
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
 from ecolyo_worker.measures.daily import CONNECTED, DAILY
-from ecolyo_worker.measures.period import Day, End, EndKey, Facts, Measure, Observation, end_key
+from ecolyo_worker.measures.monthly import MONTHLY
+from ecolyo_worker.measures.period import (
+    Day,
+    End,
+    EndKey,
+    Facts,
+    LeftOut,
+    Measure,
+    Month,
+    Observation,
+    end_key,
+)
 
-__all__ = ["Counted", "Fate", "Row", "Rules", "count", "count_connected"]
+__all__ = [
+    "Counted",
+    "CountedMonth",
+    "Fate",
+    "Row",
+    "Rules",
+    "count",
+    "count_connected",
+    "count_month",
+]
+
+P = TypeVar("P", Day, Month)
+
+_Checked = tuple[tuple[str, ...], int | Decimal, tuple[int, ...]]
+"""Checked group values, the value, and the events it rests on."""
 
 Fate = Literal["counted", "expired", "imported", "unconsented", "failed"]
 
@@ -31,11 +57,16 @@ class Rules(Struct, frozen=True):
     max_age_days: int = 31
     not_before: int | None = None
     """The civil day before which every day counts as done."""
-    measures: tuple[Measure, ...] = DAILY
+    monthly_day: int = 6
+    """From which day of the next month on a month is due."""
+    daily: tuple[Measure[Day], ...] = DAILY
+    monthly: tuple[Measure[Month], ...] = MONTHLY
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` where the definitions and the measures do not fit."""
-        for measure in (*self.measures, CONNECTED):
+        measures: Sequence[Measure[Day] | Measure[Month]]
+        measures = (*self.daily, CONNECTED, *self.monthly)
+        for measure in measures:
             if measure.name in self.definitions:
                 found = len(self.definitions[measure.name].groups)
                 if found != measure.groups:
@@ -50,6 +81,8 @@ class Row(Struct, frozen=True):
 
     indicator: Indicator
     ordinal: int
+    events: tuple[int, ...] = ()
+    """The `seq` of each event it rests on."""
 
 
 class Counted(Struct, frozen=True):
@@ -67,6 +100,16 @@ class Counted(Struct, frozen=True):
     """Measures of which a value was too large to be sent."""
 
 
+class CountedMonth(Struct, frozen=True):
+    """What counting a month gives; the fields are those of `Counted`."""
+
+    rows: tuple[Row, ...]
+    errors: Mapping[int, str] = {}
+    """Why an event was left out as one that breaks a measure, by `seq`; 0 if none is to blame."""
+    others: int = 0
+    too_large: tuple[str, ...] = ()
+
+
 def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Counted:
     """Count one instance's events of one civil day, given in the order of events.
 
@@ -75,7 +118,14 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
     """
     fates = _fates(facts, events, as_of, rules)
     countable = tuple(event for event in events if fates[event.seq] == "counted")
-    result, errors = _observe_safely(facts, countable, rules)
+
+    def observe(events: tuple[Event, ...]) -> _Result:
+        result = _Result(rules.definitions, day_text(countable[0].day) if countable else "")
+        for measure in rules.daily if events else ():
+            result.add(measure, measure.observe(Day(facts, events)))
+        return result
+
+    result, errors = _observe_safely(countable, observe)
     fates |= dict.fromkeys(errors, "failed")
     return Counted(
         rows=tuple(result.rows),
@@ -90,82 +140,109 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
 def count_connected(connected: tuple[str, ...], day: int, rules: Rules) -> tuple[Row, ...]:
     """Give the row of the konnectors connected at the end of a day; none if there are none."""
     observed = Day(Facts(acceptance=0), (), connected)
-    result = _Result()
-    result.add(CONNECTED, CONNECTED.observe(observed), day_text(day), rules.definitions)
+    result = _Result(rules.definitions, day_text(day))
+    result.add(CONNECTED, CONNECTED.observe(observed))
     return tuple(result.rows)
+
+
+def count_month(month: Month, rules: Rules) -> CountedMonth:
+    """Count one instance's civil month; none of its events gets another fate by that."""
+    read = {event.seq: event for event in (*month.events, *month.ever)}
+
+    def observe(events: tuple[Event, ...]) -> _Result:
+        result = _Result(rules.definitions, day_text(month_days(month.number).start))
+        kept = {event.seq for event in events}
+        part = replace(
+            month,
+            events=tuple(event for event in month.events if event.seq in kept),
+            ever=tuple(event for event in month.ever if event.seq in kept),
+        )
+        for measure in rules.monthly:
+            result.add(measure, measure.observe(part))
+        return result
+
+    ordered = tuple(sorted(read.values(), key=lambda event: event.order))
+    try:
+        result, errors = _observe_safely(ordered, observe)
+    except Exception as error:  # noqa: BLE001  a measure's bug that no event is to blame for
+        return CountedMonth(rows=(), errors={0: _trace(error)})
+    return CountedMonth(
+        rows=tuple(result.rows),
+        errors=errors,
+        others=result.others,
+        too_large=tuple(result.too_large),
+    )
 
 
 class _Result:
     """Rows being made."""
 
-    def __init__(self) -> None:
+    def __init__(self, definitions: Definitions, start_date: str) -> None:
+        self._definitions = definitions
+        self._start_date = start_date
         self.rows: list[Row] = []
         self.others = 0
         self.too_large: list[str] = []
 
-    def add(
-        self,
-        measure: Measure,
-        observations: Iterable[Observation],
-        start_date: str,
-        definitions: Definitions,
-    ) -> None:
+    def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
         """Add the rows of one measure; none if the definitions do not have it."""
-        if measure.name not in definitions:
+        if measure.name not in self._definitions:
             return
-        definition = definitions[measure.name]
-        checked = self._checked(definition, observations)
+        definition = self._definitions[measure.name]
+        checked = self._checked(definition, observed)
         values = _sums(checked) if definition.rows == "count" else checked
-        for ordinal, (groups, value) in enumerate(values):
+        for ordinal, (groups, value, events) in enumerate(values):
             try:
-                indicator = definitions.indicator(measure.name, start_date, value, groups)
+                indicator = self._definitions.indicator(
+                    measure.name, self._start_date, value, groups
+                )
             except ValueTooLarge:
                 self.too_large.append(measure.name)
             else:
-                self.rows.append(Row(indicator, ordinal))
+                self.rows.append(Row(indicator, ordinal, events))
 
     def _checked(
-        self, definition: Definition, observations: Iterable[Observation]
-    ) -> list[tuple[tuple[str, ...], int | Decimal]]:
+        self, definition: Definition, observed: Iterable[Observation | LeftOut]
+    ) -> list[_Checked]:
         checked = []
-        for seen in observations:
+        for seen in observed:
+            if isinstance(seen, LeftOut):
+                continue
             groups = definition.check(seen.groups)
             self.others += groups.count(OTHER)
-            checked.append((groups, seen.value))
+            checked.append((groups, seen.value, seen.events))
         return checked
 
 
-def _sums(
-    observed: Iterable[tuple[tuple[str, ...], int | Decimal]],
-) -> list[tuple[tuple[str, ...], int | Decimal]]:
+def _sums(observed: Iterable[_Checked]) -> list[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
     sums: Counter[tuple[str, ...]] = Counter()
-    for groups, value in observed:
+    seen: dict[tuple[str, ...], list[int]] = {}
+    for groups, value, events in observed:
         sums[groups] += int(value)
-    return list(sums.items())
+        seen.setdefault(groups, []).extend(events)
+    return [(groups, value, tuple(seen[groups])) for groups, value in sums.items()]
 
 
 def _observe_safely(
-    facts: Facts, events: tuple[Event, ...], rules: Rules
+    events: tuple[Event, ...], observe: Callable[[tuple[Event, ...]], _Result]
 ) -> tuple[_Result, dict[int, str]]:
-    """Observe a day without the events that break a measure; give their errors by `seq`."""
+    """Observe a period without the events that break a measure; give their errors by `seq`."""
     errors: dict[int, str] = {}
-    while events:
+    while True:
         try:
-            return _observe_all(Day(facts, events), rules), errors
-        except Exception as error:  # noqa: BLE001  a measure's bug must cost one event, not a night
-            culprit, cause = _culprit(facts, events, rules, error)
-            errors[culprit.seq] = "".join(traceback.format_exception(cause))[-2000:]
+            return observe(events), errors
+        except Exception as error:
+            # A measure's bug must cost one event, not a night.
+            if not events:
+                raise
+            culprit, cause = _culprit(events, observe, error)
+            errors[culprit.seq] = _trace(cause)
             events = tuple(event for event in events if event is not culprit)
-    return _Result(), errors
 
 
-def _observe_all(day: Day, rules: Rules) -> _Result:
-    result = _Result()
-    start_date = day_text(day.events[0].day)
-    for measure in rules.measures:
-        result.add(measure, measure.observe(day), start_date, rules.definitions)
-    return result
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))[-2000:]
 
 
 def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> dict[int, Fate]:
@@ -183,17 +260,19 @@ def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> d
 
 
 def _culprit(
-    facts: Facts, events: tuple[Event, ...], rules: Rules, cause: Exception
+    events: tuple[Event, ...],
+    observe: Callable[[tuple[Event, ...]], _Result],
+    cause: Exception,
 ) -> tuple[Event, Exception]:
-    """Find the event that breaks a measure: the last one of the shortest day that fails.
+    """Find the event that breaks a measure: the last one of the shortest period that fails.
 
-    Give the error of that day too: the whole day's, `cause`, may be another event's.
+    Give the error of that period too: the whole one's, `cause`, may be another event's.
     """
     low, high = 0, len(events)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            _observe_all(Day(facts, events[:middle]), rules)
+            observe(events[:middle])
         except Exception as error:  # noqa: BLE001  looked for: the caller keeps the error
             high, cause = middle, error
         else:

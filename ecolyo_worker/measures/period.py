@@ -1,15 +1,31 @@
-"""What a measure sees, and what it says: one instance's day in, observations out."""
+"""What a measure sees, and what it says: one instance's day or month in, observations out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from inspect import getdoc
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from ecolyo_worker.clock import month_days
 from ecolyo_worker.events import Event
+from ecolyo_worker.facts import Profile
 
-__all__ = ["Day", "End", "EndKey", "Facts", "Measure", "Observation", "end_key", "measure"]
+__all__ = [
+    "Consumption",
+    "Day",
+    "End",
+    "EndKey",
+    "Facts",
+    "LeftOut",
+    "Measure",
+    "Month",
+    "Observation",
+    "end_key",
+    "measure",
+]
 
 EndKey = tuple[str, str, int]
 """What makes end events equal: type, target as it came ("" for none), civil time of the start."""
@@ -68,46 +84,117 @@ class Day:
     connected: tuple[str, ...] = ()
     """The fluids connected at the end of the day."""
 
-    @cached_property
-    def _by_type(self) -> dict[str, list[Event]]:
-        kinds: dict[str, list[Event]] = {}
-        for event in self.events:
-            kinds.setdefault(event.type, []).append(event)
-        return kinds
-
     def of(self, *types: str) -> Iterator[Event]:
         """Give the events of these types, in their order."""
-        if len(types) == 1:
-            yield from self._by_type.get(types[0], ())
-            return
-        found = [event for kind in types for event in self._by_type.get(kind, ())]
-        yield from sorted(found, key=lambda event: event.order)
+        return _of(self._by_type, types)
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Event]]:
+        return _by_type(self.events)
 
 
-class Observation(Struct, frozen=True, gc=False):
-    """One thing a measure saw: its value and its group values, unchecked.
+class Consumption(Struct, frozen=True):
+    """What a fluid's days of one month add up to, in Wh (water: ml), and how many days it has."""
 
-    `event` is the `seq` of the event it rests on, 0 where it rests on none.
-    """
-
-    groups: tuple[str | None, ...]
-    value: int | Decimal = 1
-    event: int = 0
+    days: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True)
-class Measure:
+class Month:
+    """One instance's civil month: its events since the acceptance, in their order, and the facts.
+
+    The events are all of them, counted, expired or aggregated alike.
+    """
+
+    facts: Facts
+    number: int
+    """The civil month (see `clock`)."""
+    events: tuple[Event, ...] = ()
+    ever: tuple[Event, ...] = ()
+    """Events of types that are kept for life, up to the end of the month, this one's too."""
+    subscribed: bool | None = None
+    """Whether the monthly summary is subscribed to at the end; None if that was never said."""
+    profile: Profile = field(default_factory=Profile)
+    consumption: Mapping[str, Consumption] = field(default_factory=dict)
+    """By fluid; one that is absent has no day."""
+    consumption_before: Mapping[str, Consumption] = field(default_factory=dict)
+    """Of the month before."""
+    has_half_hours: bool = False
+    """Whether a half-hour value of electricity begins in the month."""
+
+    @property
+    def days(self) -> range:
+        """The civil days of the month."""
+        return month_days(self.number)
+
+    @property
+    def days_before(self) -> range:
+        """The civil days of the month before."""
+        return month_days(self.number - 1)
+
+    def of(self, *types: str) -> Iterator[Event]:
+        """Give the month's events of these types, in their order."""
+        return _of(_by_type(self.events), types)
+
+    def ever_of(self, kind: str) -> Iterator[Event]:
+        """Give the events of a type that is kept for life, from the first one on."""
+        return _of(_by_type(self.ever), (kind,))
+
+
+def _by_type(events: Iterable[Event]) -> dict[str, list[Event]]:
+    kinds: dict[str, list[Event]] = {}
+    for event in events:
+        kinds.setdefault(event.type, []).append(event)
+    return kinds
+
+
+def _of(by_type: Mapping[str, list[Event]], types: tuple[str, ...]) -> Iterator[Event]:
+    if len(types) == 1:
+        return iter(by_type.get(types[0], ()))
+    found = [event for kind in types for event in by_type.get(kind, ())]
+    return iter(sorted(found, key=lambda event: event.order))
+
+
+class Observation(Struct, frozen=True, gc=False):
+    """One thing a measure saw: its value and its group values, unchecked."""
+
+    groups: tuple[str | None, ...] = ()
+    value: int | Decimal = 1
+    events: tuple[int, ...] = ()
+    """The `seq` of each event it rests on, in their order."""
+
+
+class LeftOut(Struct, frozen=True, gc=False):
+    """An event that a measure looked at and does not count, and why, in words."""
+
+    event: int
+    """Its `seq`."""
+    reason: str
+
+
+P = TypeVar("P", Day, Month)
+_Observe = Callable[[P], Iterable[Observation | LeftOut]]
+
+
+@dataclass(frozen=True)
+class Measure(Generic[P]):
     """A measure's name, how many groups it has, and the function that observes it."""
 
     name: str
     groups: int
-    observe: Callable[[Day], Iterable[Observation]]
+    observe: _Observe[P]
+
+    @property
+    def rule(self) -> str:
+        """What it counts, in words."""
+        return getdoc(self.observe) or ""
 
 
-def measure(name: str, groups: int) -> Callable[[Callable[[Day], Iterable[Observation]]], Measure]:
-    """Make a `Measure` of the function below."""
+def measure(name: str, groups: int) -> Callable[[_Observe[P]], Measure[P]]:
+    """Make a `Measure` of the function below, whose docstring is its rule in words."""
 
-    def wrap(observe: Callable[[Day], Iterable[Observation]]) -> Measure:
+    def wrap(observe: _Observe[P]) -> Measure[P]:
         return Measure(name, groups, observe)
 
     return wrap

@@ -40,7 +40,7 @@ class Books(Struct, frozen=True):
     """How many are in each state."""
     rows_ever: int
     rows_counted: int
-    """How many rows the countings say they made, and the connected rows beside them.
+    """How many rows the countings of days and months say they made, and the connected rows.
 
     Of people who were forgotten it is the sum that was kept of both.
     """
@@ -104,6 +104,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
         ),
         rows_ever=0 if ever is None else ever[0],
         rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
+        + _one(connection, "SELECT coalesce(sum(rows), 0) FROM month_countings")
         + counters.get("rows.connected", 0)
         + counters.get("rows.forgotten", 0),
         instances=_one(connection, "SELECT count(*) FROM instances"),

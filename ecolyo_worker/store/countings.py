@@ -19,6 +19,7 @@ __all__ = [
     "connected_key",
     "facts_of",
     "open_range",
+    "put_rows",
     "row_key",
     "store_connected",
     "store_counting",
@@ -95,7 +96,7 @@ def store_counting(
 ) -> None:
     """Store all of a counting: its rows, the fates of its events, the facts after it."""
     counted = counting.counted
-    _put_rows(connection, instance, counted.rows, counting.n, sink)
+    put_rows(connection, instance, counted.rows, counting.n, sink)
     _store_range(connection, instance, counting, run)
     connection.executemany(
         "INSERT INTO failures (seq, error) VALUES (?, ?)", list(counted.errors.items())
@@ -124,7 +125,7 @@ def store_connected(
 ) -> None:
     """Store the connected rows of some days, and up to which day all of them are made."""
     for _, rows in made:
-        _put_rows(connection, instance, rows, 0, sink)
+        put_rows(connection, instance, rows, 0, sink)
         others = sum(
             list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups
         )
@@ -148,13 +149,14 @@ def connected_key(instance: Instance, start_date: str) -> bytes:
     return row_key(instance.salt, "konnector-connected-daily", start_date, 0, 0)
 
 
-def _put_rows(
+def put_rows(
     connection: sqlite3.Connection,
     instance: Instance,
     rows: Iterable[Row],
     n: int,
     sink: outbox.Sink,
 ) -> None:
+    """Put rows into the outbox, each under its key; `n` is how often their period was counted."""
     keyed = []
     for row in rows:
         measure, start_date = row.indicator.measure_name, row.indicator.start_date

@@ -17,8 +17,10 @@ from ecolyo_worker.store.ladder import Ladder
 __all__ = [
     "STATES",
     "StoredEvent",
+    "ever",
     "insert",
     "of_day",
+    "of_days",
     "page",
     "remove_all",
     "select_with_state",
@@ -48,12 +50,16 @@ _WITH_STATE = """
 """
 
 
-_KEPT = END_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
+_EVER_TYPES = frozenset({"ProfileSetEvent", "KonnectorAttemptEvent"})
+"""The events that are counted over a whole life."""
+
+_KEPT = END_TYPES | _EVER_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
 """The events that facts are derived from."""
 
 _FIELDS = [name for name in Event.__struct_fields__ if name != "seq"]
 _EVENTS = Ladder("events", ["instance", "day", *_FIELDS], "DO NOTHING")
 _WAITING_DAYS = Ladder("waiting_days", ["instance", "day"], "DO NOTHING")
+_EVER = Ladder("ever", ["instance", "id", "seq", "time", "type", "target", "result"], "DO NOTHING")
 _ENDS = Ladder(
     "ends",
     ["instance", "type", "target", "start", "first_time", "first_seq"],
@@ -106,6 +112,29 @@ def of_day(
     return [_event(row) for row in rows]
 
 
+def of_days(connection: sqlite3.Connection, instance: int, days: range, since: int) -> list[Event]:
+    """Give the events of some days from a civil time on, whatever became of them, in order."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM events AS e WHERE instance = ? AND day >= ? AND day < ?"  # noqa: S608
+        " AND time >= ? ORDER BY day, time, seq",
+        (instance, days.start, days.stop, since),
+    )
+    return [_event(row) for row in rows]
+
+
+def ever(connection: sqlite3.Connection, instance: int, since: int, before: int) -> list[Event]:
+    """Give the events that are counted over a whole life, of the civil times since <= t < before.
+
+    The events themselves may be gone; what is not kept of them is None.
+    """
+    rows = connection.execute(
+        "SELECT id, type, time, target, NULL, result, NULL, NULL, 0, seq FROM ever"
+        " WHERE instance = ? AND time >= ? AND time < ? ORDER BY time, seq",
+        (instance, since, before),
+    )
+    return [_event(row) for row in rows]
+
+
 def page(
     connection: sqlite3.Connection,
     after_seq: int,
@@ -133,7 +162,7 @@ def remove_all(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
     connection.execute(
         "DELETE FROM failures WHERE seq IN (SELECT seq FROM events WHERE instance = ?)", (instance,)
     )
-    for table in ("events", "waiting_days", "ends"):
+    for table in ("events", "waiting_days", "ends", "ever"):
         connection.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608
     return {f"events.{state}": count for state, count in states.items()}
 
@@ -182,10 +211,13 @@ def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, Event]
 
 
 def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, Event]]) -> None:
-    """Keep each instance's first connection and launch, and the first of equal ends."""
+    """Keep first connections and launches, the first of equal ends, and what counts ever."""
     ends: list[Any] = []
+    ever: list[Any] = []
     for seq, instance, event in kept:
-        if event.type in END_TYPES:
+        if event.type in _EVER_TYPES:
+            ever += (instance, event.id, seq, event.time, event.type, event.target, event.result)
+        elif event.type in END_TYPES:
             if event.start is not None:
                 ends += (instance, event.type, event.target or "", event.start, event.time, seq)
         elif event.type == "ChallengeLaunchEvent":
@@ -201,6 +233,7 @@ def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, E
                 (event.time, instance),
             )
     _ENDS.insert(connection, ends)
+    _EVER.insert(connection, ever)
 
 
 def _event(row: Sequence[int | str | None]) -> Event:

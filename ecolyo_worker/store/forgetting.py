@@ -11,11 +11,13 @@ __all__ = ["Forgetting", "forget"]
 
 _REASON = "forgotten"
 # What goes beside the events and what was derived from them, which `events.remove_all` deletes.
-_OWN_TABLES = ("countings", "consents", "konnector_states", "subscriptions")
+_OWN_TABLES = ("countings", "month_countings", "consents", "konnector_states", "subscriptions")
 # How to find a person's rows, table by table, to say how many there were.
 _TABLES = {
     "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",
-    **dict.fromkeys(("events", "waiting_days", "ends", *_OWN_TABLES), "instance = ?"),
+    **dict.fromkeys(("events", "waiting_days", "ends", "ever", *_OWN_TABLES), "instance = ?"),
+    "points": "series IN (SELECT id FROM series WHERE instance = ?)",
+    "series": "instance = ?",
 }
 
 
@@ -57,13 +59,18 @@ def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
 def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
     rows = {table: _count(connection, table, found, instance) for table, found in _TABLES.items()}
     # The ledger adds up how many indicators the countings made; their sum is all that stays.
-    made = connection.execute(
-        "SELECT coalesce(sum(rows), 0) FROM countings WHERE instance = ?", (instance,)
-    ).fetchone()[0]
+    made = sum(
+        connection.execute(
+            f"SELECT coalesce(sum(rows), 0) FROM {table} WHERE instance = ?",  # noqa: S608
+            (instance,),
+        ).fetchone()[0]
+        for table in ("countings", "month_countings")
+    )
     totals.add(connection, {"rows.forgotten": made})
     totals.note_removed(connection, _REASON, events.remove_all(connection, instance))
-    for table in _OWN_TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608
+    for table in ("points", "series", *_OWN_TABLES):
+        query = f"DELETE FROM {table} WHERE {_TABLES[table]}"  # noqa: S608  names of ours
+        connection.execute(query, (instance,))
     return rows
 
 

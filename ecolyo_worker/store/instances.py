@@ -37,7 +37,7 @@ __all__ = [
 _COLUMNS = (
     "id, name, salt, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
     " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
-    " connected_through"
+    " connected_through, months_from"
 )
 _NAMES = Ladder("instances", ["name", "salt"], "DO NOTHING")
 
@@ -56,6 +56,8 @@ class Instance(Struct, frozen=True):
     first_launch: tuple[int, int] | None
     launch_row: int | None
     connected_through: int | None
+    months_from: int | None
+    """The civil month before which none is looked at; None before the first run."""
     consents: tuple[Consent, ...]
     konnectors: tuple[KonnectorState, ...]
     subscriptions: tuple[Subscription, ...]
@@ -66,6 +68,14 @@ class Instance(Struct, frozen=True):
             if time is not None and time <= as_of:
                 return time
         return None
+
+    def subscribed(self, moment: int) -> bool | None:
+        """Tell whether the monthly summary is subscribed to just before a civil time, in ms.
+
+        None if that was not said by then.
+        """
+        said = [item.subscribed for item in self.subscriptions if item.since < moment]
+        return said[-1] if said else None
 
     def connected(self, moment: int) -> tuple[str, ...]:
         """Give the fluids connected just before a civil time, in ms."""
@@ -229,7 +239,7 @@ def _consents(connection: sqlite3.Connection, instance: int) -> tuple[Consent, .
 
 def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
     ident, name, salt, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
-    launch_time, launch_seq, launch_row, through = rest
+    launch_time, launch_seq, launch_row, through, months_from = rest
     return Instance(
         id=ident,
         name=name,
@@ -241,6 +251,7 @@ def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
         first_launch=None if launch_time is None else (launch_time, launch_seq),
         launch_row=launch_row,
         connected_through=through,
+        months_from=months_from,
         consents=_consents(connection, ident),
         konnectors=tuple(
             KonnectorState(fluid, since, bool(connected))

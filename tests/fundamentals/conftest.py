@@ -23,13 +23,13 @@ NIGHT = datetime(2026, 11, 21, 1, 0)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 ALICE = {
     "instance": "alice.example",
-    "consent": {"version": "1.0.0", "accepted_at": "2026-01-01T08:00:00"},
+    "consent": {"version": "1.0.0", "accepted_at": "2026-11-01T00:00:00"},
 }
 
 
 @pytest.fixture
 def agree() -> Callable[..., Awaitable[None]]:
-    """Import what hosts say about people; by default, that Alice agreed on New Year's Day."""
+    """Import what hosts say about people; Alice agreed in November by default."""
 
     async def tell(worker: Worker, *facts: dict[str, Any]) -> None:
         texts = [msgspec.json.encode(fact) for fact in facts or (ALICE,)]
@@ -49,7 +49,7 @@ def settings(state_dir: Path) -> Settings:
 async def worker(
     settings: Settings, agree: Callable[..., Awaitable[None]]
 ) -> AsyncIterator[Worker]:
-    """A worker whose one person, alice.example, agreed on New Year's Day."""
+    """A worker whose one person, alice.example, agreed on the first of November."""
     async with Worker(settings) as worker:
         await agree(worker)
         yield worker
@@ -75,7 +75,7 @@ def fill(
         async with Worker(
             Settings(state_dir=state_dir), random=random.Random(name)
         ).opened() as worker:
-            consent = {"version": "1.0.0", "accepted_at": "2026-01-01T00:00:00"}
+            consent = {"version": "1.0.0", "accepted_at": "2026-11-01T00:00:00"}
             await agree(worker, {"instance": name, "consent": consent})
             await worker.record(
                 name, [event("NavigationEvent", "2026-11-20T10:00", p, target=p) for p in pages]

@@ -13,7 +13,7 @@ from ecolyo_worker import CommandRefused, Settings, Worker
 from ecolyo_worker.clock import civil_from_instant
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.measures import Day, Observation, Rules, measure
-from ecolyo_worker.requests import EventsList, OutboxList
+from ecolyo_worker.requests import EventsList, GiveConsent, OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
 from ecolyo_worker.testing.clock import FakeClock
 
@@ -82,6 +82,9 @@ async def test_an_outage_loses_no_day(worker: Worker, event: Event) -> None:
 )
 async def test_a_day_expires(worker: Worker, event: Event, at: str, fate: str) -> None:
     """A day more than `max_age_days` before the run's is marked as expired, and says so."""
+    await Commands(worker).instances_consent(
+        GiveConsent("alice.example", "1.0.0", "2026-10-01T00:00:00")
+    )
     await worker.record("alice.example", page(event, at, "old"))
     report = await worker.run_once(NIGHT)
     assert report.events == {fate: 1}
@@ -98,9 +101,9 @@ async def test_without_consent_nothing_is_counted(worker: Worker, event: Event) 
 
 async def test_an_event_before_the_consent_is_not_counted(worker: Worker, event: Event) -> None:
     """A second before the acceptance is before it: the event stays, as without consent."""
-    stamps = {"before": "2026-01-01T07:59:59.999", "after": "2026-01-01T08:00:00"}
+    stamps = {"before": "2026-10-31T23:59:59.999", "after": "2026-11-01T00:00:00"}
     await worker.record("alice.example", [page(event, at, ident) for ident, at in stamps.items()])
-    await worker.run_once(datetime(2026, 1, 2, 1, 0))
+    await worker.run_once(datetime(2026, 11, 2, 1, 0))
     assert await states(worker) == {"before": "unconsented", "after": "counted"}
     assert [body["value"] for body in await bodies(worker)] == [1]
 
@@ -194,7 +197,7 @@ async def test_an_event_that_breaks_a_measure_is_set_aside(
     @measure("quiz-stars", groups=2)
     def broken(day: Day) -> Any:
         for found in day.of("QuizEndEvent"):
-            yield Observation((None, None), 1 // (found.target != "POISON1"), found.seq)
+            yield Observation((None, None), 1 // (found.target != "POISON1"), (found.seq,))
 
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         await agree(worker)
@@ -204,7 +207,7 @@ async def test_an_event_that_breaks_a_measure_is_set_aside(
             [event("QuizEndEvent", "2026-11-20T10:00", i, target=t) for i, t in quizzes.items()],
         )
         plan = worker.aggregator.plan(civil_from_instant(NIGHT, worker.settings.civil_zone))
-        rules = Rules(worker.definitions, measures=(broken,))
+        rules = Rules(worker.definitions, daily=(broken,))
         report = await worker.aggregator.run_once(msgspec.structs.replace(plan, rules=rules))
         assert report.events == {"failed": 1, "counted": 1}
         assert await states(worker) == {"bad": "failed", "good": "counted"}

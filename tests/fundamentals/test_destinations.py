@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.clock import parse_civil
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.store import destinations
@@ -175,9 +177,12 @@ async def test_many_lost_tokens_leave_room_for_the_others(
     assert last < 14
 
 
+NOVEMBER = parse_civil("2026-11-01T00:00", ZoneInfo("Europe/Paris"), zulu_is_wall=False)
+
+
 async def fill_one(worker: Worker, name: str) -> None:
     """Put six rows of a person into the outbox of an open worker."""
-    await worker.store_facts(InstanceFacts(name, Consent(0, "1.0.0")))
+    await worker.store_facts(InstanceFacts(name, Consent(NOVEMBER, "1.0.0")))
     pages = ("electricity", "gas", "water", "faq", "options", "analysis")
     await worker.record(
         name,

@@ -26,7 +26,7 @@ async def sent(
     async with Worker(settings).opened() as worker:
         await worker.send()
         assert _rows(worker) == {"sent": 4, "dead": 1, "pending": 1}
-    return settings.replace(mode="local")
+    return settings.replace(mode="off")
 
 
 def _rows(worker: Worker) -> dict[str, int]:

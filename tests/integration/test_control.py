@@ -408,7 +408,7 @@ async def test_a_client_that_leaves_ends_its_drain(state_dir: Path) -> None:
                 asked.cancel_scope.cancel()
             while worker.status().outbox["in_flight"]:
                 await anyio.lowlevel.checkpoint()
-            assert (await commands.status()).outbox["pending"] == 1
+            assert (await commands.status()).outbox["pending"] >= 1
 
 
 async def test_a_client_that_stops_reading_harms_nobody(state_dir: Path) -> None:

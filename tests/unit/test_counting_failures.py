@@ -39,7 +39,7 @@ def careful(day: Day) -> Iterator[Observation]:
         if event.target is not None and event.target.startswith("poison"):
             message = f"no page is called {event.target}"
             raise ValueError(message)
-        yield Observation((event.target,), event=event.seq)
+        yield Observation((event.target,), events=(event.seq,))
 
 
 @measure("connection-count-daily", groups=1)
@@ -47,11 +47,11 @@ def nervous(day: Day) -> Iterator[Observation]:
     """Count connections, and break when one of them has no context."""
     for event in day.of("ConnectionEvent"):
         assert event.context != "broken", "broken context"
-        yield Observation((event.context,), event=event.seq)
+        yield Observation((event.context,), events=(event.seq,))
 
 
 def counted(definitions: Definitions, events: Sequence[Event], *measures: Any) -> Counted:
-    return count(Facts(acceptance=0), events, NIGHT, Rules(definitions, measures=measures))
+    return count(Facts(acceptance=0), events, NIGHT, Rules(definitions, daily=measures))
 
 
 def cells(found: Counted) -> dict[tuple[str, ...], int | float]:
@@ -110,7 +110,7 @@ def test_a_failed_event_leaves_no_fact(definitions: Definitions, store: Store) -
     @measure("quiz-stars", groups=2)
     def broken(day: Day) -> Iterator[Observation]:
         for event in day.of("QuizEndEvent"):
-            yield Observation((None, None), 1 // (event.result != "9"), event.seq)
+            yield Observation((None, None), 1 // (event.result != "9"), (event.seq,))
 
     end = {**page(0, "QUIZ1"), "type": "QuizEndEvent", "startDate": "2026-11-20"}
     found = counted(definitions, store({**end, "result": 9}, end), broken)
@@ -158,7 +158,7 @@ def test_a_value_too_large_makes_no_row(definitions: Definitions, store: Store, 
         for event in day.of("NavigationEvent"):
             value = values.get(event.target or "", 1)
             groups = ("multifluid" if event.target == "big" else "gas", "1", "1")
-            yield Observation(groups[:width], Decimal(value), event.seq)
+            yield Observation(groups[:width], Decimal(value), (event.seq,))
 
     found = counted(definitions, store(page(0, "big"), page(1), page(2, "big")), huge)
     assert found.too_large == ((name, name) if rows == "each" else (name,))
@@ -173,7 +173,7 @@ def test_a_sum_too_large_makes_no_row(definitions: Definitions, store: Store) ->
     @measure("navigation-count-daily", groups=1)
     def huge(day: Day) -> Iterator[Observation]:
         for event in day.of("NavigationEvent"):
-            yield Observation((event.target,), 5 * 10**9, event.seq)
+            yield Observation((event.target,), 5 * 10**9, (event.seq,))
 
     found = counted(definitions, store(page(0), page(1), page(2, "faq")), huge)
     assert found.too_large == ("navigation-count-daily",)

@@ -204,4 +204,4 @@ def test_a_home_without_connection_is_no_row(rules: Rules) -> None:
 def test_some_events_make_no_daily_row(seen: Seen, rules: Rules, kind: str) -> None:
     """Types that feed no daily measure of their own make no row on their own."""
     event = at("08:00", kind, target="DUEL1", result="success", startDate="2026-11-20T07:00")
-    assert all(seen(measure.name, event) == [] for measure in rules.measures)
+    assert all(seen(measure.name, event) == [] for measure in rules.daily)

@@ -3,8 +3,8 @@
 The public names of the package. Importing it reads no file and starts nothing.
 """
 
-from ecolyo_worker.actors.aggregator import RunReport
 from ecolyo_worker.actors.intake import Receipt
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import SendReport
 from ecolyo_worker.configuration import load
 from ecolyo_worker.errors import (

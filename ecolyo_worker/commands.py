@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Raw
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.actors.aggregator import RunReport
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import SendReport
 from ecolyo_worker.clock import (
     civil_datetime,
@@ -161,19 +161,19 @@ class Commands:
         """Run the night now; it takes no slot of the schedule."""
         return await self._worker.run_once(self._as_of(request.as_of), request.day, request.month)
 
-    async def preview(self, request: ask.Preview) -> AsyncIterator[ask.PreviewLine]:
-        """Give what a run would make, and store nothing."""
+    async def preview(self, request: ask.Preview) -> AsyncIterator[ask.Previewed]:
+        """Give what a run would make, and at the end what it would come to; store nothing."""
         if request.instance is not None:
             await self._known(request.instance)
-        nights = self._worker.preview(self._as_of(request.as_of), request.day, request.month)
-        async for night in nights:
-            if request.instance in {None, night.instance.name}:
-                for row in night.rows:
-                    yield ask.PreviewLine(night.instance.name, Raw(row.indicator.encode()))
-
-    async def foresee(self, request: ask.Aggregate) -> RunReport:
-        """Tell what a run would come to, and store nothing."""
-        return await self._worker.foresee(self._as_of(request.as_of), request.day, request.month)
+        as_of = self._as_of(request.as_of)
+        nights = self._worker.preview(as_of, request.day, request.month, request.instance)
+        async for found in nights:
+            if isinstance(found, RunReport):
+                yield ask.Previewed(outlook=found)
+                continue
+            for row in found.rows:
+                line = ask.PreviewLine(found.instance.name, Raw(row.indicator.encode()))
+                yield ask.Previewed(line)
 
     async def send(self, request: ask.Send) -> SendReport:
         """Send what is due, without the random delay."""

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ __all__ = [
     "END_TYPES",
     "EVENT_TYPES",
     "MAX_EVENT_BYTES",
+    "ORDER",
     "Event",
     "UsageEvent",
     "check_event",
@@ -90,11 +92,11 @@ class UsageEvent(
     id: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A checked usage event. `time` and `start` are civil times, in ms (see `clock`).
 
     `start_text` is the start as it came; `start` is None where it is absent or unreadable. `seq` is
-    the order of arrival, 0 until the event is stored.
+    the order of arrival, 0 until the event is stored. The store reads it as an array of JSON.
     """
 
     id: str
@@ -122,6 +124,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     def outcome(self) -> str:
         """The result without white space around it and in lower case, for comparisons."""
         return (self.result or "").strip().lower()
+
+
+ORDER = attrgetter("time", "seq")
+"""The order of events, as the key of a sort."""
 
 
 def decode_object(text: bytes) -> dict[str, Any]:

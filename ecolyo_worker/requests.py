@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
+from ecolyo_worker.actors.report import RunReport
+
 __all__ = [
     "Aggregate",
     "EventsImport",
@@ -21,6 +23,7 @@ __all__ = [
     "OutboxList",
     "Preview",
     "PreviewLine",
+    "Previewed",
     "Reconcile",
     "Retry",
     "Send",
@@ -136,6 +139,13 @@ class Send(Struct, frozen=True):
 
     until_empty: bool = False
     timeout: float | None = None
+
+
+class Previewed(Struct, frozen=True):
+    """A line of a preview; at the end of all, instead, what the run would come to."""
+
+    line: PreviewLine | None = None
+    outlook: RunReport | None = None
 
 
 class OutboxList(Struct, frozen=True):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from ecolyo_worker.actors.actor import Actor
-from ecolyo_worker.actors.aggregator import Aggregator, RunReport
+from ecolyo_worker.actors.aggregator import Aggregator
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day, parse_month
@@ -182,16 +183,18 @@ class Worker:
         return await self.aggregator.run_once(plan)
 
     def preview(
-        self, as_of: datetime | None = None, day: str | None = None, month: str | None = None
-    ) -> AsyncIterator[InstanceNight]:
-        """Give what `run_once` would make, instance by instance, and store nothing."""
-        return self.aggregator.preview(self._plan(as_of, day, month))
+        self,
+        as_of: datetime | None = None,
+        day: str | None = None,
+        month: str | None = None,
+        instance: str | None = None,
+    ) -> AsyncIterator[InstanceNight | RunReport]:
+        """Give what `run_once` would make, instance by instance, and store nothing.
 
-    async def foresee(
-        self, as_of: datetime | None = None, day: str | None = None, month: str | None = None
-    ) -> RunReport:
-        """Tell what `run_once` would come to, and store nothing."""
-        return await self.aggregator.foresee(self._plan(as_of, day, month))
+        At the end comes what it would come to. With `instance`, both are of that one alone.
+        """
+        plan = msgspec.structs.replace(self._plan(as_of, day, month), instance=instance)
+        return self.aggregator.preview(plan)
 
     async def send(
         self, *, until_empty: bool = False, timeout_s: float | None = None

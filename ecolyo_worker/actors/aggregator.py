@@ -1,44 +1,39 @@
 """The aggregator: counts the days that wait, and puts what it counted into the outbox."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 import anyio
 import msgspec
+from anyio import to_thread
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.actors.night import InstanceNight, Plan, count_instance, store_night
+from ecolyo_worker.actors.night import (
+    InstanceNight,
+    Plan,
+    UnseenDevices,
+    Without,
+    count_nights,
+    store_nights,
+)
+from ecolyo_worker.actors.report import RunReport, Tally
 from ecolyo_worker.actors.schedule import Schedule
-from ecolyo_worker.clock import civil_from_instant, civil_text, day_of, utc_ms
+from ecolyo_worker.clock import civil_from_instant, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.measures.devices import learn
 from ecolyo_worker.store import countings, instances, outbox, slots
 
-__all__ = ["Aggregator", "RunReport"]
+__all__ = ["Aggregator"]
 
-# Intake's commits wait in the same thread, so a batch ends after this long, or so many instances.
-_BATCH_S = 0.02
-_BATCH = 200
-
-
-class RunReport(Struct, frozen=True, kw_only=True):
-    """What a run came to: what was counted, events by fate, indicators by measure."""
-
-    as_of: str
-    instances: int
-    days: int
-    months: int
-    events: dict[str, int]
-    indicators: dict[str, int]
-    too_large: dict[str, int]
-    """Values of 1e10 or more, by measure: they make no indicator."""
-    without_consent: int
-    """People whose events wait, because no consent of theirs is in force."""
+# Intake's commits wait in the same thread: so a batch ends when its counting took this long, as
+# storing takes about as long again, or after so many instances.
+_COUNTING_S = 0.01
+_MOST = 500
 
 
 class Aggregator(Actor):
@@ -114,60 +109,80 @@ class Aggregator(Actor):
             plan.rules.definitions.digest,
             self._context.settings.mode,
         )
+        tally = Tally()
+
         database = self._context.database
-        report = await self._add_up(
-            plan, lambda after: database.run(self._store_batch, after, plan, run, slot)
-        )
-        made = sum(report.indicators.values())
+        async for batch in self._batches(
+            lambda begin: database.run(self._store_batch, begin, plan, run, slot)
+        ):
+            tally.update(batch.tally)
+            self._log(batch)
+        report = tally.report(plan.as_of)
         reach("aggregation.finished")
         self.succeeded()
+        made = sum(report.indicators.values())
         self._context.logger.info("run finished", days=report.days, indicators=made)
         self._made()
         return report
 
-    async def foresee(self, plan: Plan) -> RunReport:
-        """Tell what a run would come to; nothing is stored."""
-        return await self._add_up(
-            plan, lambda after: self._context.database.read(self._walk, after, plan)
-        )
+    async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight | RunReport]:
+        """Give what a run would make, instance by instance, and at the end what it comes to.
 
-    async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight]:
-        """Give what a run would make, instance by instance; nothing is stored."""
-        async for batch in self._batches(
-            lambda after: self._context.database.read(self._walk, after, plan)
-        ):
+        Nothing is stored.
+        """
+        tally = Tally()
+        database = self._context.database
+        async for batch in self._batches(lambda begin: database.read(self._walk, begin, plan)):
+            tally.update(batch.tally)
+            self._log(batch)
             for night in batch.nights:
                 yield night
-
-    async def _add_up(self, plan: Plan, step: "_Step") -> RunReport:
-        tally = _Tally()
-        async for batch in self._batches(step):
-            tally.without_consent += batch.without_consent
-            for night in batch.nights:
-                tally.add(night)
-                self._log_failures(night)
-        return tally.report(plan.as_of)
+        yield tally.report(plan.as_of)
 
     async def _batches(self, step: "_Step") -> AsyncIterator["_Batch"]:
         """Take one step after the other, each behind the last one's last instance.
 
-        Each is a sign of life. A stop ends it between two, with `StoreUnavailable`: what is not
-        counted is counted next time.
+        Each is a sign of life.
         """
-        after: int | None = 0
-        while after is not None:
-            if self.stopping:
-                raise StoreUnavailable(
-                    "the worker is stopping: what is not counted yet is counted by the next run"
-                )
-            batch = await step(after)
-            after = batch.last
+        begin: _Begin | None = _Begin()
+        while begin is not None:
+            batch = await self._classifying(step, begin)
+            begin = batch.following
             self.sign()
             reach("aggregation.committed")
             yield batch
 
+    async def _classifying(self, step: "_Step", begin: "_Begin") -> "_Batch":
+        """Take a step; if its events name devices that are not known yet, learn these first.
+
+        A thread of its own does that, for it takes long, and others wait for the database's.
+        """
+        while True:
+            self._check_going()
+            try:
+                return await step(begin)
+            except UnseenDevices as unseen:
+                for name in unseen.names:
+                    self._check_going()
+                    await to_thread.run_sync(learn, name)
+                    self.sign()
+                # So that it ends, even if they are more than can be remembered.
+                begin = msgspec.structs.replace(begin, learned=begin.learned | unseen.names)
+
+    def _check_going(self) -> None:
+        """Raise `StoreUnavailable` once it is being stopped: the next run counts what is left."""
+        if self.stopping:
+            raise StoreUnavailable(
+                "the worker is stopping: what is not counted yet is counted by the next run"
+            )
+
     def _store_batch(
-        self, connection: sqlite3.Connection, after: int, plan: Plan, run: int, slot: int | None
+        self,
+        connection: sqlite3.Connection,
+        begin: "_Begin",
+        plan: Plan,
+        run: int,
+        slot: int | None,
     ) -> "_Batch":
         sink = outbox.Sink(
             per_instance=self._context.settings.dacc.is_cozy,
@@ -177,90 +192,63 @@ class Aggregator(Actor):
             hmac_key=self._context.hmac_key,
             random=self._context.random,
         )
-
-        def store(night: InstanceNight) -> None:
-            store_night(connection, night, plan, run, sink)
-
-        batch = self._walk(connection, after, plan, store)
-        if batch.last is None and slot is not None:
+        batch = self._walk(connection, begin, plan)
+        store_nights(connection, batch.nights, plan, run, sink)
+        batch.nights.clear()  # what is stored is not kept for whoever hears of it
+        if batch.following is None and slot is not None:
             slots.take(connection, self.JOB, slot, sink.now)
         reach("aggregation.counted")
         return batch
 
-    def _walk(
-        self,
-        connection: sqlite3.Connection,
-        after: int,
-        plan: Plan,
-        store: Callable[[InstanceNight], None] | None = None,
-    ) -> "_Batch":
-        """Count some instances behind `after`."""
+    def _walk(self, connection: sqlite3.Connection, begin: "_Begin", plan: Plan) -> "_Batch":
+        """Count some instances, until it has taken long enough."""
         batch = _Batch()
-        begin = self._context.clock.monotonic()
-        for _ in range(_BATCH):
-            batch.last = instances.next_after(connection, after)
-            if batch.last is None:
+        started = self._context.clock.monotonic()
+        ids = instances.next_after(connection, begin.after, begin.most, plan.instance)
+        people = 0
+        for found in count_nights(connection, ids, plan, begin.learned):
+            people += 1
+            batch.add(found)
+            if self._context.clock.monotonic() - started > _COUNTING_S:
                 break
-            after = batch.last
-            night = count_instance(connection, after, plan)
-            if night is not None:
-                batch.nights.append(night)
-                if store is not None:
-                    store(night)
-            elif countings.waiting_days(connection, after, day_of(plan.as_of)):
-                batch.without_consent += 1
-            if self._context.clock.monotonic() - begin > _BATCH_S:
-                break
+        if people < len(ids) or people == begin.most:
+            # What is loaded of those who are left over is loaded in vain.
+            batch.following = _Begin(ids[people - 1], min(2 * people, _MOST))
         return batch
 
-    def _log_failures(self, night: InstanceNight) -> None:
-        for seq, error in night.errors:
+    def _log(self, batch: "_Batch") -> None:
+        for seq, error in batch.errors:
             self._context.logger.error(
                 "event broke a measure and is set aside", seq=seq, error=error
             )
 
 
+class _Begin(Struct, frozen=True):
+    """Where a batch begins."""
+
+    after: int = 0
+    """The id of the instance behind which it begins."""
+    most: int = 10
+    """The most instances that it has."""
+    learned: frozenset[str] = frozenset()
+    """The names of devices that were classified for it."""
+
+
 class _Batch:
-    """What one transaction came to; `last` is the last instance's id, None at the end."""
+    """What one transaction came to."""
 
     def __init__(self) -> None:
         self.nights: list[InstanceNight] = []
-        self.last: int | None = None
-        self.without_consent = 0
+        self.errors: list[tuple[int, str]] = []
+        self.tally = Tally()
+        self.following: _Begin | None = None
+
+    def add(self, found: InstanceNight | Without) -> None:
+        """Add what became of an instance."""
+        self.tally.add(found)
+        if isinstance(found, InstanceNight):
+            self.nights.append(found)
+            self.errors += found.errors
 
 
-_Step = Callable[[int], Awaitable[_Batch]]
-
-
-class _Tally:
-    """Adds up what a run makes."""
-
-    def __init__(self) -> None:
-        self.without_consent = 0
-        self.instances = 0
-        self.days = 0
-        self.months = 0
-        self.fates: Counter[str] = Counter()
-        self.made: Counter[str] = Counter()
-        self.too_large: Counter[str] = Counter()
-
-    def add(self, night: InstanceNight) -> None:
-        self.instances += 1
-        self.days += len(night.countings)
-        for counting in night.countings:
-            self.fates.update(counting.counted.fates.values())
-        self.months += len(night.months)
-        self.too_large.update(night.too_large)
-        self.made.update(row.indicator.measure_name for row in night.rows)
-
-    def report(self, as_of: int) -> RunReport:
-        return RunReport(
-            as_of=civil_text(as_of),
-            instances=self.instances,
-            days=self.days,
-            months=self.months,
-            events=dict(self.fates),
-            indicators=dict(sorted(self.made.items())),
-            too_large=dict(self.too_large),
-            without_consent=self.without_consent,
-        )
+_Step = Callable[[_Begin], Awaitable[_Batch]]

@@ -1,13 +1,14 @@
-"""A night of one instance: what a run makes of its days and months, before anything is stored."""
+"""The nights of some instances: what a run makes of their days and months, and how it is stored."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from itertools import islice
 from zoneinfo import ZoneInfo
 
-import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import DAY_MS, day_of, day_start, day_text, month_days
+from ecolyo_worker.events import Event
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import (
     Counted,
@@ -21,12 +22,31 @@ from ecolyo_worker.measures import (
     count_connected,
     count_month,
 )
-from ecolyo_worker.store import countings, events, instances, months, outbox
-from ecolyo_worker.store.countings import DayCounting
+from ecolyo_worker.measures.devices import unseen
+from ecolyo_worker.store import countings, instances, months, outbox
+from ecolyo_worker.store.countings import DayCounting, WaitingDay
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.months import MonthCounting
 
-__all__ = ["InstanceNight", "Plan", "count_instance", "store_night"]
+__all__ = [
+    "InstanceNight",
+    "Plan",
+    "UnseenDevices",
+    "Without",
+    "count_nights",
+    "store_nights",
+]
+
+_Loaded = Iterator[tuple[WaitingDay, list[Event], dict[EndKey, End]]]
+
+
+class UnseenDevices(Exception):
+    """Some events name browsers that must be classified first, outside the transaction."""
+
+    def __init__(self, names: Set[str]) -> None:
+        """`names` are those that are not known yet."""
+        super().__init__(f"{len(names)} names of browsers are not classified yet")
+        self.names = names
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -40,6 +60,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """The civil day that is chosen."""
     month: int | None = None
     """The civil month that is chosen."""
+    instance: str | None = None
+    """The name of the one instance that is chosen."""
     due: int = 0
     """When its rows are due, in ms of UTC; 0 is at once."""
 
@@ -63,7 +85,7 @@ class InstanceNight(Struct, frozen=True):
     instance: Instance
     countings: tuple[DayCounting, ...]
     connected: tuple[tuple[int, Sequence[Row]], ...]
-    connected_through: int | None
+    """The civil days of which a connected row is made, and that row."""
     months: tuple[MonthCounting, ...]
 
     @property
@@ -89,48 +111,118 @@ class InstanceNight(Struct, frozen=True):
             yield from counted.too_large
 
     @property
+    def launch_row(self) -> int | None:
+        """The `seq` of the launch that makes the row from the first connection, after this."""
+        if not self.countings:
+            return self.instance.launch_row
+        return self.countings[-1].counted.facts.launch_row
+
+    @property
+    def is_launch_row_new(self) -> bool:
+        """Whether the launch that makes that row was not known before."""
+        return self.launch_row != self.instance.launch_row
+
+    @property
     def _counted(self) -> list[Counted | CountedMonth]:
         return [item.counted for item in self.countings] + [item.counted for item in self.months]
 
 
-def count_instance(connection: sqlite3.Connection, ident: int, plan: Plan) -> InstanceNight | None:
-    """Count one instance's waiting days, then its due months; None without a consent in force."""
-    instance = instances.get(connection, ident)
-    accepted = acceptance(
-        instance.consents, instance.withdrawn_through, plan.as_of, plan.consent_version
-    )
-    if accepted is None:
-        return None
-    connected, through = _count_connected(connection, instance, accepted, plan)
-    return InstanceNight(
-        instance=instance,
-        countings=tuple(_count_days(connection, instance, accepted, plan)),
-        connected=tuple(connected),
-        connected_through=through,
-        months=tuple(_count_months(connection, instance, accepted, plan)),
-    )
+class Without(Struct, frozen=True):
+    """An instance of which nothing is counted, for no consent is in force."""
+
+    is_waiting: bool
+    """Whether events wait for one."""
 
 
-def store_night(
-    connection: sqlite3.Connection, night: InstanceNight, plan: Plan, run: int, sink: outbox.Sink
+def count_nights(
+    connection: sqlite3.Connection, ids: Sequence[int], plan: Plan, learned: Collection[str]
+) -> Iterator[InstanceNight | Without]:
+    """Count the waiting days and then the due months of some instances, one after the other.
+
+    Raises `UnseenDevices` before counting events that name such, but for those in `learned`.
+    """
+    people = instances.get_all(connection, ids)
+    waiting = countings.waiting(connection, ids, day_of(plan.as_of))
+    accepted = {
+        person.id: moment for person in people if (moment := _acceptance(person, plan)) is not None
+    }
+    days = {
+        ident: [day for day in found if plan.wants_day(day.day)]
+        for ident, found in waiting.items()
+        if ident in accepted
+    }
+    ordered = (day for person in people for day in days.get(person.id, ()))
+    loaded = _classified(countings.with_events(connection, ordered), learned)
+    connected = _count_connected(connection, people, accepted, plan)
+    done = months.done(connection, ids, plan.as_of)
+    for person in people:
+        if (moment := accepted.get(person.id)) is None:
+            yield Without(is_waiting=person.id in waiting)
+            continue
+        mine = islice(loaded, len(days.get(person.id, ())))
+        due = months.due(person, done.get(person.id, ()), plan.as_of, plan.rules)
+        yield InstanceNight(
+            instance=person,
+            countings=tuple(_count_days(person, moment, plan, mine)),
+            connected=connected[person.id],
+            months=tuple(_count_months(connection, person, moment, plan, due)),
+        )
+
+
+def store_nights(
+    connection: sqlite3.Connection,
+    nights: Sequence[InstanceNight],
+    plan: Plan,
+    run: int,
+    sink: outbox.Sink,
 ) -> None:
-    """Store all that a run made of one instance."""
-    for counting in night.countings:
-        countings.store_counting(connection, night.instance, counting, run, sink)
-    countings.store_connected(
-        connection, night.instance, night.connected, night.connected_through, sink
+    """Store all that a run made of some instances."""
+    if not nights:
+        return
+    days = [(night.instance, item) for night in nights for item in night.countings]
+    connected = [(night.instance, rows) for night in nights for _, rows in night.connected]
+    made = [(night.instance, item) for night in nights for item in night.months]
+    new = [row for one, item in days for row in _rows(one, item.counted.rows, item.n)]
+    new += [row for one, rows in connected for row in _rows(one, rows, 0)]
+    new += [row for one, item in made for row in _rows(one, item.counted.rows, 0)]
+    outbox.insert(connection, new, sink)
+    countings.store(connection, days, run)
+    countings.note_connected(connection, [row for _, rows in connected for row in rows])
+    months.store(connection, made, run)
+    instances.note_run(
+        connection,
+        [night.instance.id for night in nights],
+        day_of(plan.as_of) - 1 if plan.is_whole else None,
+        months.first(plan.as_of),
+        {night.instance.id: night.launch_row for night in nights if night.is_launch_row_new},
     )
-    if night.instance.months_from is None:
-        months.begin_months(connection, night.instance.id, plan.as_of)
-    for item in night.months:
-        months.store_month(connection, night.instance, item, run, sink)
+
+
+_rows = countings.new_rows
+
+
+def _acceptance(person: Instance, plan: Plan) -> int | None:
+    return acceptance(person.consents, person.withdrawn_through, plan.as_of, plan.consent_version)
+
+
+def _classified(loaded: _Loaded, learned: Collection[str]) -> _Loaded:
+    """Let only events pass whose devices a measure needs but look up."""
+    for day, found, ends in loaded:
+        names = unseen(one.context for one in found if one.type == "ConnectionEvent")
+        if names := names.difference(learned):
+            raise UnseenDevices(names)
+        yield day, found, ends
 
 
 def _count_months(
-    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
+    connection: sqlite3.Connection,
+    instance: Instance,
+    accepted: int,
+    plan: Plan,
+    due: Iterator[int],
 ) -> Iterator[MonthCounting]:
     facts = Facts(acceptance=accepted, first_connection=instance.first_connection(plan.as_of))
-    for month in months.due(connection, instance, plan.as_of, plan.rules):
+    for month in due:
         if not plan.wants_month(month):
             continue
         if day_start(month_days(month).stop) <= accepted:
@@ -141,31 +233,28 @@ def _count_months(
 
 
 def _count_days(
-    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
+    instance: Instance, accepted: int, plan: Plan, loaded: _Loaded
 ) -> Iterator[DayCounting]:
     # What one day's counting finds out holds for the next one, stored or not.
-    ends: dict[EndKey, End] = {}
+    known: dict[EndKey, End] = {}
     launch_row = instance.launch_row
-    for day in countings.waiting_days(connection, instance.id, day_of(plan.as_of)):
-        if not plan.wants_day(day):
-            continue
-        n, after_seq, upto_seq = countings.open_range(connection, instance.id, day)
-        found = events.of_day(connection, instance.id, day, after_seq, upto_seq)
-        facts = countings.facts_of(connection, instance, accepted, plan.as_of, found)
-        facts = msgspec.structs.replace(
-            facts,
+    for day, found, ends in loaded:
+        facts = Facts(
+            acceptance=accepted,
+            first_connection=instance.first_connection(plan.as_of),
+            first_launch=instance.first_launch,
             launch_row=launch_row,
-            ends={key: ends.get(key, end) for key, end in facts.ends.items()},
-            is_supplement=n > 0,
+            ends={key: known.get(key, end) for key, end in ends.items()},
+            is_supplement=day.n > 0,
         )
         counted = count(facts, found, plan.as_of, plan.rules)
-        ends.update(counted.facts.ends)
+        known.update(counted.facts.ends)
         launch_row = counted.facts.launch_row
         yield DayCounting(
-            day=day,
-            n=n,
-            after_seq=after_seq,
-            upto_seq=upto_seq,
+            day=day.day,
+            n=day.n,
+            after_seq=day.after_seq,
+            upto_seq=day.upto_seq,
             aggregated=sum(event.aggregated for event in found),
             first_connection=facts.first_connection,
             counted=counted,
@@ -173,23 +262,38 @@ def _count_days(
 
 
 def _count_connected(
-    connection: sqlite3.Connection, instance: Instance, accepted: int, plan: Plan
-) -> tuple[list[tuple[int, Sequence[Row]]], int | None]:
-    """Make the connected rows of the days since the last run, and tell how far they reach."""
+    connection: sqlite3.Connection,
+    people: Sequence[Instance],
+    accepted: Mapping[int, int],
+    plan: Plan,
+) -> dict[int, tuple[tuple[int, Sequence[Row]], ...]]:
+    """Make the connected rows of the days since each instance's last run, by instance."""
+    made = {
+        person.id: tuple(_connected(person, accepted[person.id], plan))
+        for person in people
+        if person.id in accepted
+    }
+    keys = {
+        (person.id, day): countings.connected_key(person, day_text(day))
+        for person in people
+        for day, _ in made.get(person.id, ())
+    }
+    # A day chosen by hand may have been made before its turn.
+    there = outbox.known_keys(connection, list(keys.values())) if keys else set()
+    return {
+        ident: tuple((day, rows) for day, rows in found if keys[ident, day] not in there)
+        for ident, found in made.items()
+    }
+
+
+def _connected(
+    instance: Instance, accepted: int, plan: Plan
+) -> Iterator[tuple[int, Sequence[Row]]]:
     today = day_of(plan.as_of)
     begins = [day_of(accepted), today - plan.rules.max_age_days, plan.rules.not_before]
     if instance.connected_through is not None:
         begins.append(instance.connected_through + 1)
-    made: list[tuple[int, Sequence[Row]]] = []
     for day in range(max(begin for begin in begins if begin is not None), today):
-        if not plan.wants_day(day):
-            continue
-        rows = count_connected(instance.connected((day + 1) * DAY_MS), day, plan.rules)
-        # A day chosen by hand may have been made before its turn.
-        if rows and not _is_made(connection, instance, day):
-            made.append((day, rows))
-    return made, today - 1 if plan.is_whole else None
-
-
-def _is_made(connection: sqlite3.Connection, instance: Instance, day: int) -> bool:
-    return outbox.has_key(connection, countings.connected_key(instance, day_text(day)))
+        fluids = instance.connected((day + 1) * DAY_MS) if plan.wants_day(day) else ()
+        if rows := count_connected(fluids, day, plan.rules):
+            yield day, rows

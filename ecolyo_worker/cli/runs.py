@@ -6,7 +6,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.actors.aggregator import RunReport
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import SendReport
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
@@ -71,14 +71,18 @@ async def preview(
     async with session.reading() as commands:
         found = commands.preview(ask.Preview(as_of, day, month, instance))
         if session.output.as_json:
-            async for line in found:
-                session.output.document(line)
-        else:
-            rows = [(line.instance, *_indicator(bytes(line.indicator))) async for line in found]
-            headings = ["instance", "measure", "start date", "value", "groups"]
-            session.output.table(headings, rows)
-            foreseen = await commands.foresee(ask.Aggregate(as_of, day, month))
-            show_outlook(session.output, foreseen)
+            async for item in found:
+                if item.line is not None:
+                    session.output.document(item.line)
+            return
+        rows = []
+        async for item in found:
+            if item.line is not None:
+                rows.append((item.line.instance, *_indicator(bytes(item.line.indicator))))
+            elif item.outlook is not None:
+                headings = ["instance", "measure", "start date", "value", "groups"]
+                session.output.table(headings, rows)
+                show_outlook(session.output, item.outlook)
 
 
 async def send(

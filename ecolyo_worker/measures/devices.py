@@ -1,9 +1,20 @@
-"""What kind of device a browser name or user agent belongs to."""
+"""What kind of device a browser name or user agent belongs to.
+
+The classifier takes a second or two to load, and some milliseconds for each name it has not seen.
+So a run asks `unseen` first and lets a thread `learn` these; then `device` is a look-up.
+"""
 
 import re
-from functools import lru_cache
+from collections.abc import Iterable
+from threading import Lock
+from typing import Final
 
-__all__ = ["device"]
+__all__ = ["device", "learn", "unseen"]
+
+_WORDS = frozenset({"", "mobile", "desktop"})
+_MOST: Final = 32_768  # of up to 256 characters
+_known: dict[str, str] = {}
+_learning = Lock()
 
 _MOBILE_TYPES = frozenset({"smartphone", "tablet", "phablet", "feature phone"})
 _MOBILE_SYSTEMS = frozenset({"Android", "iOS", "iPadOS", "KaiOS", "Windows Phone", "HarmonyOS"})
@@ -13,14 +24,32 @@ _MOBILE_WORDS = re.compile(r"\b(?:mobile|android|ios|tablet)\b", re.IGNORECASE)
 def device(context: str | None) -> str:
     """Give `mobile` for phones and tablets, else `desktop`, also for what cannot be told."""
     text = (context or "").strip()
-    if text.lower() in {"mobile", "desktop"}:
-        return text.lower()
-    return _classify(text) if text else "desktop"
+    return _known.get(text) or (_word(text) if text.lower() in _WORDS else learn(text))
 
 
-@lru_cache(maxsize=4096)
+def unseen(contexts: Iterable[str | None]) -> set[str]:
+    """Give those of these names that `device` would have to classify."""
+    found = {(context or "").strip() for context in set(contexts)}
+    return {text for text in found if text not in _known and text.lower() not in _WORDS}
+
+
+def learn(text: str) -> str:
+    """Classify a name, remember it, and give what it is; one thread at a time does it."""
+    with _learning:
+        if (known := _known.get(text)) is not None:
+            return known
+        kind = _classify(text)
+        if len(_known) >= _MOST:
+            del _known[next(iter(_known))]
+        _known[text] = kind
+    return kind
+
+
+def _word(text: str) -> str:
+    return text.lower() or "desktop"
+
+
 def _classify(text: str) -> str:
-    # The classifier takes a second to load and some milliseconds for a name it has not seen.
     from device_detector import DeviceDetector
 
     found = DeviceDetector(text).parse()

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from ecolyo_worker.clock import month_days
-from ecolyo_worker.events import Event
+from ecolyo_worker.events import ORDER, Event
 from ecolyo_worker.facts import Profile
 
 __all__ = [
@@ -153,7 +153,7 @@ def _of(by_type: Mapping[str, list[Event]], types: tuple[str, ...]) -> Iterator[
     if len(types) == 1:
         return iter(by_type.get(types[0], ()))
     found = [event for kind in types for event in by_type.get(kind, ())]
-    return iter(sorted(found, key=lambda event: event.order))
+    return iter(sorted(found, key=ORDER))
 
 
 class Observation(Struct, frozen=True, gc=False):

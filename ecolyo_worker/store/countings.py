@@ -1,30 +1,103 @@
-"""Countings: which events a run passed over, what it made of them, and what is still waiting."""
+"""Countings: which events a run passes over, what it made of them, and what is still waiting.
+
+All of it is read and written for many instances at once, so that what a night costs grows with its
+events, and not with the people who have them.
+"""
 
 import hashlib
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER
-from ecolyo_worker.measures import Counted, End, EndKey, Facts, Row, end_key
-from ecolyo_worker.store import outbox, totals
+from ecolyo_worker.measures import Counted, End, EndKey, Fate, Row, end_key
+from ecolyo_worker.store import events, outbox, totals
 from ecolyo_worker.store.instances import Instance
+from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
     "DayCounting",
+    "WaitingDay",
     "begin_run",
     "connected_key",
-    "facts_of",
-    "open_range",
-    "put_rows",
+    "new_rows",
+    "note_connected",
     "row_key",
-    "store_connected",
-    "store_counting",
-    "waiting_days",
+    "store",
+    "waiting",
+    "with_events",
 ]
+
+_AT_ONCE: Final = 500
+"""The most events of several days that are read together."""
+
+_COUNTINGS = Ladder(
+    "countings",
+    [
+        "instance",
+        "day",
+        "n",
+        "after_seq",
+        "upto_seq",
+        "run",
+        "fate",
+        "acceptance",
+        "first_connection",
+        "events",
+        "rows",
+    ],
+)
+_FAILURES = Ladder("failures", ["seq", "error"])
+_ENDS = Ladder(
+    "ends",
+    [
+        "instance",
+        "type",
+        "target",
+        "start",
+        "first_time",
+        "first_seq",
+        "counted_seq",
+        "row_seq",
+    ],
+    "DO UPDATE SET counted_seq = excluded.counted_seq, row_seq = excluded.row_seq",
+)
+
+# One text, for every row that is fetched gives Python's lock away.
+_WAITING = """
+    SELECT json_group_array(json_array(instance, day, n, after_seq, upto_seq, events)) FROM (
+        SELECT w.instance, w.day, n, after_seq, max(e.seq) AS upto_seq, count(*) AS events
+          FROM (SELECT w.instance, w.day, count(c.n) AS n,
+                       coalesce(max(c.upto_seq), 0) AS after_seq
+                  FROM json_each(?) AS j CROSS JOIN waiting_days AS w ON w.instance = j.value
+                  LEFT JOIN countings AS c ON c.instance = w.instance AND c.day = w.day
+                 WHERE w.day < ? GROUP BY w.instance, w.day) AS w
+         CROSS JOIN events AS e
+            ON e.instance = w.instance AND e.day = w.day AND e.seq > after_seq
+         GROUP BY w.instance, w.day)
+"""
+
+
+class WaitingDay(Struct, frozen=True):
+    """A day of an instance with events that no counting has passed over.
+
+    Its next counting passes over those with after_seq < seq <= upto_seq.
+    """
+
+    instance: int
+    day: int
+    n: int
+    """How often the day was counted before."""
+    after_seq: int
+    upto_seq: int
+    events: int
+    """How many there are of them."""
 
 
 class DayCounting(Struct, frozen=True):
@@ -52,96 +125,84 @@ def begin_run(
     return cursor.lastrowid
 
 
-def waiting_days(connection: sqlite3.Connection, instance: int, before: int) -> list[int]:
-    """Give an instance's days before a day that have events no counting has passed over."""
-    query = "SELECT day FROM waiting_days WHERE instance = ? AND day < ? ORDER BY day"
-    return [row[0] for row in connection.execute(query, (instance, before))]
+def waiting(
+    connection: sqlite3.Connection, instances: Sequence[int], before: int
+) -> dict[int, list[WaitingDay]]:
+    """Give the waiting days before a civil day of those instances that have any, oldest first."""
+    (text,) = connection.execute(_WAITING, (json.dumps(instances), before)).fetchone()
+    found: dict[int, list[WaitingDay]] = {}
+    for fields in sorted(json.loads(text)):
+        day = WaitingDay(*fields)
+        found.setdefault(day.instance, []).append(day)
+    return found
 
 
-def open_range(connection: sqlite3.Connection, instance: int, day: int) -> tuple[int, int, int]:
-    """Give n, after_seq and upto_seq of the next counting of a day that has events."""
-    n, after_seq = connection.execute(
-        "SELECT count(*), coalesce(max(upto_seq), 0) FROM countings WHERE instance = ? AND day = ?",
-        (instance, day),
-    ).fetchone()
-    upto_seq = connection.execute(
-        "SELECT max(seq) FROM events WHERE instance = ? AND day = ?", (instance, day)
-    ).fetchone()[0]
-    return n, after_seq, upto_seq
+def with_events(
+    connection: sqlite3.Connection, days: Iterable[WaitingDay]
+) -> Iterator[tuple[WaitingDay, list[Event], dict[EndKey, End]]]:
+    """Give days, in their order, each with its events and what is known of equal ends.
+
+    The events of a few days are read at once, when the first of them is asked for.
+    """
+    for group in _groups(days):
+        found = _events(connection, group)
+        ends = _ends(connection, found)
+        for day in group:
+            mine = found.pop((day.instance, day.day))
+            yield day, mine, {key: ends[day.instance, *key] for key in _end_keys(mine)}
 
 
-def facts_of(
-    connection: sqlite3.Connection,
-    instance: Instance,
-    acceptance: int,
-    as_of: int,
-    events: Iterable[Event],
-) -> Facts:
-    """Give what must be known of an instance to count these events."""
-    return Facts(
-        acceptance=acceptance,
-        first_connection=instance.first_connection(as_of),
-        first_launch=instance.first_launch,
-        launch_row=instance.launch_row,
-        ends=_ends(connection, instance.id, events),
-    )
-
-
-def store_counting(
-    connection: sqlite3.Connection,
-    instance: Instance,
-    counting: DayCounting,
-    run: int,
-    sink: outbox.Sink,
+def store(
+    connection: sqlite3.Connection, made: Sequence[tuple[Instance, DayCounting]], run: int
 ) -> None:
-    """Store all of a counting: its rows, the fates of its events, the facts after it."""
-    counted = counting.counted
-    put_rows(connection, instance, counted.rows, counting.n, sink)
-    _store_range(connection, instance, counting, run)
-    connection.executemany(
-        "INSERT INTO failures (seq, error) VALUES (?, ?)", list(counted.errors.items())
-    )
-    connection.executemany(
-        "UPDATE ends SET counted_seq = ?, row_seq = ? WHERE instance = ? AND type = ?"
-        " AND target = ? AND start = ?",
-        [(end.counted, end.row, instance.id, *key) for key, end in counted.facts.ends.items()],
+    """Store countings: the fates of their events, and the facts after them; the rows apart.
+
+    Those of one instance come in the order in which they were counted.
+    """
+    changes: Counter[str] = Counter()
+    values: list[Any] = []
+    errors: dict[int, str] = {}
+    ends: dict[tuple[int, str, str, int], End] = {}
+    for instance, counting in made:
+        counted = counting.counted
+        fates = Counter(counted.fates.values())
+        fates["imported"] -= counting.aggregated
+        changes.update({f"events.{name}": number for name, number in fates.items()})
+        changes["events.waiting"] -= fates.total()
+        changes["values.other"] += counted.others
+        changes["values.too_large"] += len(counted.too_large)
+        values += _counting(instance, counting, fates, run)
+        errors.update(counted.errors)
+        ends.update({(instance.id, *key): end for key, end in counted.facts.ends.items()})
+    _COUNTINGS.insert(connection, values)
+    _FAILURES.insert(connection, [value for item in errors.items() for value in item])
+    _ENDS.insert(
+        connection,
+        [v for key, end in ends.items() for v in (*key, *end.first, end.counted, end.row)],
     )
     connection.execute(
-        "UPDATE instances SET launch_row_seq = ? WHERE id = ?",
-        (counted.facts.launch_row, instance.id),
+        "DELETE FROM waiting_days WHERE (instance, day) IN (SELECT"
+        " json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))",
+        (json.dumps([(instance.id, counting.day) for instance, counting in made]),),
     )
-    connection.execute(
-        "DELETE FROM waiting_days WHERE instance = ? AND day = ?",
-        (instance.id, counting.day),
-    )
+    totals.add(connection, changes)
 
 
-def store_connected(
-    connection: sqlite3.Connection,
-    instance: Instance,
-    made: Sequence[tuple[int, Sequence[Row]]],
-    through: int | None,
-    sink: outbox.Sink,
-) -> None:
-    """Store the connected rows of some days, and up to which day all of them are made."""
-    for _, rows in made:
-        put_rows(connection, instance, rows, 0, sink)
-        others = sum(
-            list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups
-        )
-        totals.add(connection, {"rows.connected": len(rows), "values.other": others})
-    if through is not None:
-        connection.execute(
-            "UPDATE instances SET connected_through = max(coalesce(connected_through, ?1), ?1)"
-            " WHERE id = ?2",
-            (through, instance.id),
-        )
+def note_connected(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Note in the counters that the connected rows of some days were made."""
+    others = sum(list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups)
+    totals.add(connection, {"rows.connected": len(rows), "values.other": others})
 
 
 def row_key(salt: bytes, measure: str, start_date: str, n: int, ordinal: int) -> bytes:
-    """Give the key that makes a row unique: a hash, with a salt that only the instance has."""
+    """Give the key that makes a row unique: a hash, with a salt that only the instance has.
+
+    Keys of one instance and start date begin alike, so that they lie together in the index: a night
+    that wrote to it all over would write most of it anew in every transaction.
+    """
     text = f"{measure}|{start_date}|{n}|{ordinal}"
-    return hashlib.blake2b(text.encode(), key=salt, digest_size=16).digest()
+    place = hashlib.blake2b(start_date.encode(), key=salt, digest_size=6).digest()
+    return place + hashlib.blake2b(text.encode(), key=salt, digest_size=10).digest()
 
 
 def connected_key(instance: Instance, start_date: str) -> bytes:
@@ -149,65 +210,84 @@ def connected_key(instance: Instance, start_date: str) -> bytes:
     return row_key(instance.salt, "konnector-connected-daily", start_date, 0, 0)
 
 
-def put_rows(
-    connection: sqlite3.Connection,
-    instance: Instance,
-    rows: Iterable[Row],
-    n: int,
-    sink: outbox.Sink,
-) -> None:
-    """Put rows into the outbox, each under its key; `n` is how often their period was counted."""
-    keyed = []
+def new_rows(instance: Instance, rows: Iterable[Row], n: int) -> Iterator[outbox.NewRow]:
+    """Give rows as the outbox takes them; `n` is how often their period was counted before."""
     for row in rows:
         measure, start_date = row.indicator.measure_name, row.indicator.start_date
-        keyed.append((row_key(instance.salt, measure, start_date, n, row.ordinal), row.indicator))
-    outbox.insert(connection, instance.id, keyed, sink)
+        key = row_key(instance.salt, measure, start_date, n, row.ordinal)
+        yield outbox.NewRow(instance.id, key, row.indicator)
 
 
-def _store_range(
-    connection: sqlite3.Connection, instance: Instance, counting: DayCounting, run: int
-) -> None:
-    counted = counting.counted
-    fates: Counter[str] = Counter(counted.fates.values())
-    fates["imported"] -= counting.aggregated
-    fate = next((name for name in ("imported", "expired") if fates[name] > 0), "counted")
-    passed_over = sum(fates.values())
-    connection.execute(
-        "INSERT INTO countings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            instance.id,
-            counting.day,
-            counting.n,
-            counting.after_seq,
-            counting.upto_seq,
-            run,
-            fate,
-            counted.facts.acceptance,
-            counting.first_connection,
-            passed_over,
-            len(counted.rows),
-        ),
+def _counting(
+    instance: Instance, counting: DayCounting, fates: Counter[Fate], run: int
+) -> tuple[object, ...]:
+    whole: tuple[Fate, ...] = ("imported", "expired")
+    fate = next((name for name in whole if fates[name] > 0), "counted")
+    return (
+        instance.id,
+        counting.day,
+        counting.n,
+        counting.after_seq,
+        counting.upto_seq,
+        run,
+        fate,
+        counting.counted.facts.acceptance,
+        counting.first_connection,
+        fates.total(),
+        len(counting.counted.rows),
     )
-    changes = {f"events.{name}": number for name, number in fates.items()}
-    changes["events.waiting"] = -passed_over
-    changes["values.other"] = counted.others
-    changes["values.too_large"] = len(counted.too_large)
-    totals.add(connection, changes)
+
+
+def _groups(days: Iterable[WaitingDay]) -> Iterator[list[WaitingDay]]:
+    """Cut days into pieces of a few events; one with more is a piece by itself."""
+    group: list[WaitingDay] = []
+    size = 0
+    for day in days:
+        if group and size + day.events > _AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(day)
+        size += day.events
+    if group:
+        yield group
+
+
+def _events(
+    connection: sqlite3.Connection, group: Sequence[WaitingDay]
+) -> dict[tuple[int, int], list[Event]]:
+    ranges = [events.Range(day.instance, day.day, day.after_seq, day.upto_seq) for day in group]
+    if len(ranges) > 1:
+        return events.of_ranges(connection, ranges)
+    return {
+        (one.instance, one.day): events.of_day(connection, *msgspec.structs.astuple(one))
+        for one in ranges
+    }
 
 
 def _ends(
-    connection: sqlite3.Connection, instance: int, events: Iterable[Event]
-) -> dict[EndKey, End]:
-    """Give what is known of the ends that are equal to one of these events."""
-    keys = {
-        end_key(event) for event in events if event.type in END_TYPES and event.start is not None
+    connection: sqlite3.Connection, found: Mapping[tuple[int, int], Iterable[Event]]
+) -> dict[tuple[int, str, str, int], End]:
+    """Give what is known of the ends that are equal to one of these events, by instance too."""
+    seqs = [one.seq for mine in found.values() for one in mine if _is_end(one)]
+    if not seqs:
+        return {}
+    (text,) = connection.execute(
+        "SELECT json_group_array(json_array(n.instance, n.type, n.target, n.start, first_time,"
+        " first_seq, counted_seq, row_seq)) FROM json_each(?) AS j"
+        " CROSS JOIN events AS e ON e.seq = j.value"
+        " CROSS JOIN ends AS n ON n.instance = e.instance AND n.type = e.type"
+        " AND n.target = coalesce(e.target, '') AND n.start = e.start",
+        (json.dumps(seqs),),
+    ).fetchone()
+    return {
+        (instance, kind, target, start): End((time, seq), counted, row)
+        for instance, kind, target, start, time, seq, counted, row in json.loads(text)
     }
-    ends: dict[EndKey, End] = {}
-    for key in keys:
-        time, seq, counted, row = connection.execute(
-            "SELECT first_time, first_seq, counted_seq, row_seq FROM ends"
-            " WHERE instance = ? AND type = ? AND target = ? AND start = ?",
-            (instance, *key),
-        ).fetchone()
-        ends[key] = End((time, seq), counted, row)
-    return ends
+
+
+def _end_keys(found: Iterable[Event]) -> set[EndKey]:
+    return {end_key(one) for one in found if _is_end(one)}
+
+
+def _is_end(event: Event) -> bool:
+    return event.type in END_TYPES and event.start is not None

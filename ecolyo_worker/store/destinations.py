@@ -22,6 +22,7 @@ __all__ = [
     "allow_probes",
     "dissolve",
     "identify",
+    "identify_all",
     "next_probe",
     "standings",
     "store",
@@ -75,16 +76,28 @@ class Watched(Struct, frozen=True):
 
 def identify(connection: sqlite3.Connection, instance: int | None) -> int:
     """Give the id of an instance's destination, or the native target's; make it if need be."""
-    found = connection.execute(
-        "SELECT id FROM destinations WHERE instance IS ?", (instance,)
+    return identify_all(connection, [instance])[instance]
+
+
+def identify_all(
+    connection: sqlite3.Connection, instances: Iterable[int | None]
+) -> dict[int | None, int]:
+    """Give the id of each of these instances' destination; None is the native target's."""
+    wanted = (json.dumps(sorted(instances, key=lambda one: one or 0)),)
+    # IS, for the native one has no instance.
+    connection.execute(
+        "INSERT INTO destinations (instance) SELECT value FROM json_each(?)"
+        " WHERE NOT EXISTS (SELECT 1 FROM destinations WHERE instance IS value)",
+        wanted,
+    )
+    (made,) = connection.execute("SELECT changes()").fetchone()
+    totals.add(connection, {"destinations.ready": made})
+    (text,) = connection.execute(
+        "SELECT json_group_array(json_array(instance, d.id)) FROM json_each(?)"
+        " CROSS JOIN destinations AS d ON instance IS value",
+        wanted,
     ).fetchone()
-    if found is None:
-        found = connection.execute(
-            "INSERT INTO destinations (instance) VALUES (?) RETURNING id", (instance,)
-        ).fetchone()
-        totals.add(connection, {"destinations.ready": 1})
-    ident: int = found[0]
-    return ident
+    return dict(json.loads(text))
 
 
 def adopt(connection: sqlite3.Connection, address: str, *, per_instance: bool) -> None:

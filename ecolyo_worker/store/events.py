@@ -1,26 +1,30 @@
 """Usage events as they are stored, and what became of each."""
 
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from ecolyo_worker.clock import DAY_MS
-from ecolyo_worker.events import END_TYPES, Event
+from ecolyo_worker.events import END_TYPES, ORDER, Event
 from ecolyo_worker.store import totals
 from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
     "STATES",
+    "Range",
     "StoredEvent",
     "ever",
     "insert",
     "of_day",
     "of_days",
+    "of_ranges",
     "page",
     "remove_all",
     "select_with_state",
@@ -33,6 +37,14 @@ _COLUMNS = (
     "e.id, e.type, e.time, e.target, e.context, e.result, e.start_text, e.start, e.aggregated,"
     " e.seq"
 )
+
+# As one row of JSON: every row that is fetched gives Python's lock away.
+_AS_JSON = (
+    "json_array(e.id, e.type, e.time, e.target, e.context, e.result, e.start_text, e.start,"
+    " json(iif(e.aggregated, 'true', 'false')), e.seq)"
+)
+_PAGE: Final = 2_000
+"""The most events that are read as one text."""
 
 # The state of an event: the fate of the counting whose range holds it, with three exceptions.
 _WITH_STATE = """
@@ -56,6 +68,9 @@ _EVER_TYPES = frozenset({"ProfileSetEvent", "KonnectorAttemptEvent"})
 _KEPT = END_TYPES | _EVER_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
 """The events that facts are derived from."""
 
+_OF_DAY = msgspec.json.Decoder(list[Event])
+_OF_RANGES = msgspec.json.Decoder(list[tuple[int, int, Event]])
+
 _FIELDS = [name for name in Event.__struct_fields__ if name != "seq"]
 _EVENTS = Ladder("events", ["instance", "day", *_FIELDS], "DO NOTHING")
 _WAITING_DAYS = Ladder("waiting_days", ["instance", "day"], "DO NOTHING")
@@ -66,6 +81,15 @@ _ENDS = Ladder(
     "DO UPDATE SET first_time = excluded.first_time, first_seq = excluded.first_seq"
     " WHERE excluded.first_time < first_time",
 )
+
+
+class Range(Struct, frozen=True):
+    """The events of an instance's day that arrived within after_seq < seq <= upto_seq."""
+
+    instance: int
+    day: int
+    after_seq: int
+    upto_seq: int
 
 
 class StoredEvent(Struct, frozen=True):
@@ -100,26 +124,40 @@ def insert(connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]) -
     return [seq is not None for seq in seqs]
 
 
+def of_ranges(
+    connection: sqlite3.Connection, ranges: Collection[Range]
+) -> dict[tuple[int, int], list[Event]]:
+    """Give the events of some ranges, in the order of events, by instance and day.
+
+    All in one text: for a few small ranges of different days.
+    """
+    (text,) = connection.execute(
+        f"SELECT json_group_array(json_array(e.instance, e.day, {_AS_JSON}))"  # noqa: S608
+        " FROM json_each(?) AS j CROSS JOIN events AS e"
+        " ON e.instance = json_extract(j.value, '$[0]') AND e.day = json_extract(j.value, '$[1]')"
+        " AND e.seq > json_extract(j.value, '$[2]') AND e.seq <= json_extract(j.value, '$[3]')",
+        (json.dumps([astuple(item) for item in ranges]),),
+    ).fetchone()
+    found: dict[tuple[int, int], list[Event]] = {(item.instance, item.day): [] for item in ranges}
+    for instance, day, event in _OF_RANGES.decode(text):
+        found[instance, day].append(event)
+    for events in found.values():
+        events.sort(key=ORDER)  # they come so, but no one promises it
+    return found
+
+
 def of_day(
     connection: sqlite3.Connection, instance: int, day: int, after_seq: int, upto_seq: int
 ) -> list[Event]:
     """Give the events of one day that arrived within a range, in the order of events."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM events AS e WHERE instance = ? AND day = ?"  # noqa: S608
-        " AND seq > ? AND seq <= ? ORDER BY time, seq",
-        (instance, day, after_seq, upto_seq),
-    )
-    return [_event(row) for row in rows]
+    return list(_of_day(connection, instance, day, "seq > ? AND seq <= ?", (after_seq, upto_seq)))
 
 
 def of_days(connection: sqlite3.Connection, instance: int, days: range, since: int) -> list[Event]:
     """Give the events of some days from a civil time on, whatever became of them, in order."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM events AS e WHERE instance = ? AND day >= ? AND day < ?"  # noqa: S608
-        " AND time >= ? ORDER BY day, time, seq",
-        (instance, days.start, days.stop, since),
-    )
-    return [_event(row) for row in rows]
+    return [
+        event for day in days for event in _of_day(connection, instance, day, "time >= ?", (since,))
+    ]
 
 
 def ever(connection: sqlite3.Connection, instance: int, since: int, before: int) -> list[Event]:
@@ -234,6 +272,29 @@ def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, E
             )
     _ENDS.insert(connection, ends)
     _EVER.insert(connection, ever)
+
+
+def _of_day(
+    connection: sqlite3.Connection,
+    instance: int,
+    day: int,
+    condition: str,
+    values: tuple[int, ...],
+) -> Iterator[Event]:
+    """Give the events of a day that meet a condition, in the order of events, page by page."""
+    query = (
+        f"SELECT json_group_array({_AS_JSON}) FROM (SELECT * FROM events"  # noqa: S608
+        f" WHERE instance = ? AND day = ? AND {condition} AND (time, seq) > (?, ?)"
+        f" ORDER BY time, seq LIMIT {_PAGE}) AS e"
+    )
+    last = (-(2**63), 0)
+    while True:
+        (text,) = connection.execute(query, (instance, day, *values, *last)).fetchone()
+        page = sorted(_OF_DAY.decode(text), key=ORDER)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        last = page[-1].order
 
 
 def _event(row: Sequence[int | str | None]) -> Event:

@@ -3,8 +3,8 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -26,20 +26,35 @@ __all__ = [
     "consents_of",
     "find",
     "get",
+    "get_all",
     "identify",
     "identify_all",
     "known_names",
     "next_after",
+    "note_run",
     "store_facts",
     "withdraw",
 ]
 
-_COLUMNS = (
-    "id, name, salt, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
-    " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
-    " connected_through, months_from"
-)
 _NAMES = Ladder("instances", ["name", "salt"], "DO NOTHING")
+
+
+# A person in one text, with all histories: every row that is fetched gives Python's lock away.
+_PERSON = """
+    json_array(id, name, hex(salt), withdrawn_through, first_connection_at,
+        json_object('heating', heating, 'hot_water', hot_water, 'cooking', cooking),
+        first_connection_seen, json(iif(first_launch_time IS NULL, NULL,
+            json_array(first_launch_time, first_launch_seq))),
+        launch_row_seq, connected_through, months_from,
+        json((SELECT json_group_array(json_object('accepted_at', accepted_at, 'version', version))
+           FROM consents WHERE instance = i.id)),
+        json((SELECT json_group_array(json_object('fluid', fluid, 'since', since,
+                    'connected', json(iif(connected, 'true', 'false'))))
+           FROM konnector_states WHERE instance = i.id)),
+        json((SELECT json_group_array(json_object('since', since,
+                    'subscribed', json(iif(subscribed, 'true', 'false'))))
+           FROM subscriptions WHERE instance = i.id)))
+"""
 
 
 class Instance(Struct, frozen=True):
@@ -102,32 +117,68 @@ def identify_all(connection: sqlite3.Connection, names: Iterable[str]) -> dict[s
 
 def find(connection: sqlite3.Connection, name: str) -> Instance | None:
     """Give an instance by its name, or None."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM instances WHERE name = ?",  # noqa: S608  columns of ours
-        (name,),
-    ).fetchone()
-    return None if row is None else _instance(connection, row)
+    row = connection.execute("SELECT id FROM instances WHERE name = ?", (name,)).fetchone()
+    return None if row is None else get(connection, row[0])
 
 
 def get(connection: sqlite3.Connection, instance: int) -> Instance:
     """Give an instance by its id, which is known."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM instances WHERE id = ?",  # noqa: S608  columns of ours
-        (instance,),
+    return get_all(connection, [instance])[0]
+
+
+def get_all(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Instance]:
+    """Give the instances of these ids, in their order, by one statement; all are known."""
+    (text,) = connection.execute(
+        f"SELECT json_group_array({_PERSON}) FROM instances AS i"  # noqa: S608  columns of ours
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
     ).fetchone()
-    return _instance(connection, row)
+    found = {person.id: person for person in map(_instance, _PEOPLE.decode(text))}
+    return [found[ident] for ident in ids]
 
 
-def next_after(connection: sqlite3.Connection, instance: int) -> int | None:
-    """Give the id of the next instance behind this one, or None."""
-    row = connection.execute("SELECT min(id) FROM instances WHERE id > ?", (instance,)).fetchone()
-    following: int | None = row[0]
-    return following
+def next_after(
+    connection: sqlite3.Connection, instance: int, limit: int, name: str | None = None
+) -> list[int]:
+    """Give the ids of the next instances behind this one, in order; with a name, only its one."""
+    (text,) = connection.execute(
+        "SELECT json_group_array(id) FROM (SELECT id FROM instances"
+        " WHERE id > ?1 AND (?3 IS NULL OR name = ?3) ORDER BY id LIMIT ?2)",
+        (instance, limit, name),
+    ).fetchone()
+    return sorted(json.loads(text))
 
 
 def known_names(connection: sqlite3.Connection) -> list[str]:
     """Give all names, in order."""
     return [row[0] for row in connection.execute("SELECT name FROM instances ORDER BY name")]
+
+
+def note_run(
+    connection: sqlite3.Connection,
+    ids: Sequence[int],
+    connected_through: int | None,
+    months_from: int,
+    launch_rows: Mapping[int, int | None],
+) -> None:
+    """Note what a run did for some instances.
+
+    Up to which civil day the connected rows are made, if it made all; which civil month is the
+    first one to be looked at, of those that have none; and which launch made the row from the first
+    connection, by the id of each instance where that is new.
+    """
+    connection.execute(
+        "UPDATE instances SET months_from = coalesce(months_from, ?1),"
+        " connected_through = max(coalesce(connected_through, ?2), coalesce(?2, connected_through))"
+        " WHERE id IN (SELECT value FROM json_each(?3))",
+        (months_from, connected_through, json.dumps(ids)),
+    )
+    if launch_rows:
+        connection.execute(
+            "UPDATE instances SET launch_row_seq = json_extract(j.value, '$[1]')"
+            " FROM json_each(?) AS j WHERE instances.id = json_extract(j.value, '$[0]')",
+            (json.dumps(list(launch_rows.items())),),
+        )
 
 
 def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> list[int]:
@@ -229,43 +280,42 @@ def _ids(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, int]
     return msgspec.json.decode(found[0], type=dict[str, int])
 
 
-def _consents(connection: sqlite3.Connection, instance: int) -> tuple[Consent, ...]:
-    rows = connection.execute(
-        "SELECT accepted_at, version FROM consents WHERE instance = ? ORDER BY accepted_at",
-        (instance,),
-    )
-    return tuple(Consent(*row) for row in rows)
+class _Person(Struct, frozen=True, array_like=True):
+    """What `_PERSON` gives."""
+
+    id: int
+    name: str
+    salt: str
+    withdrawn_through: int | None
+    first_connection_at: int | None
+    profile: Profile
+    first_connection_seen: int | None
+    first_launch: tuple[int, int] | None
+    launch_row: int | None
+    connected_through: int | None
+    months_from: int | None
+    consents: list[Consent]
+    konnectors: list[KonnectorState]
+    subscriptions: list[Subscription]
 
 
-def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
-    ident, name, salt, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
-    launch_time, launch_seq, launch_row, through, months_from = rest
+_PEOPLE = msgspec.json.Decoder(list[_Person])
+
+
+def _instance(person: _Person) -> Instance:
     return Instance(
-        id=ident,
-        name=name,
-        salt=salt,
-        withdrawn_through=withdrawn,
-        first_connection_at=first_at,
-        profile=Profile(heating, hot_water, cooking),
-        first_connection_seen=seen,
-        first_launch=None if launch_time is None else (launch_time, launch_seq),
-        launch_row=launch_row,
-        connected_through=through,
-        months_from=months_from,
-        consents=_consents(connection, ident),
-        konnectors=tuple(
-            KonnectorState(fluid, since, bool(connected))
-            for fluid, since, connected in connection.execute(
-                "SELECT fluid, since, connected FROM konnector_states WHERE instance = ?"
-                " ORDER BY since",
-                (ident,),
-            )
-        ),
-        subscriptions=tuple(
-            Subscription(since, bool(subscribed))
-            for since, subscribed in connection.execute(
-                "SELECT since, subscribed FROM subscriptions WHERE instance = ? ORDER BY since",
-                (ident,),
-            )
-        ),
+        id=person.id,
+        name=person.name,
+        salt=bytes.fromhex(person.salt),
+        withdrawn_through=person.withdrawn_through,
+        first_connection_at=person.first_connection_at,
+        profile=person.profile,
+        first_connection_seen=person.first_connection_seen,
+        first_launch=person.first_launch,
+        launch_row=person.launch_row,
+        connected_through=person.connected_through,
+        months_from=person.months_from,
+        consents=tuple(sorted(person.consents, key=attrgetter("accepted_at"))),
+        konnectors=tuple(sorted(person.konnectors, key=attrgetter("since", "fluid"))),
+        subscriptions=tuple(sorted(person.subscriptions, key=attrgetter("since"))),
     )

@@ -17,14 +17,13 @@ _RUNGS: Final = (500, 100, 20, 4, 1)
 class Ladder:
     """An `INSERT` of any number of rows, by statements for 500, 100, 20, 4 and 1 of them."""
 
-    def __init__(self, table: str, columns: Sequence[str], conflict: str) -> None:
-        """`conflict` is what follows `ON CONFLICT`."""
+    def __init__(self, table: str, columns: Sequence[str], conflict: str = "") -> None:
+        """`conflict` is what follows `ON CONFLICT`; without it a conflict is an error."""
         self._width = len(columns)
         head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608  names of ours
         row = f"({', '.join('?' * len(columns))})"
-        self._statements = [
-            (rows, f"{head}{', '.join([row] * rows)} ON CONFLICT {conflict}") for rows in _RUNGS
-        ]
+        tail = f" ON CONFLICT {conflict}" if conflict else ""
+        self._statements = [(rows, f"{head}{', '.join([row] * rows)}{tail}") for rows in _RUNGS]
 
     def insert(self, connection: sqlite3.Connection, values: list[Any]) -> tuple[int, int]:
         """Insert rows, whose values follow each other in one list, in this order.

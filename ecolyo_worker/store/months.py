@@ -1,7 +1,10 @@
 """Months: which are due and not done, what is known of one, and what was made of it."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -15,14 +18,18 @@ from ecolyo_worker.clock import (
     month_of,
 )
 from ecolyo_worker.measures import CountedMonth, Facts, Month, Rules
-from ecolyo_worker.store import consumption, events, outbox, totals
-from ecolyo_worker.store.countings import put_rows
+from ecolyo_worker.store import consumption, events, totals
 from ecolyo_worker.store.instances import Instance
+from ecolyo_worker.store.ladder import Ladder
 
-__all__ = ["MonthCounting", "begin_months", "due", "month_of_instance", "store_month"]
+__all__ = ["MonthCounting", "done", "due", "first", "month_of_instance", "store"]
 
 _FARTHEST = 3
 """How many months back a run looks, however long none was made."""
+
+_COUNTINGS = Ladder(
+    "month_countings", ["instance", "month", "run", "acceptance", "first_connection", "rows"]
+)
 
 
 class MonthCounting(Struct, frozen=True):
@@ -33,9 +40,22 @@ class MonthCounting(Struct, frozen=True):
     counted: CountedMonth
 
 
-def due(
-    connection: sqlite3.Connection, instance: Instance, as_of: int, rules: Rules
-) -> Iterator[int]:
+def done(
+    connection: sqlite3.Connection, instances: Sequence[int], as_of: int
+) -> dict[int, set[int]]:
+    """Give which of the months that a run may look at are done, by instance."""
+    (text,) = connection.execute(
+        "SELECT json_group_array(json_array(c.instance, c.month)) FROM json_each(?) AS j"
+        " CROSS JOIN month_countings AS c ON c.instance = j.value AND c.month >= ?",
+        (json.dumps(instances), month_of(day_of(as_of)) - _FARTHEST),
+    ).fetchone()
+    found: dict[int, set[int]] = {}
+    for instance, month in json.loads(text):
+        found.setdefault(instance, set()).add(month)
+    return found
+
+
+def due(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> Iterator[int]:
     """Give an instance's months that are due as of a civil time and not done, oldest first.
 
     An instance's first run looks at the month before its own only, later ones three back.
@@ -44,15 +64,16 @@ def due(
     this = month_of(today)
     is_month_old_enough = today - month_days(this).start + 1 >= rules.monthly_day
     last = this - 1 if is_month_old_enough else this - 2
-    begin = this - 1 if instance.months_from is None else instance.months_from
-    rows = connection.execute(
-        "SELECT month FROM month_countings WHERE instance = ?", (instance.id,)
-    )
-    done = {row[0] for row in rows}
+    begin = first(as_of) if instance.months_from is None else instance.months_from
     for month in range(max(begin, this - _FARTHEST), last + 1):
         is_before = rules.not_before is not None and month_days(month).stop <= rules.not_before
         if month not in done and not is_before:
             yield month
+
+
+def first(as_of: int) -> int:
+    """Give the first month that an instance's first run looks at."""
+    return month_of(day_of(as_of)) - 1
 
 
 def month_of_instance(
@@ -79,36 +100,19 @@ def month_of_instance(
     )
 
 
-def store_month(
-    connection: sqlite3.Connection,
-    instance: Instance,
-    counting: MonthCounting,
-    run: int,
-    sink: outbox.Sink,
+def store(
+    connection: sqlite3.Connection, made: Sequence[tuple[Instance, MonthCounting]], run: int
 ) -> None:
-    """Store all of a month's counting: its rows, and that it is done."""
-    counted = counting.counted
-    put_rows(connection, instance, counted.rows, 0, sink)
-    connection.execute(
-        "INSERT INTO month_countings VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            instance.id,
-            counting.month,
-            run,
-            counting.facts.acceptance,
-            counting.facts.first_connection,
-            len(counted.rows),
-        ),
-    )
-    totals.add(
-        connection,
-        {"values.other": counted.others, "values.too_large": len(counted.too_large)},
-    )
-
-
-def begin_months(connection: sqlite3.Connection, instance: int, as_of: int) -> None:
-    """Note at an instance's first run that no month before the last one is looked at."""
-    connection.execute(
-        "UPDATE instances SET months_from = ? WHERE id = ? AND months_from IS NULL",
-        (month_of(day_of(as_of)) - 1, instance),
-    )
+    """Store that months are done, and how; the rows apart."""
+    if not made:
+        return
+    changes: Counter[str] = Counter()
+    values: list[Any] = []
+    for instance, item in made:
+        facts, counted = item.facts, item.counted
+        values += (instance.id, item.month, run, facts.acceptance, facts.first_connection)
+        values.append(len(counted.rows))
+        changes["values.other"] += counted.others
+        changes["values.too_large"] += len(counted.too_large)
+    _COUNTINGS.insert(connection, values)
+    totals.add(connection, changes)

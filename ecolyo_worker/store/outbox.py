@@ -11,24 +11,27 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from ecolyo_worker.indicators import Indicator
 from ecolyo_worker.store import destinations, totals
+from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
     "STATES",
     "Claimed",
     "Mark",
+    "NewRow",
     "OutboxRow",
     "Settlement",
     "Sink",
     "body_hmac",
     "discard",
     "get",
-    "has_key",
     "insert",
+    "known_keys",
     "mark",
     "page",
     "release",
@@ -43,6 +46,22 @@ STATES = ("pending", "in_flight", "sent", "sent?", "dead", "local", "discarded")
 
 _FINISHED = frozenset({"sent", "sent?", "discarded"})
 
+_NEW = Ladder(
+    "outbox",
+    [
+        "key",
+        "instance",
+        "destination",
+        "measure",
+        "start_date",
+        "body",
+        "body_hmac",
+        "state",
+        "due",
+        "shuffle",
+        "created",
+    ],
+)
 _ROW = (
     "id, destination, measure, start_date, body, state, due, attempts, tries, maybe_delivered,"
     " failing_since, answer, created, attempted"
@@ -121,50 +140,58 @@ class Mark(Struct, frozen=True):
     """Its next random place in the draw."""
 
 
+class NewRow(Struct, frozen=True):
+    """A checked indicator of an instance, and the key that makes it unique."""
+
+    instance: int
+    key: bytes
+    indicator: Indicator
+
+
 def body_hmac(key: bytes, body: bytes) -> bytes:
     """Give what a body is known by once it is gone."""
     return hmac.digest(key, body, "sha256")
 
 
-def insert(
-    connection: sqlite3.Connection,
-    instance: int,
-    rows: Sequence[tuple[bytes, Indicator]],
-    sink: Sink,
-) -> None:
-    """Put checked indicators into the outbox, each under its key."""
+def insert(connection: sqlite3.Connection, rows: Sequence[NewRow], sink: Sink) -> None:
+    """Put checked indicators into the outbox, each under its key, which is new."""
     if not rows:
         return
-    destination = destinations.identify(connection, instance if sink.per_instance else None)
-    values = []
-    for key, indicator in rows:
+    owners = {row.instance for row in rows} if sink.per_instance else [None]
+    homes = destinations.identify_all(connection, owners)
+    # One draw for all: each one alone asks the system.
+    shuffles = memoryview(sink.random.randbytes(8 * len(rows))).cast("Q")
+    values: list[Any] = []
+    for row, shuffle in zip(rows, shuffles, strict=True):
+        indicator = row.indicator
         body = indicator.encode()
-        values.append(
-            (
-                key,
-                instance,
-                destination,
-                indicator.measure_name,
-                indicator.start_date,
-                body,
-                body_hmac(sink.hmac_key, body),
-                sink.state,
-                sink.due,
-                sink.random.getrandbits(62),
-                sink.now,
-            )
+        values += (
+            row.key,
+            row.instance,
+            homes[row.instance if sink.per_instance else None],
+            indicator.measure_name,
+            indicator.start_date,
+            body,
+            body_hmac(sink.hmac_key, body),
+            sink.state,
+            sink.due,
+            shuffle >> 2,  # SQLite's integers have a sign
+            sink.now,
         )
-    connection.executemany(
-        "INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac,"
-        " state, due, shuffle, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values,
-    )
-    totals.add(connection, {f"outbox.{sink.state}": len(values)})
+    _NEW.insert(connection, values)
+    totals.add(connection, {f"outbox.{sink.state}": len(rows)})
 
 
-def has_key(connection: sqlite3.Connection, key: bytes) -> bool:
-    """Tell whether a row with this key was ever made and is still known."""
-    return connection.execute("SELECT 1 FROM outbox WHERE key = ?", (key,)).fetchone() is not None
+def known_keys(connection: sqlite3.Connection, keys: Collection[bytes]) -> set[bytes]:
+    """Give those of some keys under which a row was ever made and is still known."""
+    (text,) = connection.execute(
+        "SELECT json_group_array(hex(key)) FROM outbox"
+        " WHERE key IN (SELECT CAST(substr(?1, 1 + value * 16, 16) AS BLOB)"
+        " FROM (WITH RECURSIVE place (value) AS (SELECT 0 WHERE ?2 > 0 UNION ALL"
+        " SELECT value + 1 FROM place WHERE value < ?2 - 1) SELECT value FROM place))",
+        (b"".join(keys), len(keys)),
+    ).fetchone()
+    return set(map(bytes.fromhex, json.loads(text)))
 
 
 def mark(connection: sqlite3.Connection, marks: Sequence[Mark]) -> None:

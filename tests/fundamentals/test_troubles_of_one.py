@@ -171,7 +171,7 @@ async def test_after_it_was_left_nothing_works(state_dir: Path) -> None:
     """Who asks a worker that was left is told so, by one error whatever is asked."""
     async with Worker(Settings(state_dir=state_dir)) as worker:
         pass
-    for asked in (worker.send, worker.run_once, worker.foresee):
+    for asked in (worker.send, worker.run_once, lambda: anext(worker.preview())):
         with pytest.raises(StoreUnavailable):
             await asked()
 

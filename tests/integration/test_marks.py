@@ -9,7 +9,7 @@ import pytest
 from ecolyo_worker.indicators import Indicator
 from ecolyo_worker.store import draw, instances, outbox, totals
 from ecolyo_worker.store.database import Database
-from ecolyo_worker.store.outbox import Mark, Settlement
+from ecolyo_worker.store.outbox import Mark, NewRow, Settlement
 
 FAILED = Settlement("pending", "failed", due=900, counted=True, failing_since=5, answer="500: ")
 OUTCOMES = (Settlement("sent", "delivered"), FAILED, Settlement("dead", "rejected", counted=True))
@@ -25,7 +25,7 @@ def fill(connection: sqlite3.Connection, rows: int, due: int = 0) -> list[int]:
         made = Indicator(
             created_by="ecolyo", measure_name="m", start_date="2026-11-20", value=n, group1=None
         )
-        outbox.insert(connection, owner, [(n.to_bytes(16, "big"), made)], sink)
+        outbox.insert(connection, [NewRow(owner, n.to_bytes(16, "big"), made)], sink)
     wanted = draw.Draw(now=10, due=10, latest=10_000, limit=rows)
     claims = draw.claim(connection, wanted, lambda rows: [draw.Verdict("in_flight") for _ in rows])
     return [row.id for row in claims.rows]

@@ -249,7 +249,7 @@ def add_row(connection: sqlite3.Connection, hmac_key: bytes) -> None:
         per_instance=False, state="local", now=0, hmac_key=hmac_key, random=random.Random(1)
     )
     instance = instances.identify(connection, "amina")
-    outbox.insert(connection, instance, [(b"k" * 16, indicator)], sink)
+    outbox.insert(connection, [outbox.NewRow(instance, b"k" * 16, indicator)], sink)
 
 
 async def test_a_key_that_is_missing(used: Path) -> None:

@@ -6,6 +6,7 @@ from msgspec import Raw, Struct
 
 __all__ = [
     "Aggregate",
+    "ConsumptionImport",
     "EventsImport",
     "EventsList",
     "FactsReport",
@@ -81,6 +82,12 @@ class FactsReport(Struct, frozen=True):
 
     accepted: int
     refused: list[LineRefusal]
+
+
+class ConsumptionImport(Struct, frozen=True):
+    """Some lines of a file of readings."""
+
+    lines: list[Line]
 
 
 class GiveConsent(Struct, frozen=True):

@@ -6,6 +6,7 @@ days since then; a *civil month* as whole months since the year 0. Durations are
 of civil times.
 """
 
+import calendar
 import contextlib
 import re
 import time
@@ -32,6 +33,7 @@ __all__ = [
     "month_text",
     "parse_civil",
     "parse_day",
+    "parse_instant",
     "parse_month",
     "utc_ms",
 ]
@@ -48,6 +50,8 @@ _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)(Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
+
+_OUT_OF_YEARS = "the offset carries it out of the years 1 to 9999"
 
 
 class Clock(Protocol):
@@ -164,11 +168,9 @@ def month_of(day: int) -> int:
 
 def month_days(month: int) -> range:
     """Give the civil days of a civil month."""
-    first, following = (
-        date(number // 12, number % 12 + 1, 1).toordinal() - _EPOCH_DAY
-        for number in (month, month + 1)
-    )
-    return range(first, following)
+    year, number = month // 12, month % 12 + 1
+    first = date(year, number, 1).toordinal() - _EPOCH_DAY
+    return range(first, first + calendar.monthrange(year, number)[1])
 
 
 def month_text(month: int) -> str:
@@ -191,12 +193,7 @@ def parse_civil(text: str, zone: ZoneInfo, *, zulu_is_wall: bool) -> int:
     wall clock with a `Z` behind it. Any other offset, and without `zulu_is_wall` every offset,
     makes it a true instant, which is converted to the zone. Raises `ValueError`, in words.
     """
-    match = _DATE_TIME.fullmatch(text)
-    if match is None:
-        message = "allowed: a date-time as YYYY-MM-DDTHH:MM[:SS[.fff]], Z or an offset behind it"
-        raise ValueError(message)
-    text, offset = match.groups()
-    civil = datetime.fromisoformat(text)
+    civil, offset = _date_time(text)
     if offset is None or (zulu_is_wall and offset == "Z"):
         return (civil - _EPOCH) // _MS
     shift = _offset(offset)
@@ -205,8 +202,39 @@ def parse_civil(text: str, zone: ZoneInfo, *, zulu_is_wall: bool) -> int:
     try:
         return civil_from_instant((civil - shift).replace(tzinfo=UTC), zone)
     except OverflowError:
-        message = "the offset carries it out of the years 1 to 9999"
-        raise ValueError(message) from None
+        raise ValueError(_OUT_OF_YEARS) from None
+
+
+def parse_instant(text: str, zone: ZoneInfo) -> datetime:
+    """Read an instant, in UTC, from an ISO 8601 date-time; without an offset it is civil time.
+
+    Raises `ValueError`, in words, also for a civil time that comes twice or never when the clock
+    changes.
+    """
+    civil, offset = _date_time(text)
+    try:
+        if offset is not None:
+            return (civil - _offset(offset)).replace(tzinfo=UTC)
+        first, second = (civil.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError:
+        raise ValueError(_OUT_OF_YEARS) from None
+    if first < second:
+        message = "it comes twice when the clock is set back; allowed: it with an offset behind it"
+        raise ValueError(message)
+    if first > second:
+        message = "the clock skips it when it is set forward; allowed: a time that there is"
+        raise ValueError(message)
+    return first
+
+
+def _date_time(text: str) -> tuple[datetime, str | None]:
+    """Cut an ISO 8601 date-time into what it says and the offset behind it."""
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        message = "allowed: a date-time as YYYY-MM-DDTHH:MM[:SS[.fff]], Z or an offset behind it"
+        raise ValueError(message)
+    text, offset = match.groups()
+    return datetime.fromisoformat(text), offset
 
 
 def _offset(text: str) -> timedelta:

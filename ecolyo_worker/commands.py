@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec import Raw
 
@@ -25,6 +26,7 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused
 from ecolyo_worker.events import decode_object, event_document
 from ecolyo_worker.facts import (
+    FLUIDS,
     Consent,
     InstanceFacts,
     check_facts,
@@ -33,8 +35,9 @@ from ecolyo_worker.facts import (
     facts_document,
 )
 from ecolyo_worker.ledger import Ledger, balance
+from ecolyo_worker.readings import STEPS, Reading, check_reading, start_text
 from ecolyo_worker.remote.echo import received
-from ecolyo_worker.store import events, instances, outbox
+from ecolyo_worker.store import consumption, events, instances, outbox
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.migrations import latest_version
@@ -115,16 +118,28 @@ class Commands:
         await self._worker.store_facts(*good)
         return ask.FactsReport(len(good), refused)
 
+    async def consumption_import(self, request: ask.ConsumptionImport) -> ask.FactsReport:
+        """Store the readings of some lines, in one transaction; a later value replaces another."""
+        refused: list[ask.LineRefusal] = []
+        good: list[Reading] = []
+        for line in request.lines:
+            try:
+                good.append(check_reading(decode_object(line.text), self._zone))
+            except InputRefused as error:
+                refused.append(ask.LineRefusal(line.number, error.field, error.reason))
+        await self._worker.database.run(consumption.store_imported, good)
+        return ask.FactsReport(len(good), refused)
+
     async def instances_list(self) -> AsyncIterator[dict[str, object]]:
         """Give what is known of every instance, by name."""
         for name in await self._worker.database.read(instances.known_names):
             found = await self._worker.database.read(instances.find, name)
             if found is not None:  # else forgotten meanwhile
-                yield _instance_document(found)
+                yield await self._document(found)
 
     async def instances_show(self, name: str) -> dict[str, object]:
         """Give what is known of one instance; raises `CommandRefused` for an unknown one."""
-        return _instance_document(await self._known(name))
+        return await self._document(await self._known(name))
 
     async def instances_consent(self, request: ask.GiveConsent) -> dict[str, object]:
         """Note a consent and give what is known of the instance then."""
@@ -257,6 +272,12 @@ class Commands:
             raise _unknown(name)
         return found
 
+    async def _document(self, instance: Instance) -> dict[str, object]:
+        held = await self._worker.database.read(consumption.held, instance.id)
+        return _instance_document(instance) | {
+            "consumption": [_held_document(item, self._zone) for item in sorted(held, key=_place)]
+        }
+
     async def _not_dead(self, ident: int) -> CommandRefused:
         row = await self.outbox_show(ident)
         return CommandRefused(f"row {ident} is {row.state}; only a dead one can be moved by hand")
@@ -293,6 +314,21 @@ def _instance_document(instance: Instance) -> dict[str, object]:
     document["withdrawn_through"] = None if withdrawn is None else civil_text(withdrawn)
     document["first_connection_seen"] = None if seen is None else civil_text(seen)
     return document
+
+
+def _place(held: consumption.Held) -> tuple[int, int]:
+    return FLUIDS.index(held.fluid), STEPS.index(held.step)
+
+
+def _held_document(held: consumption.Held, zone: ZoneInfo) -> dict[str, object]:
+    return {
+        "fluid": held.fluid,
+        "step": held.step,
+        "source": held.source,
+        "points": held.points,
+        "first": start_text(held.first, held.step, zone),
+        "last": start_text(held.last, held.step, zone),
+    }
 
 
 def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:

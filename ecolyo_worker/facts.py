@@ -25,6 +25,7 @@ __all__ = [
     "Subscription",
     "acceptance",
     "check_facts",
+    "check_fluid",
     "check_instance",
     "check_version",
     "connected_fluids",
@@ -95,6 +96,13 @@ def check_instance(found: object) -> str:
 def _is_instance(name: str) -> bool:
     port = name.partition(":")[2] or "1"
     return len(name) <= 253 and bool(_INSTANCE.fullmatch(name)) and 0 < int(port) < 65536
+
+
+def check_fluid(found: object, field: str) -> str:
+    """Check the name of a fluid."""
+    if not isinstance(found, str) or found not in FLUIDS:
+        raise FactsRefused(field, f"found {kind_of(found)}; allowed: {', '.join(FLUIDS)}")
+    return found
 
 
 def check_version(found: object, field: str = "consent.version") -> str:
@@ -209,7 +217,7 @@ def _consent(found: object, zone: ZoneInfo) -> Consent | None | UnsetType:
 def _konnector(found: object, field: str, zone: ZoneInfo) -> KonnectorState:
     item = _object(found, field, ("fluid", "connected", "since"))
     return KonnectorState(
-        fluid=_fluid(item.get("fluid"), f"{field}.fluid"),
+        fluid=check_fluid(item.get("fluid"), f"{field}.fluid"),
         since=_time(item, field, "since", zone),
         connected=_flag(item, field, "connected"),
     )
@@ -228,7 +236,11 @@ def _profile(found: object) -> Profile | None | UnsetType:
     uses = ("heating", "hot_water", "cooking")
     item = _object(found, "profile", uses)
     return Profile(
-        **{use: _fluid(item[use], f"profile.{use}") for use in uses if item.get(use) is not None}
+        **{
+            use: check_fluid(item[use], f"profile.{use}")
+            for use in uses
+            if item.get(use) is not None
+        }
     )
 
 
@@ -268,12 +280,6 @@ def _civil(found: object, field: str, zone: ZoneInfo) -> int:
         return parse_civil(found, zone, zulu_is_wall=False)
     except ValueError as error:
         raise FactsRefused(field, f"found {quote(found)}; {error}") from None
-
-
-def _fluid(found: object, field: str) -> str:
-    if not isinstance(found, str) or found not in FLUIDS:
-        raise FactsRefused(field, f"found {kind_of(found)}; allowed: {', '.join(FLUIDS)}")
-    return found
 
 
 def _flag(item: Mapping[str, object], field: str, key: str) -> bool:

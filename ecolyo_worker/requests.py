@@ -8,6 +8,7 @@ from ecolyo_worker.actors.report import RunReport
 
 __all__ = [
     "Aggregate",
+    "ConsumptionImport",
     "EventsImport",
     "EventsList",
     "FactsReport",
@@ -84,6 +85,12 @@ class FactsReport(Struct, frozen=True):
 
     accepted: int
     refused: list[LineRefusal]
+
+
+class ConsumptionImport(Struct, frozen=True):
+    """Some lines of a file of readings."""
+
+    lines: list[Line]
 
 
 class GiveConsent(Struct, frozen=True):

@@ -6,15 +6,12 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.cli.events import show_refusals
-from ecolyo_worker.cli.files import chunks, opened, read_lines
+from ecolyo_worker.cli.importing import pieces, show_report
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
 
 __all__ = ["register"]
-
-_BAD_DATA = 65
 
 
 def register(app: App) -> None:
@@ -47,19 +44,13 @@ async def import_instances(
     """
     accepted = 0
     refused: list[ask.LineRefusal] = []
-    with opened(file) as source:
+    with pieces(session.output, file) as found:
         async with session.commands() as commands:
-            for lines in chunks(read_lines(source)):
+            for lines in found:
                 report = await commands.instances_import(ask.InstancesImport(lines, yes))
                 accepted += report.accepted
                 refused += report.refused
-    output = session.output
-    if output.as_json:
-        output.document(ask.FactsReport(accepted, refused))
-    else:
-        show_refusals(output, refused)
-        output.line(f"accepted {accepted} · refused {len(refused)}")
-    return _BAD_DATA if refused else 0
+    return show_report(session.output, ask.FactsReport(accepted, refused))
 
 
 async def list_instances(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
@@ -71,7 +62,7 @@ async def list_instances(*, session: Annotated[Session, Parameter(parse=False)])
         for item in found:
             output.document(item)
     elif found:
-        headings = ["instance", "last consent", "connected", "first connection"]
+        headings = ["instance", "last consent", "connected", "first day", "held to"]
         output.table(headings, [_summary(item) for item in found])
     else:
         output.talk("no instance is known yet")
@@ -169,14 +160,21 @@ async def forget(
 
 
 def _summary(item: dict[str, Any]) -> list[str]:
-    """Give an instance in a line: the last of each history, and the fluids connected by it."""
+    """Give an instance in a line: the last of each history, and the last day of consumption."""
     consents = [f"{c['version']} on {c['accepted_at'][:10]}" for c in item["consents"]]
     states = {k["fluid"]: k["connected"] for k in item["konnectors"]}
     connected = [fluid for fluid, is_connected in states.items() if is_connected]
     first = item["first_connection_at"] or item["first_connection_seen"] or "–"
     if item["withdrawn_through"]:
         consents.append("withdrawn")
-    return [item["instance"], (consents or ["–"])[-1], ", ".join(connected) or "–", first[:16]]
+    held_to = max((c["last"][:10] for c in item["consumption"]), default="–")
+    return [
+        item["instance"],
+        (consents or ["–"])[-1],
+        ", ".join(connected) or "–",
+        first[:10],
+        held_to,
+    ]
 
 
 def _show(output: Output, document: dict[str, Any]) -> None:
@@ -186,7 +184,8 @@ def _show(output: Output, document: dict[str, Any]) -> None:
     rows: list[tuple[str, str]] = []
     for key, value in document.items():
         if isinstance(value, list):
-            rows += [(key, _words(item)) for item in value] or [(key, "–")]
+            words = _held if key == "consumption" else _words
+            rows += [(key, words(item)) for item in value] or [(key, "–")]
         elif isinstance(value, dict):
             rows.append((key, _words(value)))
         else:
@@ -196,3 +195,11 @@ def _show(output: Output, document: dict[str, Any]) -> None:
 
 def _words(item: dict[str, Any]) -> str:
     return ", ".join(f"{key} {'–' if value is None else value}" for key, value in item.items())
+
+
+def _held(item: dict[str, Any]) -> str:
+    intervals = f"{item['step']}s" if item["points"] != 1 else item["step"]
+    return (
+        f"{item['fluid']}: {item['points']} {intervals},"
+        f" {item['first'][:10]} to {item['last'][:10]} ({item['source']})"
+    )

@@ -76,6 +76,7 @@ def prepare(examples: Path, tmp_path: Path) -> dict[str, str]:
     null.write_text('{"instance": "alice.example", "consent": null}\n')
     return {
         "EVENTS": str(examples / "events.ndjson"),
+        "CONSUMPTION": str(examples / "consumption.ndjson"),
         "INSTANCES": str(examples / "instances.ndjson"),
         "BAD": str(bad),
         "NULL": str(null),
@@ -92,6 +93,9 @@ JOURNEY = [
     "instances import INSTANCES",
     "instances import BAD",
     "instances import NULL",
+    "consumption import CONSUMPTION",
+    "consumption import CONSUMPTION --json",
+    "consumption import BAD",
     "instances list",
     "instances list --json",
     "instances show alice.example",

@@ -10,7 +10,7 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import EventsImport, InstancesImport, Line
+from ecolyo_worker.requests import ConsumptionImport, EventsImport, InstancesImport, Line
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced, check
@@ -36,6 +36,7 @@ async def books(examples: Path, state_dir: Path, echo: Echo) -> Path:
         commands = Commands(worker)
         await commands.instances_import(InstancesImport(lines(examples / "instances.ndjson")))
         await commands.events_import(EventsImport(lines(examples / "events.ndjson")))
+        await commands.consumption_import(ConsumptionImport(lines(examples / "consumption.ndjson")))
         await worker.run_once(NIGHT)
         await worker.send()
     return state_dir
@@ -51,7 +52,7 @@ async def test_a_good_state_balances(books: Path, echo: Echo, examples: Path) ->
     acknowledged = [("alice.example", "alice-08"), ("dave.example", "dave-01")]
     ledger = await assert_balanced(books, echo.url, acknowledged)
     assert ledger.line == (
-        "events 87 · indicators 97 · attempts 97 · received 97 · duplicates 0 · missing 0"
+        "events 87 · indicators 112 · attempts 112 · received 112 · duplicates 0 · missing 0"
         " · maybe delivered 0"
     )
 
@@ -86,9 +87,9 @@ FALSE_STATES = [
     ("1:", UNCOUNTED, "2026-11-18 waits and is not noted so"),
     ("2:", OTHER_TYPE, "indicators, counted again"),
     ("2:", OTHER_PAGE, "is another one in the outbox"),
-    ("2:", DOUBLED_ROW, "97 indicators were counted, 98 were made"),
-    ("3:", LOST_ROW, "97 indicators were made; 96 are there"),
-    ("6:", DEAD_ROW, "the counter outbox.sent says 97, there are 96"),
+    ("2:", DOUBLED_ROW, "112 indicators were counted, 113 were made"),
+    ("3:", LOST_ROW, "112 indicators were made; 111 are there"),
+    ("6:", DEAD_ROW, "the counter outbox.sent says 112, there are 111"),
     ("6:", MISCOUNTED, "the counter events.waiting says 9"),
 ]
 
@@ -129,8 +130,8 @@ async def test_what_did_not_arrive_is_missing(books: Path) -> None:
     """Rows that are sent here and unknown there are missing."""
     async with echo_server() as another:
         ledger = await check(books, another.url)
-    assert (ledger.missing, ledger.received) == (97, 0)
-    assert ledger.problems == ["4: 97 indicators are sent here and not received there"]
+    assert (ledger.missing, ledger.received) == (112, 0)
+    assert ledger.problems == ["4: 112 indicators are sent here and not received there"]
 
 
 async def test_what_nobody_made_is_strange(books: Path, echo: Echo) -> None:
@@ -138,7 +139,7 @@ async def test_what_nobody_made_is_strange(books: Path, echo: Echo) -> None:
     import httpx
 
     body = {"createdBy": "ecolyo", "measureName": "connection-count-monthly",
-            "startDate": "2026-10-01", "value": 3}  # fmt: skip
+            "startDate": "2026-10-01", "value": 31}  # fmt: skip
     async with httpx.AsyncClient(trust_env=False) as client:
         assert (await client.post(f"{echo.url}/measure", json=body)).status_code == 201
     ledger = await check(books, echo.url)

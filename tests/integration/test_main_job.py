@@ -27,16 +27,15 @@ def to(echo: Echo, **more: str) -> dict[str, str]:
     return {**QUICK, "ECOLYO_DACC__URL": echo.url, **more}
 
 
-def expected_daily(examples: Path) -> Counter[str]:
+def expected(examples: Path) -> Counter[str]:
     """The bodies that must come of the example, as the text that is sent."""
-    lines = [json.loads(line) for line in (examples / "expected.ndjson").read_text().splitlines()]
-    bodies = [line["indicator"] for line in lines]
-    daily = [body for body in bodies if not body["measureName"].endswith("-monthly")]
-    return Counter(json.dumps(body, separators=(",", ":"), ensure_ascii=False) for body in daily)
+    lines = (examples / "expected.ndjson").read_text().splitlines()
+    bodies = [json.loads(line)["indicator"] for line in lines]
+    return Counter(json.dumps(body, separators=(",", ":"), ensure_ascii=False) for body in bodies)
 
 
 async def import_example(cli: Cli, examples: Path) -> None:
-    for kind in ("instances", "events"):
+    for kind in ("instances", "events", "consumption"):
         done = await cli(kind, "import", examples / f"{kind}.ndjson")
         assert done.returncode == 0, done.stderr.decode()
 
@@ -46,17 +45,17 @@ async def received(echo: Echo) -> Counter[str]:
 
 
 async def test_preview_is_the_worked_example(cli: Cli, examples: Path) -> None:
-    """`preview` gives exactly the daily part of the worked example, with its people."""
+    """`preview` gives exactly the worked example: all fifteen measures, with its people."""
     await import_example(cli, examples)
     done = await cli("preview", "--as-of", AS_OF, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     wanted = [json.loads(line) for line in (examples / "expected.ndjson").read_text().splitlines()]
-    daily = [w for w in wanted if not w["indicator"]["measureName"].endswith("-monthly")]
     as_text = [
-        Counter(json.dumps(line, sort_keys=True) for line in side) for side in (lines, daily)
+        Counter(json.dumps(line, sort_keys=True) for line in side) for side in (lines, wanted)
     ]
     assert as_text[0] == as_text[1]
-    assert len(lines) == 97
+    assert len(lines) == 112
+    assert len({line["indicator"]["measureName"] for line in lines}) == 15
 
 
 async def test_preview_prints_the_bytes_that_are_sent(cli: Cli, examples: Path) -> None:
@@ -67,7 +66,7 @@ async def test_preview_prints_the_bytes_that_are_sent(cli: Cli, examples: Path) 
         line.split('"indicator":', 1)[1].removesuffix("}")
         for line in done.stdout.decode().splitlines()
     )
-    assert shown == expected_daily(examples)
+    assert shown == expected(examples)
 
 
 async def test_everything_arrives_and_twice_changes_nothing(
@@ -80,12 +79,12 @@ async def test_everything_arrives_and_twice_changes_nothing(
             assert (await cli("aggregate", "--as-of", AS_OF)).returncode == 0
             sent = await cli("send", "--until-empty", env=to(echo))
             assert sent.returncode == 0, sent.stderr.decode()
-            assert await received(echo) == expected_daily(examples)
+            assert await received(echo) == expected(examples)
         ledger = await assert_balanced(state_dir, echo.url)
         done = await cli("reconcile", "--echo", echo.url)
     assert done.returncode == 0
     assert done.stdout.decode().strip() == (
-        "events 87 · indicators 97 · attempts 97 · received 97 · duplicates 0 · missing 0"
+        "events 87 · indicators 112 · attempts 112 · received 112 · duplicates 0 · missing 0"
         " · maybe delivered 0"
     )
     assert ledger.recounted == 9
@@ -103,14 +102,14 @@ async def test_a_dacc_that_fails_gets_everything_all_the_same(
         counts = await echo.count()
         bodies = await received(echo)
         ledger = await assert_balanced(state_dir, echo.url)
-    doubles = bodies - expected_daily(examples)
-    assert not expected_daily(examples) - bodies
+    doubles = bodies - expected(examples)
+    assert not expected(examples) - bodies
     assert counts["unknown"] == 1
     assert doubles.total() == ledger.duplicates == 1
     # The reset came after the request was written, so it may have been delivered for all we know.
     assert ledger.maybe_delivered == 2
     status = json.loads((await cli("status", "--json")).stdout)
-    assert status["outbox"]["sent"] == 97
+    assert status["outbox"]["sent"] == 112
     assert status["outbox"]["dead"] == 0
 
 
@@ -128,7 +127,7 @@ async def test_another_token_makes_the_outbox_wait(
         assert sent.returncode == 75
         assert "does not accept the token" in sent.stderr.decode()
         status = await cli("status", env=env)
-        assert "97 pending" in status.stdout.decode()
+        assert "112 pending" in status.stdout.decode()
         assert (
             "native is paused: the DACC does not accept the token (401:" in status.stdout.decode()
         )
@@ -138,10 +137,10 @@ async def test_another_token_makes_the_outbox_wait(
         token.write_text("today\n")
         sent = await cli("send", "--until-empty", env=env)
         assert sent.returncode == 0, sent.stderr.decode()
-        assert await received(echo) == expected_daily(examples)
+        assert await received(echo) == expected(examples)
         ledger = await assert_balanced(state_dir, echo.url)
     # Each lane may have found out for itself that the token is wrong.
-    assert 98 <= ledger.attempts <= 97 + 4
+    assert 113 <= ledger.attempts <= 112 + 4
     assert b"paused" not in (await cli("status", env=env)).stdout
 
 

@@ -14,8 +14,13 @@ from ecolyo_worker.clock import (
     day_of,
     day_text,
     instant_text,
+    month_days,
+    month_of,
+    month_text,
     parse_civil,
     parse_day,
+    parse_instant,
+    parse_month,
     utc_ms,
 )
 
@@ -270,3 +275,87 @@ async def test_the_machines_clock_is_aware_and_goes_forwards() -> None:
     before = clock.monotonic()
     await clock.sleep(0)
     assert clock.monotonic() >= before
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-20T18:04:11", "2026-11-20T17:04:11"),
+        ("2026-11-20T18:04:11Z", "2026-11-20T18:04:11"),
+        ("2026-11-20 18:04+05:30", "2026-11-20T12:34"),
+        ("2026-07-01T00:00", "2026-06-30T22:00"),
+        ("2026-10-25T02:30+02:00", "2026-10-25T00:30"),
+        ("2026-10-25T02:30+01:00", "2026-10-25T01:30"),
+        ("2026-03-29T02:30+01:00", "2026-03-29T01:30"),
+    ],
+)
+def test_an_instant_is_read(text: str, at: str) -> None:
+    """With any offset, `Z` too, it is as written; without one it is civil time of the zone."""
+    assert parse_instant(text, PARIS) == datetime.fromisoformat(at).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-10-25T02:00", "comes twice"),
+        ("2026-10-25T02:59:59.999", "comes twice"),
+        ("2026-03-29T02:00", "skips it"),
+        ("2026-03-29T02:59", "skips it"),
+        ("0001-01-01T00:00", "years 1 to 9999"),
+        ("9999-12-31T23:00-02:00", "years 1 to 9999"),
+        ("2026-11-20", "a date-time as"),
+    ],
+)
+def test_what_is_no_one_instant_is_refused(text: str, words: str) -> None:
+    """A civil time that comes twice or never is no instant, nor is what is no date-time."""
+    with pytest.raises(ValueError, match=words):
+        parse_instant(text, PARIS)
+
+
+@pytest.mark.parametrize("hour", ["2026-10-25T01:59", "2026-10-25T03:00", "2026-03-29T03:00"])
+def test_the_hours_beside_a_change_are_instants(hour: str) -> None:
+    """What comes once is read without an offset, however near the change."""
+    assert parse_instant(hour, PARIS).astimezone(PARIS).isoformat()[:16] == hour
+
+
+@pytest.mark.parametrize(
+    ("month", "first", "last"),
+    [
+        ("2026-10", "2026-10-01", "2026-10-31"),
+        ("2026-11", "2026-11-01", "2026-11-30"),
+        ("2026-12", "2026-12-01", "2026-12-31"),
+        ("2027-01", "2027-01-01", "2027-01-31"),
+        ("2026-02", "2026-02-01", "2026-02-28"),
+        ("2028-02", "2028-02-01", "2028-02-29"),
+        ("1900-02", "1900-02-01", "1900-02-28"),
+        ("2000-02", "2000-02-01", "2000-02-29"),
+        ("1969-12", "1969-12-01", "1969-12-31"),
+        ("0001-01", "0001-01-01", "0001-01-31"),
+        ("9999-12", "9999-12-01", "9999-12-31"),
+    ],
+)
+def test_a_month_is_its_days(month: str, first: str, last: str) -> None:
+    """A month is read and written as YYYY-MM, and has the days from its first to its last."""
+    number = parse_month(month)
+    days = month_days(number)
+    assert (day_text(days[0]), day_text(days[-1])) == (first, last)
+    assert month_text(number) == month
+    assert {month_of(day) for day in days} == {number}
+
+
+def test_months_follow_each_other() -> None:
+    """The month after another begins where that one ends, over the turn of the year too."""
+    begin = parse_month("2025-11")
+    months = [begin + n for n in range(4)]
+    assert [month_text(month) for month in months] == ["2025-11", "2025-12", "2026-01", "2026-02"]
+    assert all(month_days(month).stop == month_days(month + 1).start for month in months)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-13", "2026-00", "2026-1", "26-01", "2026-10-01", "2026/10", "oct",
+             "2026-10 ", "2026-10\n", "٢٠٢٦-10", "0000-01", "+2026-10"]
+)  # fmt: skip
+def test_a_month_is_written_in_one_way_only(text: str) -> None:
+    """What is not YYYY-MM of a real month is refused, in words."""
+    with pytest.raises(ValueError, match="a month as YYYY-MM"):
+        parse_month(text)

@@ -1,0 +1,154 @@
+"""What a household consumed, as a file of readings says it, checked.
+
+`check_reading` turns what came in into a `Reading`; what is wrong raises `FactsRefused`, naming the
+field, what was found and what is allowed, and nothing of it is taken.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ecolyo_worker.clock import (
+    civil_datetime,
+    civil_from_instant,
+    day_of,
+    day_start,
+    instant_of_civil,
+    parse_day,
+    parse_instant,
+    utc_ms,
+)
+from ecolyo_worker.errors import FactsRefused, kind_of, quote
+from ecolyo_worker.facts import check_fluid, check_instance
+
+__all__ = ["STEPS", "Reading", "check_reading", "start_text"]
+
+STEPS = ("day", "half-hour")
+"""How long the intervals of readings are."""
+
+_KEYS = ("instance", "fluid", "step", "start", "value")
+_HALF_HOUR = 30
+_MINUTE_MS = 60_000
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# Anything else is a slip of the pen, and would be added up all the same.
+_LARGEST = 1_000_000
+_KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
+
+_DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
+_HALF_HOURS = "allowed: a date-time on the hour or the half hour, such as 2026-10-25T02:30:00+02:00"
+_YEARS = "allowed: the years 2000 to 2099"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What an instance consumed of a fluid in an interval.
+
+    `start` is the instant at which it begins, in ms since 1970 in UTC; `amount` is in Wh, of water
+    in ml.
+    """
+
+    instance: str
+    fluid: str
+    step: str
+    start: int
+    minutes: int
+    """How long the interval is: a day has 23, 24 or 25 hours."""
+    amount: int
+
+
+def check_reading(found: Mapping[str, object], zone: ZoneInfo) -> Reading:
+    """Check one reading: kWh, of water litres, kept to three decimals.
+
+    A `start` with an offset, `Z` too, is a true instant, without one it is civil time in the zone.
+    Raises `FactsRefused`.
+    """
+    instance = check_instance(found.get("instance"))
+    for key in found:
+        if key not in _KEYS:
+            raise FactsRefused(key, f"unknown key; known: {', '.join(_KEYS)}")
+    fluid = check_fluid(found.get("fluid"), "fluid")
+    step = found.get("step")
+    if not isinstance(step, str) or step not in STEPS:
+        raise FactsRefused("step", f"found {kind_of(step)}; allowed: {', '.join(STEPS)}")
+    start, minutes = _interval(found.get("start"), step, zone)
+    return Reading(instance, fluid, step, start, minutes, _amount(found.get("value"), fluid))
+
+
+def start_text(start: int, step: str, zone: ZoneInfo) -> str:
+    """Give where an interval begins, an instant in ms of UTC, in the form it is read in."""
+    begin = datetime.fromtimestamp(start // 1000, zone)
+    return begin.date().isoformat() if step == "day" else begin.isoformat()
+
+
+def _interval(found: object, step: str, zone: ZoneInfo) -> tuple[int, int]:
+    """Give where an interval begins, in ms of UTC, and how many minutes it has."""
+    if not isinstance(found, str):
+        allowed = _DAYS if step == "day" else _HALF_HOURS
+        raise FactsRefused("start", f"found {kind_of(found)}; {allowed}")
+    try:
+        return _day(found, zone) if step == "day" else _half_hour(found, zone)
+    except ValueError as error:
+        raise FactsRefused("start", f"found {quote(found)}; {error}") from None
+
+
+def _day(text: str, zone: ZoneInfo) -> tuple[int, int]:
+    if _DATE.fullmatch(text):
+        return _length_of_day(_within_years(_read_day(text)), zone)
+    instant = parse_instant(text, zone)
+    begin, minutes = _length_of_day(_civil_day(instant, zone), zone)
+    if begin != utc_ms(instant):
+        raise ValueError(_DAYS)
+    return begin, minutes
+
+
+def _read_day(text: str) -> int:
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise ValueError(f"there is no such day; allowed: {error}") from None
+
+
+def _half_hour(text: str, zone: ZoneInfo) -> tuple[int, int]:
+    if _DATE.fullmatch(text):
+        raise ValueError(_HALF_HOURS)
+    instant = parse_instant(text, zone)
+    _civil_day(instant, zone)
+    # By the clock on the wall: some zones are a quarter of an hour off.
+    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * _MINUTE_MS):
+        raise ValueError(_HALF_HOURS)
+    return utc_ms(instant), _HALF_HOUR
+
+
+@lru_cache(maxsize=1024)  # the same few days come for every household
+def _length_of_day(day: int, zone: ZoneInfo) -> tuple[int, int]:
+    begin, end = (
+        utc_ms(instant_of_civil(civil_datetime(day_start(number)), zone))
+        for number in (day, day + 1)
+    )
+    return begin, (end - begin) // _MINUTE_MS
+
+
+def _civil_day(instant: datetime, zone: ZoneInfo) -> int:
+    try:
+        return _within_years(day_of(civil_from_instant(instant, zone)))
+    except OverflowError:
+        raise ValueError(_YEARS) from None
+
+
+def _within_years(day: int) -> int:
+    if day not in _KNOWN_DAYS:
+        raise ValueError(_YEARS)
+    return day
+
+
+def _amount(found: object, fluid: str) -> int:
+    """Give a value in thousandths, rounded half up."""
+    unit = "litres" if fluid == "water" else "kWh"
+    allowed = f"allowed: a number of {unit} from 0 to {_LARGEST}"
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _LARGEST:
+        raise FactsRefused("value", f"found {kind_of(found)}; {allowed}")
+    return int((Decimal(repr(found)) * 1000).to_integral_value(ROUND_HALF_UP))

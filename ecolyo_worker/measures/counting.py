@@ -14,11 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import day_of, day_text, month_days
-from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
-from ecolyo_worker.measures.daily import CONNECTED, DAILY
-from ecolyo_worker.measures.monthly import MONTHLY
+from ecolyo_worker.measures.known import CONNECTED, DAILY, MONTHLY, check_fit
 from ecolyo_worker.measures.period import (
     Day,
     End,
@@ -64,16 +62,7 @@ class Rules(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` where the definitions and the measures do not fit."""
-        measures: Sequence[Measure[Day] | Measure[Month]]
-        measures = (*self.daily, CONNECTED, *self.monthly)
-        for measure in measures:
-            if measure.name in self.definitions:
-                found = len(self.definitions[measure.name].groups)
-                if found != measure.groups:
-                    raise ConfigurationError(
-                        f"{measure.name}: its definition has {found} groups, "
-                        f"the measure gives {measure.groups}"
-                    )
+        check_fit(self.definitions, (*self.daily, CONNECTED), self.monthly)
 
 
 class Row(Struct, frozen=True):

@@ -260,6 +260,14 @@ def test_every_measure_is_defined_and_made_once(definitions: Definitions) -> Non
     assert unknown(definitions) == []
 
 
+def test_the_shipped_file_says_what_everything_means(definitions: Definitions) -> None:
+    """Each group has a meaning and an example, for the documentation."""
+    for definition in definitions:
+        for rule in definition.groups:
+            assert rule.meaning, (definition.name, rule.key)
+            assert rule.example, (definition.name, rule.key)
+
+
 def test_the_number_of_groups_of_an_unknown_measure_is_free(written: Written) -> None:
     """A definition that no measure of ours fills may have any groups, and is told."""
     definitions = Definitions.load(written(measure("something-else", "") + measure()))

@@ -83,8 +83,8 @@ class Counted(Struct, frozen=True):
     """By `seq`."""
     errors: Mapping[int, str] = {}
     """Why an event failed, by `seq`."""
-    others: int = 0
-    """Group values that the definitions do not allow, sent as `other`."""
+    others: Mapping[str, int] = {}
+    """Group values that the definitions do not allow, sent as `other`: by `measure.key`."""
     too_large: tuple[str, ...] = ()
     """Measures of which a value was too large to be sent."""
 
@@ -95,7 +95,7 @@ class CountedMonth(Struct, frozen=True):
     rows: tuple[Row, ...]
     errors: Mapping[int, str] = {}
     """Why an event was left out as one that breaks a measure, by `seq`; 0 if none is to blame."""
-    others: int = 0
+    others: Mapping[str, int] = {}
     too_large: tuple[str, ...] = ()
 
 
@@ -170,7 +170,7 @@ class _Result:
         self._definitions = definitions
         self._start_date = start_date
         self.rows: list[Row] = []
-        self.others = 0
+        self.others: Counter[str] = Counter()
         self.too_large: list[str] = []
 
     def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
@@ -198,7 +198,8 @@ class _Result:
             if isinstance(seen, LeftOut):
                 continue
             groups = definition.check(seen.groups)
-            self.others += groups.count(OTHER)
+            if OTHER in groups:
+                self.others.update(definition.others(groups))
             checked.append((groups, seen.value, seen.events))
         return checked
 

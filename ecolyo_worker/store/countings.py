@@ -126,10 +126,14 @@ def store_connected(
     """Store the connected rows of some days, and up to which day all of them are made."""
     for _, rows in made:
         put_rows(connection, instance, rows, 0, sink)
-        others = sum(
-            list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups
+        others = Counter(
+            f"{row.indicator.measure_name}.{key}"
+            for row in rows
+            for group in row.indicator.groups
+            for key, value in group.items()
+            if value == OTHER
         )
-        totals.add(connection, {"rows.connected": len(rows), "values.other": others})
+        totals.add(connection, {"rows.connected": len(rows), **totals.of_values(others)})
     if through is not None:
         connection.execute(
             "UPDATE instances SET connected_through = max(coalesce(connected_through, ?1), ?1)"
@@ -190,9 +194,7 @@ def _store_range(
     )
     changes = {f"events.{name}": number for name, number in fates.items()}
     changes["events.waiting"] = -passed_over
-    changes["values.other"] = counted.others
-    changes["values.too_large"] = len(counted.too_large)
-    totals.add(connection, changes)
+    totals.add(connection, changes | totals.of_values(counted.others, counted.too_large))
 
 
 def _ends(

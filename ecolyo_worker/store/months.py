@@ -100,10 +100,7 @@ def store_month(
             len(counted.rows),
         ),
     )
-    totals.add(
-        connection,
-        {"values.other": counted.others, "values.too_large": len(counted.too_large)},
-    )
+    totals.add(connection, totals.of_values(counted.others, counted.too_large))
 
 
 def begin_months(connection: sqlite3.Connection, instance: int, as_of: int) -> None:

@@ -1,6 +1,7 @@
 """Another definitions file, by `aggregation.measures_file`: what it changes, what is refused."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -160,3 +161,42 @@ async def test_an_echo_of_a_wrong_file_says_so(cli: Cli, using: Using) -> None:
     done = await anyio.run_process([sys.executable, script, "--measures", path], check=False)
     assert (done.returncode, done.stdout) == (64, b"")
     assert done.stderr.decode().startswith(f"dacc_echo: --measures: {path}: is no definitions fil")
+
+
+async def test_status_tells_which_values_were_not_allowed(
+    cli: Cli, using: Using, event: Callable[..., dict[str, Any]]
+) -> None:
+    """What was sent as `other` is counted by measure and group, and what was too large by measure.
+
+    A day's events, the connected row and a month's rows all count; the names come from the
+    definitions alone.
+    """
+    without_examples = re.sub(r'^example = "electricity.*\n', "", SHIPPED, flags=re.MULTILINE)
+    env = using(without_examples.replace('["electricity", "water", "gas"]', '["water", "gas"]'))
+    env["ECOLYO_DACC__URL"] = "http://127.0.0.1:9"  # a time to come is for trials here only
+    await record(cli, event)
+    connected = {"fluid": "electricity", "connected": True, "since": "2026-11-19T00:00:00"}
+    facts = {"instance": "alice.example", "konnectors": [connected]}
+    await cli("instances", "import", "-", stdin=json.dumps(facts).encode())
+    ends = {"target": "alice@example.org", "startDate": "1600-01-01T00:00:00"}
+    ended = json.dumps(event("DuelEndEvent", "2026-11-20T11:00", **ends))
+    await cli("events", "import", "-", "--instance", "alice.example", stdin=ended.encode())
+    done = await cli("aggregate", "--as-of", "2026-12-06T01:00:00", env=env)
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads((await cli("status", "--json")).stdout)
+    assert found["other_values"] == {
+        "konnector-connected-daily.categories": 17,
+        "event-duration.params": 1,
+        "fluid-data-granularity-monthly.fluid_type": 1,
+        "navigation-count-daily.page": 2,
+    }
+    assert list(found["other_values"].values()) == [17, 2, 1, 1]
+    assert found["too_large"] == {"event-duration": 1}
+    lines = (await cli("status")).stdout.decode().splitlines()
+    assert [line for line in lines if line.startswith("values")] == [
+        (
+            "values    21 sent as other: konnector-connected-daily.categories 17,"
+            " navigation-count-daily.page 2, event-duration.params 1, and 1 more (--json tells all)"
+        ),
+        "values    1 too large: event-duration 1",
+    ]

@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.section import Section, wrong
 from ecolyo_worker.settings import Settings
+from ecolyo_worker.tables import parse, read_text, refuse_unknown
 
 __all__ = ["load", "parse_duration"]
 
@@ -72,7 +72,7 @@ def _hint(name: str) -> str:
 
 
 def _settings(tables: Mapping[str, Mapping[str, Any]]) -> Settings:
-    _refuse_unknown("section", tables, list(_TABLES))
+    refuse_unknown("section", tables, list(_TABLES))
     sections = {name: _section(_SECTIONS[name], tables.get(name, {})) for name in _SECTIONS}
     return _section(Settings, tables.get("worker", {}), sections)
 
@@ -88,12 +88,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _read_file(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    tables = parse(read_text(path), path)
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise _no_table(name, table, path)
@@ -119,7 +114,7 @@ def _section(
     section: type[S], table: Mapping[str, Any], given: Mapping[str, Section] | None = None
 ) -> S:
     fields = _fields(section)
-    _refuse_unknown(f"key of [{section.section or 'worker'}]", table, list(fields))
+    refuse_unknown(f"key of [{section.section or 'worker'}]", table, list(fields))
     values = {key: _read(section, key, value, fields[key]) for key, value in table.items()}
     return section(**values, **(given or {}))
 
@@ -149,11 +144,3 @@ def _number_or_switch(text: str) -> object:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return text
-
-
-def _refuse_unknown(what: str, found: Mapping[str, Any], known: list[str]) -> None:
-    for name in found:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"unknown {what}: {name!r}{hint}")

@@ -8,7 +8,6 @@ do not allow.
 import contextlib
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -19,6 +18,8 @@ from msgspec import Meta
 
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.errors import ConfigurationError, IndicatorRefused
+from ecolyo_worker.section import wrong
+from ecolyo_worker.tables import parse, read_text, refuse_unknown, to_struct
 
 __all__ = [
     "OTHER",
@@ -36,6 +37,21 @@ OTHER = "other"
 _NONE = "none"
 _LIMIT = Decimal(10) ** 10
 _CENT = Decimal("0.01")
+_SHIPPED = Path(__file__).parent / "measures" / "measures.toml"
+_HEADER = re.compile(r"\s*\[\[\s*measure\s*\]\]")
+
+# Of a pattern, what is no repetition: characters behind a backslash, and those in brackets.
+_LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_ENDLESS = re.compile(r"[*+]|\{[0-9]*,\}")
+
+_Text = Annotated[
+    str, Meta(min_length=1, max_length=100, description="text of 1 to 100 characters")
+]
+_Words = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+    Meta(description="a list of texts of 1 to 100 characters"),
+]
+_Prose = Annotated[str, Meta(min_length=1, description="text that says so in words")]
 
 
 class ValueTooLarge(Exception):
@@ -66,12 +82,15 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
 class GroupRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one group allows, as the definitions file says it."""
 
-    key: Annotated[str, Meta(min_length=1, max_length=100)]
-    values: tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...] = ()
-    pattern: str | None = None
-    subset: tuple[str, ...] = ()
-    up_to: Annotated[int, Meta(ge=0)] | None = None
-    above: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    key: _Text
+    meaning: _Prose | None = None
+    """What its values tell, for people."""
+    example: _Text | None = None
+    values: _Words = ()
+    pattern: Annotated[str, Meta(description="a regular expression")] | None = None
+    subset: _Words = ()
+    up_to: Annotated[int, Meta(ge=0, description="a whole number from 0")] | None = None
+    above: _Text | None = None
 
     def check(self, value: str | None) -> str:
         """Give the value as it may be sent: itself, `none`, or `other`."""
@@ -102,11 +121,12 @@ class GroupRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One measure: its name, what it is for, its unit and period, and its groups."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
-    purpose: str
-    unit: str
-    period: Literal["day", "month"]
-    rows: Literal["count", "each"]
+    name: _Text
+    purpose: _Prose
+    unit: _Prose
+    period: Annotated[Literal["day", "month"], Meta(description="'day' or 'month'")]
+    rows: Annotated[Literal["count", "each"], Meta(description="'count' or 'each'")]
+    example: Annotated[int | float, Meta(description="a number")] = 1
     group1: GroupRule | None = None
     group2: GroupRule | None = None
     group3: GroupRule | None = None
@@ -120,44 +140,58 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Give the group values as they may be sent, one for each group."""
         return tuple(rule.check(value) for rule, value in zip(self.groups, values, strict=True))
 
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    measure: tuple[Definition, ...]
+    def others(self, checked: Sequence[str]) -> Iterator[str]:
+        """Name each group whose checked value is `other`, as `measure.key`."""
+        for rule, value in zip(self.groups, checked, strict=True):
+            if value == OTHER:
+                yield f"{self.name}.{rule.key}"
 
 
 class Definitions:
     """The measures that may be sent. A mapping from a measure's name to its `Definition`."""
 
-    def __init__(self, definitions: Sequence[Definition]) -> None:
-        """Names are unique and patterns are regular expressions; else `ConfigurationError`."""
-        self._by_name = {definition.name: definition for definition in definitions}
-        if len(self._by_name) != len(definitions):
-            raise ConfigurationError("measures: two definitions have the same name")
-        for definition in definitions:
-            places = (definition.group1, definition.group2, definition.group3)
-            if None in places[: len(definition.groups)]:
-                raise ConfigurationError(f"{definition.name}: its groups must begin with group1")
-            for rule in definition.groups:
-                _check_pattern(definition.name, rule)
+    def __init__(
+        self, definitions: Sequence[Definition], places: Sequence[str] | None = None
+    ) -> None:
+        """`places` says of each where it stands. Raises `ConfigurationError` for a wrong one."""
+        places = places or [f"measure {definition.name!r}" for definition in definitions]
+        self._by_name: dict[str, Definition] = {}
+        self._places: dict[str, str] = {}
+        for definition, place in zip(definitions, places, strict=True):
+            if definition.name in self._by_name:
+                raise ConfigurationError(f"{place}: name: another definition above has it, too")
+            _check_definition(definition, place)
+            self._by_name[definition.name] = definition
+            self._places[definition.name] = place
         # Sent rows and countings name the definitions that made them.
         self.digest = _digest(definitions)
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Definitions":
-        """Read a definitions file, the package's own by default; raises `ConfigurationError`."""
-        path = path or Path(__file__).parent / "measures" / "measures.toml"
+        """Read a definitions file, the package's own by default.
+
+        Raises `ConfigurationError` that names the file, the line of the measure, the key, what was
+        found and what is allowed.
+        """
+        path = path or _SHIPPED
+        text = read_text(path)
+        tables = parse(text, path)
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls(msgspec.convert(tables, _File).measure)
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-        except (
-            tomllib.TOMLDecodeError,
-            UnicodeDecodeError,
-            msgspec.ValidationError,
-            ConfigurationError,
-        ) as error:
+            refuse_unknown("key", tables, ["measure"])
+        except ConfigurationError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        found = tables.get("measure")
+        if not isinstance(found, list):
+            raise wrong(f"{path}: measure", found, "a table [[measure]] for each measure")
+        places = _places(path, text, found)
+        definitions = [
+            to_struct(Definition, table, place) for table, place in zip(found, places, strict=True)
+        ]
+        return cls(definitions, places)
+
+    def place(self, name: str) -> str:
+        """Say where a measure is defined, as errors about it begin."""
+        return self._places[name]
 
     def __getitem__(self, name: str) -> Definition:
         """Give a measure's definition; raises `KeyError`."""
@@ -259,15 +293,60 @@ def _is_sendable(value: float) -> bool:
     return False
 
 
-def _check_pattern(measure: str, rule: GroupRule) -> None:
+def _places(path: Path, text: str, tables: Sequence[object]) -> list[str]:
+    """Say of each measure of a file where it stands: its line, where that is certain, and name."""
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
+    names = [table.get("name") if isinstance(table, dict) else None for table in tables]
+    whats = [
+        f"measure {name!r}" if isinstance(name, str) and name else f"measure {n}"
+        for n, name in enumerate(names, 1)
+    ]
+    if len(lines) != len(tables):
+        return [f"{path}: {what}" for what in whats]
+    return [f"{path}:{line}: {what}" for line, what in zip(lines, whats, strict=True)]
+
+
+def _check_definition(definition: Definition, place: str) -> None:
+    """Raise `ConfigurationError` for what the types of the fields cannot say."""
+    places = (definition.group1, definition.group2, definition.group3)
+    if None in places[: len(definition.groups)]:
+        raise ConfigurationError(f"{place}: its groups must begin with group1, without a gap")
+    for n, rule in enumerate(definition.groups, 1):
+        where = f"{place}: group{n}"
+        _check_pattern(rule, f"{where}.pattern")
+        _check_words(rule, where)
+        if (rule.up_to is None) != (rule.above is None):
+            raise ConfigurationError(
+                f"{where}: up_to and above go together: the most, and what stands for more"
+            )
+        if rule.example is not None and not rule.allows(rule.example):
+            raise wrong(f"{where}.example", rule.example, "a value that the group allows")
+    if not _is_sendable(definition.example):
+        allowed = "a number below 1e10 of two decimals at most, 3 rather than 3.0"
+        raise wrong(f"{place}: example", definition.example, allowed)
+
+
+def _check_pattern(rule: GroupRule, where: str) -> None:
     try:
         re.compile(rule.pattern or "")
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{measure}: {rule.key}: pattern {rule.pattern!r} is no regular expression: {error}"
-        ) from None
-    if (rule.up_to is None) != (rule.above is None):
-        raise ConfigurationError(f"{measure}: {rule.key}: up_to and above go together")
+        raise wrong(where, rule.pattern, f"a regular expression: {error}") from None
+    if _ENDLESS.search(_LITERAL.sub("", rule.pattern or "")):
+        allowed = "repetitions with an end, as {0,39} and not * or +: a value must not be anything"
+        raise wrong(where, rule.pattern, allowed)
+
+
+def _check_words(rule: GroupRule, where: str) -> None:
+    """Words that no value can be are mistakes: values are trimmed, subsets are cut at colons."""
+    for field, words in (("values", rule.values), ("subset", rule.subset)):
+        for n, word in enumerate(words):
+            if word != word.strip():
+                raise wrong(f"{where}.{field}", word, "no white space around it")
+            if word in words[:n]:
+                raise wrong(f"{where}.{field}", word, "each word once")
+    for word in rule.subset:
+        if ":" in word:
+            raise wrong(f"{where}.subset", word, "words without ':', which stands between them")
 
 
 def _digest(definitions: Sequence[Definition]) -> str:

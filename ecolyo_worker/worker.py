@@ -22,12 +22,17 @@ from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day, parse_month
-from ecolyo_worker.errors import CommandRefused, IntakeRefused, StoreUnavailable
+from ecolyo_worker.errors import (
+    CommandRefused,
+    ConfigurationError,
+    IntakeRefused,
+    StoreUnavailable,
+)
 from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
-from ecolyo_worker.measures import Rules
+from ecolyo_worker.measures import Rules, unknown
 from ecolyo_worker.remote.dacc import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
@@ -71,8 +76,8 @@ class Worker:
         """
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self.definitions = Definitions.load(self.settings.aggregation.measures_file)
-        self._rules = _rules(self.settings, self.definitions)
+        self._rules = _rules(self.settings)
+        self.definitions = self._rules.definitions
         self._random = random or _random()
         self.logger = logger or _logger()
         self._http = http
@@ -269,6 +274,8 @@ class Worker:
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
         self._supervisor = None
         settings = self.settings
+        if measures := unknown(self.definitions):
+            self.logger.warning("defined measures that nothing makes", measures=measures)
         directory: Path = settings.directory
         self.database = await opened.enter_async_context(
             Database.open(directory, migrating=migrating, observe=take_snapshot)
@@ -290,14 +297,18 @@ class Worker:
         self.janitor = Janitor(context)
 
 
-def _rules(settings: Settings, definitions: Definitions) -> Rules:
-    not_before = settings.aggregation.not_before
-    return Rules(
-        definitions,
-        max_age_days=settings.aggregation.max_age_days,
-        not_before=None if not_before is None else parse_day(not_before),
-        monthly_day=settings.aggregation.monthly_day,
-    )
+def _rules(settings: Settings) -> Rules:
+    aggregation = settings.aggregation
+    not_before = aggregation.not_before
+    try:
+        return Rules(
+            Definitions.load(aggregation.measures_file),
+            max_age_days=aggregation.max_age_days,
+            not_before=None if not_before is None else parse_day(not_before),
+            monthly_day=aggregation.monthly_day,
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"aggregation.measures_file: {error}") from None
 
 
 def read_day(text: str | None) -> int | None:

@@ -24,11 +24,13 @@ import ipaddress
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
     from ecolyo_worker.tools.twins import faults
     from ecolyo_worker.tools.twins.dacc import api
+    from ecolyo_worker.tools.twins.dacc.definitions import DefinitionsError
     from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
     from ecolyo_worker.tools.twins.dacc.pace import RateSyntaxError, parse_rate
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
@@ -37,6 +39,7 @@ if TYPE_CHECKING or __package__:
 else:
     from twins import faults
     from twins.dacc import api
+    from twins.dacc.definitions import DefinitionsError
     from twins.dacc.lines import Terminal, line, raw_line
     from twins.dacc.pace import RateSyntaxError, parse_rate
     from twins.dacc.server import EchoServer
@@ -65,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         echo.start()
     except FaultSyntaxError as error:
         return _failed(EXIT_USAGE, f"--fault: {error}")
+    except DefinitionsError as error:
+        return _failed(EXIT_USAGE, f"--measures: {error}")
     except OSError as error:
         where = f"{options.host}, port {options.port}"
         return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
@@ -87,6 +92,7 @@ def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
         fault=options.fault,
         seed=options.seed,
         rate=options.rate,
+        measures=options.measures,
         show=terminal.show,
     )
 
@@ -133,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
         "--rate",
         type=_rate,
         help="answer 429 to what comes faster, as in 5/s, 0.5/s or 300/min (default: no limit)",
+    )
+    add(
+        "--measures",
+        type=Path,
+        metavar="FILE",
+        help="know the measures of this definitions file (default: those of the package)",
     )
     add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
     add(

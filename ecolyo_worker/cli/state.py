@@ -12,6 +12,8 @@ from ecolyo_worker.store.status import Status
 
 __all__ = ["register", "show_status"]
 
+_MOST_NAMES = 3
+
 
 def register(app: App) -> None:
     """Add these commands."""
@@ -68,10 +70,7 @@ def show_status(output: Output, found: Status) -> None:
         f"sending   {found.attempts} attempts, {found.maybe_delivered} of unknown end"
         f", oldest waiting {found.oldest_pending or '–'}"
     )
-    if found.other_values or found.too_large:
-        output.line(
-            f"values    {found.other_values} sent as other, {found.too_large} too large to send"
-        )
+    _show_values(output, found)
     if sum(found.destination_states.values()) > 1:
         output.line(f"targets   {_counts(found.destination_states)}")
     for destination in found.destinations:
@@ -85,6 +84,12 @@ def show_status(output: Output, found: Status) -> None:
         output.line(f"! {advice}")
 
 
+def _show_values(output: Output, found: Status) -> None:
+    for counts, what in ((found.other_values, "sent as other"), (found.too_large, "too large")):
+        if counts:
+            output.line(f"values    {_by_name(counts, what)}")
+
+
 def _task(task: ActorHealth) -> str:
     state = task.state if task.alive or task.state != "working" else "hangs"
     restarts = f", {task.restarts} restarts ({task.error})" if task.restarts else ""
@@ -92,6 +97,14 @@ def _task(task: ActorHealth) -> str:
         f"{task.name}: {state}, last success {task.last_success or 'none yet'}"
         f", next due {task.next_due or '–'}{restarts}"
     )
+
+
+def _by_name(counts: dict[str, int], what: str) -> str:
+    """Give a sum, and the first of what it is made of."""
+    named = [f"{name} {count}" for name, count in list(counts.items())[:_MOST_NAMES]]
+    rest = len(counts) - len(named)
+    more = f", and {rest} more (--json tells all)" if rest else ""
+    return f"{sum(counts.values())} {what}: {', '.join(named)}{more}"
 
 
 def _counts(counts: dict[str, int]) -> str:

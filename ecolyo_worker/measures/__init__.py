@@ -10,8 +10,7 @@ from ecolyo_worker.measures.counting import (
     count_connected,
     count_month,
 )
-from ecolyo_worker.measures.daily import DAILY
-from ecolyo_worker.measures.monthly import MONTHLY
+from ecolyo_worker.measures.known import ALL, CONNECTED, DAILY, MONTHLY, unknown
 from ecolyo_worker.measures.period import (
     Consumption,
     Day,
@@ -27,6 +26,8 @@ from ecolyo_worker.measures.period import (
 )
 
 __all__ = [
+    "ALL",
+    "CONNECTED",
     "DAILY",
     "MONTHLY",
     "Consumption",
@@ -48,4 +49,5 @@ __all__ = [
     "count_month",
     "end_key",
     "measure",
+    "unknown",
 ]

@@ -14,11 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import day_of, day_text, month_days
-from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
-from ecolyo_worker.measures.daily import CONNECTED, DAILY
-from ecolyo_worker.measures.monthly import MONTHLY
+from ecolyo_worker.measures.known import CONNECTED, DAILY, MONTHLY, check_fit
 from ecolyo_worker.measures.period import (
     Day,
     End,
@@ -64,16 +62,7 @@ class Rules(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` where the definitions and the measures do not fit."""
-        measures: Sequence[Measure[Day] | Measure[Month]]
-        measures = (*self.daily, CONNECTED, *self.monthly)
-        for measure in measures:
-            if measure.name in self.definitions:
-                found = len(self.definitions[measure.name].groups)
-                if found != measure.groups:
-                    raise ConfigurationError(
-                        f"{measure.name}: its definition has {found} groups, "
-                        f"the measure gives {measure.groups}"
-                    )
+        check_fit(self.definitions, (*self.daily, CONNECTED), self.monthly)
 
 
 class Row(Struct, frozen=True):
@@ -94,8 +83,8 @@ class Counted(Struct, frozen=True):
     """By `seq`."""
     errors: Mapping[int, str] = {}
     """Why an event failed, by `seq`."""
-    others: int = 0
-    """Group values that the definitions do not allow, sent as `other`."""
+    others: Mapping[str, int] = {}
+    """Group values that the definitions do not allow, sent as `other`: by `measure.key`."""
     too_large: tuple[str, ...] = ()
     """Measures of which a value was too large to be sent."""
 
@@ -106,7 +95,7 @@ class CountedMonth(Struct, frozen=True):
     rows: tuple[Row, ...]
     errors: Mapping[int, str] = {}
     """Why an event was left out as one that breaks a measure, by `seq`; 0 if none is to blame."""
-    others: int = 0
+    others: Mapping[str, int] = {}
     too_large: tuple[str, ...] = ()
 
 
@@ -181,7 +170,7 @@ class _Result:
         self._definitions = definitions
         self._start_date = start_date
         self.rows: list[Row] = []
-        self.others = 0
+        self.others: Counter[str] = Counter()
         self.too_large: list[str] = []
 
     def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
@@ -209,7 +198,8 @@ class _Result:
             if isinstance(seen, LeftOut):
                 continue
             groups = definition.check(seen.groups)
-            self.others += groups.count(OTHER)
+            if OTHER in groups:
+                self.others.update(definition.others(groups))
             checked.append((groups, seen.value, seen.events))
         return checked
 

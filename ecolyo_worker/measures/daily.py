@@ -12,8 +12,6 @@ from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.measures.devices import device
 from ecolyo_worker.measures.period import Day, EndKey, LeftOut, Observation, end_key, measure
 
-__all__ = ["CONNECTED", "DAILY"]
-
 _KONNECTOR_KINDS = {"KonnectorConnectEvent": "connexion", "KonnectorRefreshEvent": "refresh"}
 
 _STARTS = {
@@ -61,7 +59,7 @@ def challenge_launch_daily(day: Day) -> Iterator[Observation]:
         yield Observation((event.target,), events=(event.seq,))
 
 
-@measure("session-duration", groups=2)
+@measure("session-duration", groups=2, rows="each")
 def session_duration(day: Day) -> Iterator[Observation | LeftOut]:
     """Whole seconds from each ConnectionEvent to the last event before the next one."""
     for session in _sessions(day.events):
@@ -89,7 +87,7 @@ def navigation_action_daily(day: Day) -> Iterator[Observation]:
         yield Observation((page, event.type, params), events=(event.seq,))
 
 
-@measure("event-duration", groups=3)
+@measure("event-duration", groups=3, rows="each")
 def event_duration(day: Day) -> Iterator[Observation | LeftOut]:
     """Whole seconds from a start to its end, once for equal ends.
 
@@ -108,7 +106,7 @@ def event_duration(day: Day) -> Iterator[Observation | LeftOut]:
             yield _duration(event, event.start)
 
 
-@measure("quiz-stars", groups=2)
+@measure("quiz-stars", groups=2, rows="each")
 def quiz_stars(day: Day) -> Iterator[Observation | LeftOut]:
     """The stars of each quiz that has a result of 0 to 5."""
     for event in day.of("QuizEndEvent"):
@@ -116,22 +114,6 @@ def quiz_stars(day: Day) -> Iterator[Observation | LeftOut]:
             yield Observation((event.context, event.target), int(event.outcome), (event.seq,))
         else:
             yield LeftOut(event.seq, f"its result is no digit from 0 to 5: {event.result!r}")
-
-
-CONNECTED = konnector_connected_daily
-"""The one measure that is made for every day, with or without events."""
-
-DAILY = (
-    connection_count_daily,
-    konnector_event_daily,
-    navigation_count_daily,
-    challenge_launch_daily,
-    session_duration,
-    navigation_action_daily,
-    event_duration,
-    quiz_stars,
-)
-"""The measures of a day's events."""
 
 
 def _sessions(events: tuple[Event, ...]) -> Iterator[list[Event]]:

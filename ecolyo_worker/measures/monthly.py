@@ -12,13 +12,11 @@ from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
 from ecolyo_worker.measures.period import Consumption, LeftOut, Month, Observation, measure
 
-__all__ = ["MONTHLY"]
-
 _SLUGS = {"enedis": "electricity", "egl": "water", "grdf": "gas"}
 _USES = ("cooking", "heating", "hot_water")
 
 
-@measure("consumption-variation-monthly", groups=3)
+@measure("consumption-variation-monthly", groups=3, rows="each")
 def consumption_variation_monthly(month: Month) -> Iterator[Observation]:
     """Percent by which a fluid's consumption differs from the month before; more is positive.
 
@@ -38,7 +36,7 @@ def consumption_variation_monthly(month: Month) -> Iterator[Observation]:
             yield Observation((fluid, seniority, _usage(month, fluid)), change, connections)
 
 
-@measure("summary-subscription-monthly", groups=1)
+@measure("summary-subscription-monthly", groups=1, rows="each")
 def summary_subscription_monthly(month: Month) -> Iterator[Observation]:
     """`subscription`: whether the monthly summary is subscribed to at the end of the month.
 
@@ -51,13 +49,13 @@ def summary_subscription_monthly(month: Month) -> Iterator[Observation]:
         yield Observation(("analysis",), 1, reports)
 
 
-@measure("fluid-data-granularity-monthly", groups=2)
+@measure("fluid-data-granularity-monthly", groups=2, rows="each")
 def fluid_data_granularity_monthly(month: Month) -> Iterator[Observation]:
     """Whether a half-hour value of electricity begins in the month: 1 or 0, always one row."""
     yield Observation(("electricity", "half_an_hour"), int(month.has_half_hours))
 
 
-@measure("connection-count-monthly", groups=0)
+@measure("connection-count-monthly", groups=0, rows="each")
 def connection_count_monthly(month: Month) -> Iterator[Observation]:
     """How many days of the month have a ConnectionEvent; always one row."""
     connections = list(month.of("ConnectionEvent"))
@@ -65,7 +63,7 @@ def connection_count_monthly(month: Month) -> Iterator[Observation]:
     yield Observation((), len(days), tuple(event.seq for event in connections))
 
 
-@measure("profile-count-monthly", groups=0)
+@measure("profile-count-monthly", groups=0, rows="each")
 def profile_count_monthly(month: Month) -> Iterator[Observation]:
     """How many ProfileSetEvents there were ever, up to the end of the month; no row if none."""
     profiles = tuple(event.seq for event in month.ever_of("ProfileSetEvent"))
@@ -73,7 +71,7 @@ def profile_count_monthly(month: Month) -> Iterator[Observation]:
         yield Observation((), len(profiles), profiles)
 
 
-@measure("konnector-attempts-monthly", groups=2)
+@measure("konnector-attempts-monthly", groups=2, rows="each")
 def konnector_attempts_monthly(month: Month) -> Iterator[Observation | LeftOut]:
     """How many attempts ever it took to connect a fluid for the first time, or took so far.
 
@@ -87,17 +85,6 @@ def konnector_attempts_monthly(month: Month) -> Iterator[Observation | LeftOut]:
             yield LeftOut(event.seq, f"its target is no known konnector: {event.target!r}")
     for fluid in FLUIDS:
         yield from _attempts(month, fluid, attempts.get(fluid, []))
-
-
-MONTHLY = (
-    consumption_variation_monthly,
-    summary_subscription_monthly,
-    fluid_data_granularity_monthly,
-    connection_count_monthly,
-    profile_count_monthly,
-    konnector_attempts_monthly,
-)
-"""The measures of a month."""
 
 
 def _attempts(month: Month, fluid: str, attempts: list[Event]) -> Iterator[Observation | LeftOut]:

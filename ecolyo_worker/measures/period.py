@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from inspect import getdoc
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -184,6 +184,8 @@ class Measure(Generic[P]):
     name: str
     groups: int
     observe: _Observe[P]
+    rows: Literal["count", "each"] = "count"
+    """Whether what it observes is counted, or each value is a row that must not be added up."""
 
     @property
     def rule(self) -> str:
@@ -191,10 +193,12 @@ class Measure(Generic[P]):
         return getdoc(self.observe) or ""
 
 
-def measure(name: str, groups: int) -> Callable[[_Observe[P]], Measure[P]]:
+def measure(
+    name: str, groups: int, rows: Literal["count", "each"] = "count"
+) -> Callable[[_Observe[P]], Measure[P]]:
     """Make a `Measure` of the function below, whose docstring is its rule in words."""
 
     def wrap(observe: _Observe[P]) -> Measure[P]:
-        return Measure(name, groups, observe)
+        return Measure(name, groups, observe, rows)
 
     return wrap

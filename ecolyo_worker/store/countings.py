@@ -169,8 +169,7 @@ def store(
         fates["imported"] -= counting.aggregated
         changes.update({f"events.{name}": number for name, number in fates.items()})
         changes["events.waiting"] -= fates.total()
-        changes["values.other"] += counted.others
-        changes["values.too_large"] += len(counted.too_large)
+        changes.update(totals.of_values(counted.others, counted.too_large))
         values += _counting(instance, counting, fates, run)
         errors.update(counted.errors)
         ends.update({(instance.id, *key): end for key, end in counted.facts.ends.items()})
@@ -190,8 +189,14 @@ def store(
 
 def note_connected(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Note in the counters that the connected rows of some days were made."""
-    others = sum(list(group.values()) == [OTHER] for row in rows for group in row.indicator.groups)
-    totals.add(connection, {"rows.connected": len(rows), "values.other": others})
+    others = Counter(
+        f"{row.indicator.measure_name}.{key}"
+        for row in rows
+        for group in row.indicator.groups
+        for key, value in group.items()
+        if value == OTHER
+    )
+    totals.add(connection, {"rows.connected": len(rows), **totals.of_values(others)})
 
 
 def row_key(salt: bytes, measure: str, start_date: str, n: int, ordinal: int) -> bytes:

@@ -112,7 +112,6 @@ def store(
         facts, counted = item.facts, item.counted
         values += (instance.id, item.month, run, facts.acceptance, facts.first_connection)
         values.append(len(counted.rows))
-        changes["values.other"] += counted.others
-        changes["values.too_large"] += len(counted.too_large)
+        changes.update(totals.of_values(counted.others, counted.too_large))
     _COUNTINGS.insert(connection, values)
     totals.add(connection, changes)

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.health import ActorHealth
-from ecolyo_worker.store import events, outbox
+from ecolyo_worker.store import events, outbox, totals
 
 __all__ = ["DestinationStatus", "Snapshot", "Status", "make_status", "take_snapshot"]
 
@@ -39,9 +39,10 @@ class Status(Struct, frozen=True, kw_only=True):
     """Attempts of which nobody knows the end: as many doubles there may be at most."""
     attempts: int
     oldest_pending: str | None
-    other_values: int
-    """Group values sent as `other`."""
-    too_large: int
+    other_values: dict[str, int]
+    """Group values sent as `other`, by `measure.key`."""
+    too_large: dict[str, int]
+    """Values of 1e10 or more, by measure: they made no indicator."""
     removed: dict[str, int]
     destinations: list[DestinationStatus]
     """The native target's, or those with a Cozy target that do not work, at most 20."""
@@ -92,8 +93,8 @@ def make_status(
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
         attempts=counts.get("attempts", 0),
         oldest_pending=None if oldest is None else instant_text(oldest),
-        other_values=counts.get("values.other", 0),
-        too_large=counts.get("values.too_large", 0),
+        other_values=_behind(counts, totals.OTHER),
+        too_large=_behind(counts, totals.TOO_LARGE),
         removed=msgspec.json.decode(snapshot.removed, type=dict[str, int]),
         destinations=destinations,
         destination_states=states,
@@ -119,6 +120,13 @@ _SNAPSHOT = """
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
+
+
+def _behind(counts: dict[str, int], prefix: str) -> dict[str, int]:
+    """Give the counters whose name begins so, by the rest of it, the greatest first."""
+    found = [(name, n) for name, n in counts.items() if name.startswith(prefix)]
+    found.sort(key=lambda item: (-item[1], item[0]))
+    return {name.removeprefix(prefix): n for name, n in found}
 
 
 def _destination(

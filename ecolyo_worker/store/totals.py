@@ -2,11 +2,26 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-__all__ = ["add", "note_removed", "read", "removed"]
+__all__ = ["OTHER", "TOO_LARGE", "add", "note_removed", "of_values", "read", "removed"]
+
+OTHER = "values.other."
+"""Before `measure.key`: group values that were sent as `other`."""
+TOO_LARGE = "values.too_large."
+"""Before a measure's name: values that made no row."""
+
+
+def of_values(others: Mapping[str, int], too_large: Iterable[str] = ()) -> dict[str, int]:
+    """Give the counters of values that are not sent as they came.
+
+    Their names come from the definitions alone, so they are few.
+    """
+    lost = Counter(f"{TOO_LARGE}{measure}" for measure in too_large)
+    return {f"{OTHER}{group}": count for group, count in others.items()} | dict(lost)
 
 
 def add(connection: sqlite3.Connection, changes: Mapping[str, int]) -> None:

@@ -568,7 +568,7 @@ def test_help() -> None:
     """The help names every option, every fault and every path of the API."""
     result = ended("--help")
     assert (result.returncode, result.stderr) == (0, "")
-    options = ["host", "port", "token", "fault", "seed", "rate", "raw", "strict"]
+    options = ["host", "port", "token", "fault", "seed", "rate", "measures", "raw", "strict"]
     for name in [*(f"--{option}" for option in options), *FORMS]:
         assert re.search(rf"^ *{name}\b", result.stdout, re.MULTILINE), name
     for route in ("GET /api/indicators", "DELETE /api/indicators", "PUT /api/token", "GET /livez"):

@@ -129,7 +129,7 @@ class Life:
             self.facts = counted.facts
             self.fates |= counted.fates
             self.rows += counted.rows
-            self.others += counted.others
+            self.others += sum(counted.others.values())
 
     def counted(self) -> Iterator[Event]:
         """Give the events that were counted."""

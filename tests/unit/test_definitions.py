@@ -10,7 +10,14 @@ from ecolyo_worker.clock import DAY_MS, parse_day
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
-from ecolyo_worker.measures import Facts, Rules, count, count_connected
+from ecolyo_worker.measures import (
+    ALL,
+    Facts,
+    Rules,
+    count,
+    count_connected,
+    unknown,
+)
 
 Store = Callable[..., Sequence[Event]]
 
@@ -64,44 +71,16 @@ def test_a_digest_tells_definitions_apart(written: Written, definitions: Definit
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "measure"),
-        ("measure = []\nversion = 1\n", "version"),
-        ("[[measure]\n", "line 1"),
-        ("measure = 'all'\n", "array"),
-        (measure() + measure(), "two definitions have the same name"),
-        (measure(""), "length >= 1"),
-        (measure("x" * 101), "length <= 100"),
-        (measure(period="week"), "period"),
-        (measure(rows="sum"), "rows"),
-        (measure(colour="red"), "colour"),
-        ('[[measure]]\nname = "x"\n', "purpose"),
-        (measure(groups="group1 = 'device'"), "group1"),
-        (measure(groups="group4 = { key = 'x' }"), "group4"),
-        (measure(groups="group1 = { values = ['x'] }"), "key"),
-        (measure(groups="group1 = { key = '' }"), "length >= 1"),
-        (measure(groups=f"group1 = {{ key = '{'x' * 101}' }}"), "length <= 100"),
-        (measure(groups="group1 = { key = 'x', value = ['y'] }"), "value"),
-        (measure(groups="group1 = { key = 'x', values = 'y' }"), "array"),
-        (measure(groups="group1 = { key = 'x', values = [1] }"), "Expected `str`"),
-        (measure(groups="group1 = { key = 'x', values = [''] }"), "length >= 1"),
-        (measure(groups=f"group1 = {{ key = 'x', values = ['{'y' * 101}'] }}"), "length <= 100"),
-        (measure(groups="group1 = { key = 'x', pattern = '[a-z' }"), "no regular expression"),
-        (measure(groups="group1 = { key = 'x', pattern = '(' }"), "x: pattern '('"),
-        (measure(groups="group1 = { key = 'x', pattern = 'a{99999999999}' }"), "no regular"),
-        (measure(groups="group1 = { key = 'x', pattern = 3 }"), "Expected `str"),
-        (measure(groups="group1 = { key = 'x', up_to = 9 }"), "up_to and above go together"),
-        (measure(groups="group1 = { key = 'x', above = '9+' }"), "up_to and above go together"),
-        (measure(groups="group1 = { key = 'x', up_to = -1, above = '0+' }"), ">= 0"),
-        (measure(groups="group1 = { key = 'x', up_to = '9', above = '9+' }"), "Expected `int"),
-        (measure(groups="group1 = { key = 'x', up_to = 9, above = '' }"), "length >= 1"),
+        ("", ": measure: found None; allowed: a table [[measure]] for each measure"),
+        ("measure = []\nversion = 1\n", ": unknown key: 'version'; known: measure"),
+        ("[[measures]]\n", ": unknown key: 'measures'; did you mean 'measure'?"),
+        ("[[measure]\n", ": is not TOML: Expected ']]'"),
+        ("measure = 'all'\n", ": measure: found 'all'; allowed: a table [[measure]]"),
+        ("measure = [1]\n", ": measure 1: found 1; allowed: a table"),
+        ('[[measure]]\nname = "x"\n', ":1: measure 'x': purpose is missing; allowed: text"),
         (
-            measure(groups=f"group1 = {{ key = 'x', up_to = 9, above = '{'y' * 101}' }}"),
-            "length <= 100",
-        ),
-        (measure(groups="group2 = { key = 'x' }"), "must begin with group1"),
-        (
-            measure(groups="group1 = { key = 'x' }\ngroup3 = { key = 'y' }"),
-            "connection-count-daily: its groups must begin with group1",
+            measure("x") + "\n# more\n" + measure("x"),
+            ":10: measure 'x': name: another definition above has it, too",
         ),
     ],
 )
@@ -110,14 +89,101 @@ def test_a_wrong_file_is_named(written: Written, text: str, words: str) -> None:
     path = written(text)
     with pytest.raises(ConfigurationError) as refused:
         Definitions.load(path)
-    assert str(refused.value).startswith(f"{path}: ")
+    assert str(refused.value).startswith(f"{path}{words}")
+
+
+TEXT = "text of 1 to 100 characters"
+WORDS = "a list of texts of 1 to 100 characters"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (measure(""), "measure 2: name: found ''; allowed: " + TEXT),
+        (measure("x" * 101), f"name: found '{'x' * 101}'; allowed: " + TEXT),
+        (measure(purpose=""), "purpose: found ''; allowed: text that says so in words"),
+        (measure(unit=""), "unit: found ''; allowed: text that says so in words"),
+        (measure(period="week"), "period: found 'week'; allowed: 'day' or 'month'"),
+        (measure(rows="sum"), "rows: found 'sum'; allowed: 'count' or 'each'"),
+        (measure(perod="day"), "unknown key: 'perod'; did you mean 'period'?"),
+        (measure(colour="red"), "unknown key: 'colour'; known: name, purpose, unit, period"),
+        (measure(groups="example = '1'"), "example: found '1'; allowed: a number"),
+        (measure(groups="example = nan"), "example: found nan; allowed: a number below 1e10"),
+        (measure(groups="example = 0.125"), "example: found 0.125; allowed: a number below"),
+        (measure(groups="group1 = 'device'"), "group1: found 'device'; allowed: a table"),
+        (measure(groups="group4 = { key = 'x' }"), "unknown key: 'group4'; did you mean 'group"),
+        (measure(groups="group2 = { key = 'x' }"), "its groups must begin with group1"),
+        (
+            measure(groups="group1 = { key = 'x' }\ngroup3 = { key = 'y' }"),
+            "its groups must begin with group1, without a gap",
+        ),
+    ],
+)
+def test_a_wrong_definition_is_named(written: Written, wrong: str, words: str) -> None:
+    """What is wrong with a measure is told with its line, its name, the key and what is allowed."""
+    path = written(measure("quiz-stars", "") + wrong)
+    with pytest.raises(ConfigurationError) as refused:
+        Definitions.load(path)
+    assert str(refused.value).startswith(f"{path}:8: measure ")
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ("values = ['y']", ".key is missing; allowed: " + TEXT),
+        ("key = ''", ".key: found ''; allowed: " + TEXT),
+        (f"key = '{'x' * 101}'", f".key: found '{'x' * 101}'; allowed: " + TEXT),
+        ("key = 'x', value = ['y']", "; did you mean 'values'?"),
+        ("key = 'x', values = 'y'", ".values: found 'y'; allowed: " + WORDS),
+        ("key = 'x', values = [1]", ".values: found [1]; allowed: " + WORDS),
+        ("key = 'x', values = ['']", ".values: found ['']; allowed: " + WORDS),
+        (f"key = 'x', values = ['{'y' * 101}']", "allowed: " + WORDS),
+        ("key = 'x', values = [' y']", ".values: found ' y'; allowed: no white space around it"),
+        ("key = 'x', values = ['y', 'y']", ".values: found 'y'; allowed: each word once"),
+        ("key = 'x', subset = ['a:b']", ".subset: found 'a:b'; allowed: words without ':'"),
+        ("key = 'x', subset = ['a', 'b', 'a']", ".subset: found 'a'; allowed: each word once"),
+        ("key = 'x', pattern = '[a-z'", ".pattern: found '[a-z'; allowed: a regular expression: "),
+        ("key = 'x', pattern = '('", ".pattern: found '('; allowed: a regular expression: "),
+        ("key = 'x', pattern = 'a{99999999999}'", "the repetition number is too large"),
+        ("key = 'x', pattern = 3", ".pattern: found 3; allowed: a regular expression"),
+        ("key = 'x', pattern = '.*'", ".pattern: found '.*'; allowed: repetitions with an end"),
+        ("key = 'x', pattern = '[a-z]+'", "allowed: repetitions with an end"),
+        ("key = 'x', pattern = '(a|[]*])+?'", "allowed: repetitions with an end"),
+        ("key = 'x', pattern = 'a{2,}'", "allowed: repetitions with an end"),
+        ("key = 'x', pattern = 'a{,}'", "allowed: repetitions with an end"),
+        ("key = 'x', up_to = 9", ": up_to and above go together"),
+        ("key = 'x', above = '9+'", ": up_to and above go together"),
+        ("key = 'x', up_to = -1, above = '0+'", ".up_to: found -1; allowed: a whole number from"),
+        ("key = 'x', up_to = '9', above = '9+'", ".up_to: found '9'; allowed: a whole number"),
+        ("key = 'x', up_to = 9, above = ''", ".above: found ''; allowed: " + TEXT),
+        (f"key = 'x', up_to = 9, above = '{'y' * 101}'", "allowed: " + TEXT),
+        ("key = 'x', meaning = ''", ".meaning: found ''; allowed: text that says so in words"),
+        ("key = 'x', values = ['y'], example = 'z'", ".example: found 'z'; allowed: a value that"),
+    ],
+)
+def test_a_wrong_group_is_named(written: Written, group: str, words: str) -> None:
+    """What is wrong with a group is told with its measure, the group and the key."""
+    path = written(measure(groups=f"group1 = {{ {group} }}"))
+    with pytest.raises(ConfigurationError) as refused:
+        Definitions.load(path)
+    assert str(refused.value).startswith(f"{path}:1: measure 'connection-count-daily': ")
+    assert "group1" in str(refused.value)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"[*+]{1,3}", r"a\+b\*", r"[]+]?", r"[^\]*]", r"(a|b{2,4}){0,9}"]
+)
+def test_a_pattern_with_an_end_is_taken(written: Written, pattern: str) -> None:
+    """Signs of repetition that are characters are none."""
+    Definitions.load(written(measure(groups=f"group1 = {{ key = 'x', pattern = '{pattern}' }}")))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file, and one that is not text, are refused by their path."""
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    for name, words in [("absent.toml", "cannot be read"), ("bytes.toml", "utf-8")]:
+    for name, words in [("absent.toml", "cannot be read"), ("bytes.toml", "is not TOML: ")]:
         with pytest.raises(ConfigurationError) as refused:
             Definitions.load(tmp_path / name)
         assert str(refused.value).startswith(f"{tmp_path / name}: ")
@@ -155,23 +221,55 @@ def test_the_file_says_how_rows_are_made(written: Written, store: Store) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "groups", "words"),
+    ("name", "text", "words"),
     [
-        ("connection-count-daily", "", "has 0 groups, the measure gives 1"),
-        ("session-duration", DEVICE, "has 1 groups, the measure gives 2"),
-        ("konnector-connected-daily", "", "konnector-connected-daily: its definition has 0"),
-        ("navigation-count-daily", DEVICE + "\n" + DEVICE.replace("group1", "group2"), "has 2"),
+        ("connection-count-daily", {"groups": ""}, "found 0 groups; allowed: 1"),
+        ("session-duration", {}, "found 1 groups; allowed: 2, which is what the measure gives"),
+        ("konnector-connected-daily", {"groups": ""}, "found 0 groups; allowed: 1"),
+        (
+            "navigation-count-daily",
+            {"groups": DEVICE + "\n" + DEVICE.replace("group1", "group2")},
+            "found 2 groups; allowed: 1",
+        ),
+        ("navigation-count-daily", {"period": "month"}, "period: found 'month'; allowed: 'day'"),
+        ("konnector-connected-daily", {"period": "month"}, "allowed: 'day', of which it is a"),
+        ("summary-subscription-monthly", {}, "period: found 'day'; allowed: 'month'"),
+        ("summary-subscription-monthly", {"period": "month"}, "rows: found 'count'; allowed: 'eac"),
+        (
+            "quiz-stars",
+            {"groups": DEVICE + "\n" + DEVICE.replace("group1", "group2")},
+            "rows: found 'count'; allowed: 'each', for its values must not be added up",
+        ),
     ],
 )
-def test_another_number_of_groups_is_refused(
-    written: Written, name: str, groups: str, words: str
+def test_a_definition_that_does_not_fit_its_measure_is_refused(
+    written: Written, name: str, text: dict[str, str], words: str
 ) -> None:
-    """A definition whose groups the measure does not fill is refused before anything is counted."""
-    definitions = Definitions.load(written(measure(name, groups)))
-    with pytest.raises(ConfigurationError, match=words):
-        Rules(definitions)
+    """Groups, period and rows that are not the measure's are refused before anything is counted."""
+    path = written(measure(name, **text))
+    with pytest.raises(ConfigurationError) as refused:
+        Rules(Definitions.load(path))
+    assert str(refused.value).startswith(f"{path}:1: measure '{name}': ")
+    assert words in str(refused.value)
+
+
+def test_every_measure_is_defined_and_made_once(definitions: Definitions) -> None:
+    """The package's file defines what its functions make, and no two of them make the same."""
+    made = [one.name for one in ALL]
+    assert sorted(made) == sorted(definition.name for definition in definitions)
+    assert unknown(definitions) == []
+
+
+def test_the_shipped_file_says_what_everything_means(definitions: Definitions) -> None:
+    """Each group has a meaning and an example, for the documentation."""
+    for definition in definitions:
+        for rule in definition.groups:
+            assert rule.meaning, (definition.name, rule.key)
+            assert rule.example, (definition.name, rule.key)
 
 
 def test_the_number_of_groups_of_an_unknown_measure_is_free(written: Written) -> None:
-    """A definition that no measure of ours fills may have any groups."""
-    Rules(Definitions.load(written(measure("something-else", ""))))
+    """A definition that no measure of ours fills may have any groups, and is told."""
+    definitions = Definitions.load(written(measure("something-else", "") + measure()))
+    Rules(definitions)
+    assert unknown(definitions) == ["something-else"]

@@ -202,7 +202,7 @@ def _examined(indicator: JsonObject | None, terms: Terms, *, json_declared: bool
     if indicator is None:
         raise IndicatorRefusedError(500, "the body is no JSON object")
     try:
-        return weigh(indicator, json_declared=json_declared)
+        return weigh(indicator, json_declared=json_declared, group_keys=terms.group_keys)
     except IndicatorRefusedError as refused:
         if terms.strict:
             raise

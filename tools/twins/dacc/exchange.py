@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from .definitions import GroupKeys
     from .indicator import JsonObject
 
 __all__ = ["Answer", "Request", "Ruling", "Target", "Terms", "answer_json", "unread"]
@@ -40,11 +41,13 @@ class Terms:
     """What the stand-in insists on.
 
     Without a ``token`` any or none will do; not ``strict``, every readable indicator is stored and
-    answered 201, and what is wrong with it only said.
+    answered 201, and what is wrong with it only said. The measures and their ``group_keys`` are
+    those of the package's definitions where none are named.
     """
 
     token: str | None = None
     strict: bool = True
+    group_keys: GroupKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,33 +9,17 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
+from .definitions import GROUPS, shipped_group_keys
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from .definitions import GroupKeys
 
 __all__ = ["Flaw", "IndicatorRefusedError", "JsonObject", "read_object", "weigh"]
 
 JsonObject: TypeAlias = dict[str, object]
 
-# The fifteen measures and the key that each of their groups must have. The script stands alone, so
-# the table is here and not read from the package's definitions.
-GROUP_KEYS: Mapping[str, tuple[str, ...]] = {
-    "connection-count-daily": ("device",),
-    "konnector-event-daily": ("slug", "event_type", "status"),
-    "konnector-connected-daily": ("categories",),
-    "navigation-count-daily": ("page",),
-    "challenge-launch-daily": ("challenge_id",),
-    "session-duration": ("number_pages", "session_type"),
-    "navigation-action-daily": ("page", "feature", "params"),
-    "event-duration": ("start_event", "end_event", "params"),
-    "quiz-stars": ("challenge_id", "quiz_id"),
-    "consumption-variation-monthly": ("fluid_type", "seniority", "fluid_usage"),
-    "summary-subscription-monthly": ("event_type",),
-    "fluid-data-granularity-monthly": ("fluid_type", "granularity"),
-    "connection-count-monthly": (),
-    "profile-count-monthly": (),
-    "konnector-attempts-monthly": ("fluid_type", "success"),
-}
-GROUPS = ("group1", "group2", "group3")
 FIELDS = frozenset({"createdBy", "measureName", "startDate", "value", *GROUPS})
 # What the columns of the DACC's database hold.
 LONGEST_TEXT = 100
@@ -81,23 +65,27 @@ def read_object(text: bytes | str) -> JsonObject | None:
     return content if isinstance(content, dict) else None
 
 
-def weigh(indicator: JsonObject, *, json_declared: bool = True) -> list[Flaw]:
+def weigh(
+    indicator: JsonObject, *, json_declared: bool = True, group_keys: GroupKeys | None = None
+) -> list[Flaw]:
     """Check in the DACC's order: content type, then the fields name, value, date, groups.
 
-    Gives what the DACC does not notice; raises IndicatorRefusedError for the first thing it does.
+    The measures and their ``group_keys`` are those of the package's definitions by default. Gives
+    what the DACC does not notice; raises IndicatorRefusedError for the first thing it does.
     """
     if not json_declared:
         raise IndicatorRefusedError(500, "the content type is not application/json")
     if "measureName" not in indicator:
         raise IndicatorRefusedError(500, "'measureName'")
+    known = shipped_group_keys() if group_keys is None else group_keys
     name = indicator["measureName"]
-    if not isinstance(name, str) or name not in GROUP_KEYS:
+    if not isinstance(name, str) or name not in known:
         shown = type(name).__name__ if isinstance(name, dict | list) else name
         raise IndicatorRefusedError(400, f"No measure definition found for: {shown}")
     return [
         *_value_flaws(indicator),
         *_date_flaws(indicator),
-        *_group_flaws(indicator, GROUP_KEYS[name]),
+        *_group_flaws(indicator, known[name]),
         *_other_flaws(indicator),
     ]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from ..faults import Fault, FaultPlan
 from .answers import endpoint, rule, stack_of, too_fast
 from .api import Api
+from .definitions import read_group_keys, shipped_group_keys
 from .exchange import Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
 from .injected import with_fault
@@ -26,6 +27,7 @@ from .stacks import Stacks, check_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
     from typing import Self, TypeAlias
 
@@ -53,10 +55,11 @@ class EchoServer:
     ``token`` and ``strict`` are as in ``Terms``, ``fault`` is a specification of the fault
     language, ``show`` gets every request that was dealt with, on the thread that did. The same
     ``seed`` lets faults with a probability happen in the same order; without one it is random.
-    More requests than a ``rate`` such as ``5/s`` allows, by the seconds of ``clock``, are refused.
+    ``measures`` is a definitions file to go by instead of the package's own. More requests than a
+    ``rate`` such as ``5/s`` allows, by the seconds of ``clock``, are refused.
     What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone.
-    Raises FaultSyntaxError, RateSyntaxError and TokenError; entering raises OSError when the port
-    is not free.
+    Raises FaultSyntaxError, RateSyntaxError, TokenError and DefinitionsError; entering raises
+    OSError when the port is not free.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class EchoServer:
         fault: str = "ok",
         seed: int | None = None,
         rate: str | None = None,
+        measures: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         show: Callable[[Handled], None] | None = None,
     ) -> None:
@@ -78,7 +82,11 @@ class EchoServer:
         self.seed = random.getrandbits(32) if seed is None else seed
         self.faults = FaultPlan(fault, self.seed)
         self.received = Received()
-        terms = Terms(None if token is None else check_token(token), strict)
+        terms = Terms(
+            None if token is None else check_token(token),
+            strict,
+            shipped_group_keys() if measures is None else read_group_keys(measures),
+        )
         self.stacks = Stacks(terms, self.faults, self.seed)
         self.pace = Pace(None if rate is None else parse_rate(rate), clock)
         self.api = Api(self.received, self.stacks, self.pace)

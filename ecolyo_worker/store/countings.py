@@ -83,6 +83,7 @@ def facts_of(
         first_connection=instance.first_connection(as_of),
         first_launch=instance.first_launch,
         launch_row=instance.launch_row,
+        pruned_through=instance.pruned_through,
         ends=_ends(connection, instance.id, events),
     )
 

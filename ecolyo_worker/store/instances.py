@@ -37,7 +37,7 @@ __all__ = [
 _COLUMNS = (
     "id, name, salt, withdrawn_through, first_connection_at, heating, hot_water, cooking,"
     " first_connection_seen, first_launch_time, first_launch_seq, launch_row_seq,"
-    " connected_through, months_from"
+    " connected_through, months_from, pruned_through"
 )
 _NAMES = Ladder("instances", ["name", "salt"], "DO NOTHING")
 
@@ -58,6 +58,8 @@ class Instance(Struct, frozen=True):
     connected_through: int | None
     months_from: int | None
     """The civil month before which none is looked at; None before the first run."""
+    pruned_through: int | None
+    """The civil day up to which its events were removed for their age."""
     consents: tuple[Consent, ...]
     konnectors: tuple[KonnectorState, ...]
     subscriptions: tuple[Subscription, ...]
@@ -239,7 +241,7 @@ def _consents(connection: sqlite3.Connection, instance: int) -> tuple[Consent, .
 
 def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
     ident, name, salt, withdrawn, first_at, heating, hot_water, cooking, seen, *rest = row
-    launch_time, launch_seq, launch_row, through, months_from = rest
+    launch_time, launch_seq, launch_row, through, months_from, pruned = rest
     return Instance(
         id=ident,
         name=name,
@@ -252,6 +254,7 @@ def _instance(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Instance:
         launch_row=launch_row,
         connected_through=through,
         months_from=months_from,
+        pruned_through=pruned,
         consents=_consents(connection, ident),
         konnectors=tuple(
             KonnectorState(fluid, since, bool(connected))

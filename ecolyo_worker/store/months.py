@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import count, takewhile
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -19,7 +20,7 @@ from ecolyo_worker.store import consumption, events, outbox, totals
 from ecolyo_worker.store.countings import put_rows
 from ecolyo_worker.store.instances import Instance
 
-__all__ = ["MonthCounting", "begin_months", "due", "month_of_instance", "store_month"]
+__all__ = ["MonthCounting", "begin_months", "due", "first_open", "month_of_instance", "store_month"]
 
 _FARTHEST = 3
 """How many months back a run looks, however long none was made."""
@@ -44,14 +45,31 @@ def due(
     this = month_of(today)
     is_month_old_enough = today - month_days(this).start + 1 >= rules.monthly_day
     last = this - 1 if is_month_old_enough else this - 2
+    return takewhile(lambda month: month <= last, _open(connection, instance, this, rules))
+
+
+def first_open(connection: sqlite3.Connection, instance: Instance, as_of: int, rules: Rules) -> int:
+    """Give the first month that a run as of a civil time, or a later one, may still count."""
+    return next(_open(connection, instance, month_of(day_of(as_of)), rules))
+
+
+def _open(
+    connection: sqlite3.Connection, instance: Instance, this: int, rules: Rules
+) -> Iterator[int]:
+    """Give the months from which a run in the month `this` chooses, without an end.
+
+    One of which events were removed is not among them: what is left would make another value.
+    """
     begin = this - 1 if instance.months_from is None else instance.months_from
     rows = connection.execute(
         "SELECT month FROM month_countings WHERE instance = ?", (instance.id,)
     )
     done = {row[0] for row in rows}
-    for month in range(max(begin, this - _FARTHEST), last + 1):
-        is_before = rules.not_before is not None and month_days(month).stop <= rules.not_before
-        if month not in done and not is_before:
+    for month in count(max(begin, this - _FARTHEST)):
+        days = month_days(month)
+        is_before = rules.not_before is not None and days.stop <= rules.not_before
+        is_pruned = instance.pruned_through is not None and days.start <= instance.pruned_through
+        if not (month in done or is_before or is_pruned):
             yield month
 
 

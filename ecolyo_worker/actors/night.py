@@ -295,5 +295,6 @@ def _connected(
         begins.append(instance.connected_through + 1)
     for day in range(max(begin for begin in begins if begin is not None), today):
         fluids = instance.connected((day + 1) * DAY_MS) if plan.wants_day(day) else ()
-        if rows := count_connected(fluids, day, plan.rules):
+        rows = count_connected(fluids, day, plan.rules) if fluids else ()
+        if rows:
             yield day, rows

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,6 +53,12 @@ _Words = Annotated[
     Meta(description="a list of texts of 1 to 100 characters"),
 ]
 _Prose = Annotated[str, Meta(min_length=1, description="text that says so in words")]
+_REMEMBERED = 4096  # groups of a measure: a night sees the same few again and again
+
+_Group = dict[str, str] | None
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class ValueTooLarge(Exception):
@@ -71,7 +78,7 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
 
     def encode(self) -> bytes:
         """Give the very bytes that are sent: compact JSON in UTF-8."""
-        return msgspec.json.encode(self)
+        return _ENCODER.encode(self)
 
     @property
     def groups(self) -> tuple[dict[str, str], ...]:
@@ -165,6 +172,8 @@ class Definitions:
             self._places[definition.name] = place
         # Sent rows and countings name the definitions that made them.
         self.digest = _digest(definitions)
+        self._allowed = lru_cache(_REMEMBERED)(self._check_values)
+        self._groups = lru_cache(_REMEMBERED)(self._make_groups)
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Definitions":
@@ -205,6 +214,10 @@ class Definitions:
         """Go through the definitions in the file's order."""
         return iter(self._by_name.values())
 
+    def allowed(self, measure: str, values: Sequence[str | None]) -> tuple[str, ...]:
+        """Give a measure's group values as they may be sent (see `Definition.check`)."""
+        return self._allowed(measure, tuple(values))
+
     def indicator(
         self, measure: str, start_date: str, value: int | Decimal, groups: Sequence[str]
     ) -> Indicator:
@@ -212,19 +225,16 @@ class Definitions:
 
         Raises `ValueTooLarge` from 1e10 on, `IndicatorRefused` where the definitions forbid it.
         """
-        definition = self._by_name.get(measure)
-        if definition is None:
-            raise IndicatorRefused(f"no measure is called {measure!r}")
-        pairs = zip(definition.groups, groups, strict=True)
-        indicator = Indicator(
+        group1, group2, group3 = self._groups(measure, start_date, tuple(groups))
+        return Indicator(
             created_by="ecolyo",
             measure_name=measure,
             start_date=start_date,
             value=number(value),
-            **{f"group{n}": {rule.key: text} for n, (rule, text) in enumerate(pairs, 1)},
+            group1=group1,
+            group2=group2,
+            group3=group3,
         )
-        self.check(indicator)
-        return indicator
 
     def check(self, indicator: Indicator) -> None:
         """Raise `IndicatorRefused`, in words, for an indicator that must not be sent."""
@@ -251,6 +261,24 @@ class Definitions:
         if indicator.encode() != body:
             raise IndicatorRefused("is not written as an indicator is")
 
+    def _check_values(self, measure: str, values: tuple[str | None, ...]) -> tuple[str, ...]:
+        return self[measure].check(values)
+
+    def _make_groups(
+        self, measure: str, start_date: str, groups: tuple[str, ...]
+    ) -> tuple[_Group, _Group, _Group]:
+        """Make the groups of indicators, checked with all else that equal ones have in common."""
+        definition = self._by_name.get(measure)
+        if definition is None:
+            raise IndicatorRefused(f"no measure is called {measure!r}")
+        pairs = zip(definition.groups, groups, strict=True)
+        made = {f"group{n}": {rule.key: text} for n, (rule, text) in enumerate(pairs, 1)}
+        indicator = Indicator(
+            created_by="ecolyo", measure_name=measure, start_date=start_date, value=0, **made
+        )
+        self.check(indicator)
+        return indicator.group1, indicator.group2, indicator.group3
+
     def _check_groups(self, definition: Definition, indicator: Indicator) -> None:
         sent = (indicator.group1, indicator.group2, indicator.group3)
         rules = (definition.group1, definition.group2, definition.group3)
@@ -273,7 +301,7 @@ def number(value: int | Decimal) -> int | float:
     Raises `ValueTooLarge` when the rounded value is 1e10 or more, or is no number.
     """
     if isinstance(value, int):
-        if abs(value) >= _LIMIT:
+        if abs(value) >= 10**10:  # a plain number, for it is compared with millions of times
             raise ValueTooLarge(str(value))
         return value
     if not value.is_finite() or abs(value) >= 2 * _LIMIT:

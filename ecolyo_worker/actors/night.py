@@ -182,10 +182,7 @@ def store_nights(
     days = [(night.instance, item) for night in nights for item in night.countings]
     connected = [(night.instance, rows) for night in nights for _, rows in night.connected]
     made = [(night.instance, item) for night in nights for item in night.months]
-    new = [row for one, item in days for row in _rows(one, item.counted.rows, item.n)]
-    new += [row for one, rows in connected for row in _rows(one, rows, 0)]
-    new += [row for one, item in made for row in _rows(one, item.counted.rows, 0)]
-    outbox.insert(connection, new, sink)
+    outbox.insert(connection, [row for night in nights for row in _new_rows(night)], sink)
     countings.store(connection, days, run)
     countings.note_connected(connection, [row for _, rows in connected for row in rows])
     months.store(connection, made, run)
@@ -198,7 +195,14 @@ def store_nights(
     )
 
 
-_rows = countings.new_rows
+def _new_rows(night: InstanceNight) -> Iterator[outbox.NewRow]:
+    """Give the rows of one instance: in this order, however a run is cut into batches."""
+    for item in night.countings:
+        yield from countings.new_rows(night.instance, item.counted.rows, item.n)
+    for _, rows in night.connected:
+        yield from countings.new_rows(night.instance, rows, 0)
+    for month in night.months:
+        yield from countings.new_rows(night.instance, month.counted.rows, 0)
 
 
 def _acceptance(person: Instance, plan: Plan) -> int | None:
@@ -296,5 +300,6 @@ def _connected(
         begins.append(instance.connected_through + 1)
     for day in range(max(begin for begin in begins if begin is not None), today):
         fluids = instance.connected((day + 1) * DAY_MS) if plan.wants_day(day) else ()
-        if rows := count_connected(fluids, day, plan.rules):
+        rows = count_connected(fluids, day, plan.rules) if fluids else ()
+        if rows:
             yield day, rows

@@ -3,9 +3,10 @@
 `aggregate` stores what `count` and `count_month` give, `preview` prints it; neither adds to it.
 """
 
+import math
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Literal, TypeVar
@@ -13,9 +14,9 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import day_of, day_text, month_days
+from ecolyo_worker.clock import day_of, day_start, day_text, month_days
 from ecolyo_worker.events import END_TYPES, Event
-from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
+from ecolyo_worker.indicators import OTHER, Definitions, Indicator, ValueTooLarge
 from ecolyo_worker.measures.known import CONNECTED, DAILY, MONTHLY, check_fit
 from ecolyo_worker.measures.period import (
     Day,
@@ -175,43 +176,41 @@ class _Result:
 
     def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
         """Add the rows of one measure; none if the definitions do not have it."""
-        if measure.name not in self._definitions:
+        name = measure.name
+        if name not in self._definitions:
             return
-        definition = self._definitions[measure.name]
-        checked = self._checked(definition, observed)
-        values = _sums(checked) if definition.rows == "count" else checked
+        checked = self._checked(name, observed)
+        values = _sums(checked) if self._definitions[name].rows == "count" else checked
         for ordinal, (groups, value, events) in enumerate(values):
             try:
-                indicator = self._definitions.indicator(
-                    measure.name, self._start_date, value, groups
-                )
+                indicator = self._definitions.indicator(name, self._start_date, value, groups)
             except ValueTooLarge:
-                self.too_large.append(measure.name)
+                self.too_large.append(name)
             else:
                 self.rows.append(Row(indicator, ordinal, events))
 
     def _checked(
-        self, definition: Definition, observed: Iterable[Observation | LeftOut]
-    ) -> list[_Checked]:
-        checked = []
+        self, measure: str, observed: Iterable[Observation | LeftOut]
+    ) -> Iterator[_Checked]:
+        allowed = self._definitions.allowed
         for seen in observed:
-            if isinstance(seen, LeftOut):
-                continue
-            groups = definition.check(seen.groups)
-            if OTHER in groups:
-                self.others.update(definition.others(groups))
-            checked.append((groups, seen.value, seen.events))
-        return checked
+            if type(seen) is Observation:
+                groups = allowed(measure, seen.groups)
+                if OTHER in groups:
+                    self.others.update(self._definitions[measure].others(groups))
+                yield groups, seen.value, seen.events
 
 
-def _sums(observed: Iterable[_Checked]) -> list[_Checked]:
+def _sums(observed: Iterable[_Checked]) -> Iterator[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
-    sums: Counter[tuple[str, ...]] = Counter()
-    seen: dict[tuple[str, ...], list[int]] = {}
+    sums: dict[tuple[str, ...], tuple[list[int | Decimal], list[int]]] = {}
     for groups, value, events in observed:
-        sums[groups] += int(value)
-        seen.setdefault(groups, []).extend(events)
-    return [(groups, value, tuple(seen[groups])) for groups, value in sums.items()]
+        if (known := sums.get(groups)) is None:
+            known = sums[groups] = ([], [])
+        known[0].append(value)
+        known[1].extend(events)
+    for groups, (values, seqs) in sums.items():
+        yield groups, int(sum(values)), tuple(seqs)
 
 
 def _observe_safely(
@@ -237,15 +236,17 @@ def _trace(error: Exception) -> str:
 
 def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> dict[int, Fate]:
     fates: dict[int, Fate] = {}
-    expired_before = day_of(as_of) - rules.max_age_days
+    begin = -math.inf if rules.not_before is None else day_start(rules.not_before)
+    fresh = day_start(day_of(as_of) - rules.max_age_days)
     if facts.pruned_through is not None:
-        expired_before = max(expired_before, facts.pruned_through + 1)
+        fresh = max(fresh, day_start(facts.pruned_through + 1))
     for event in events:
-        if event.aggregated or (rules.not_before is not None and event.day < rules.not_before):
+        time = event.time
+        if event.aggregated or time < begin:
             fates[event.seq] = "imported"
-        elif event.time < facts.acceptance:
+        elif time < facts.acceptance:
             fates[event.seq] = "unconsented"
-        elif event.day < expired_before:
+        elif time < fresh:
             fates[event.seq] = "expired"
         else:
             fates[event.seq] = "counted"
@@ -278,10 +279,11 @@ def _facts_after(facts: Facts, counted: Sequence[Event]) -> Facts:
     ends: dict[EndKey, End] = {}
     launch_row = facts.launch_row
     for event in counted:
-        if event.type == "ChallengeLaunchEvent" and launch_row is None:
+        kind = event.type
+        if kind == "ChallengeLaunchEvent" and launch_row is None:
             is_first = facts.first_launch == event.order and facts.first_connection is not None
             launch_row = event.seq if is_first else None
-        if event.start is None or event.type not in END_TYPES:
+        if kind not in END_TYPES or event.start is None:
             continue
         key = end_key(event)
         known = ends.get(key) or facts.ends.get(key) or End(event.order)

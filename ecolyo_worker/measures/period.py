@@ -1,5 +1,6 @@
 """What a measure sees, and what it says: one instance's day or month in, observations out."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -137,17 +138,25 @@ class Month:
 
     def of(self, *types: str) -> Iterator[Event]:
         """Give the month's events of these types, in their order."""
-        return _of(_by_type(self.events), types)
+        return _of(self._by_type, types)
 
     def ever_of(self, kind: str) -> Iterator[Event]:
         """Give the events of a type that is kept for life, from the first one on."""
-        return _of(_by_type(self.ever), (kind,))
+        return _of(self._ever_by_type, (kind,))
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Event]]:
+        return _by_type(self.events)
+
+    @cached_property
+    def _ever_by_type(self) -> dict[str, list[Event]]:
+        return _by_type(self.ever)
 
 
 def _by_type(events: Iterable[Event]) -> dict[str, list[Event]]:
-    kinds: dict[str, list[Event]] = {}
+    kinds: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
-        kinds.setdefault(event.type, []).append(event)
+        kinds[event.type].append(event)
     return kinds
 
 
@@ -155,7 +164,8 @@ def _of(by_type: Mapping[str, list[Event]], types: tuple[str, ...]) -> Iterator[
     if len(types) == 1:
         return iter(by_type.get(types[0], ()))
     found = [event for kind in types for event in by_type.get(kind, ())]
-    return iter(sorted(found, key=ORDER))
+    found.sort(key=ORDER)
+    return iter(found)
 
 
 class Observation(Struct, frozen=True, gc=False):

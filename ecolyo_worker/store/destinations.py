@@ -85,13 +85,13 @@ def identify_all(
     """Give the id of each of these instances' destination; None is the native target's."""
     wanted = (json.dumps(sorted(instances, key=lambda one: one or 0)),)
     # IS, for the native one has no instance.
-    connection.execute(
+    made = connection.execute(
         "INSERT INTO destinations (instance) SELECT value FROM json_each(?)"
         " WHERE NOT EXISTS (SELECT 1 FROM destinations WHERE instance IS value)",
         wanted,
-    )
-    (made,) = connection.execute("SELECT changes()").fetchone()
-    totals.add(connection, {"destinations.ready": made})
+    ).rowcount
+    if made:
+        totals.add(connection, {"destinations.ready": made})
     (text,) = connection.execute(
         "SELECT json_group_array(json_array(instance, d.id)) FROM json_each(?)"
         " CROSS JOIN destinations AS d ON instance IS value",

@@ -152,14 +152,14 @@ def of_day(
     connection: sqlite3.Connection, instance: int, day: int, after_seq: int, upto_seq: int
 ) -> list[Event]:
     """Give the events of one day that arrived within a range, in the order of events."""
-    return list(_of_day(connection, instance, day, "seq > ? AND seq <= ?", (after_seq, upto_seq)))
+    values = {"after": after_seq, "upto": upto_seq}
+    condition = "seq > :after AND seq <= :upto"
+    return list(_of_days(connection, instance, range(day, day + 1), condition, values))
 
 
 def of_days(connection: sqlite3.Connection, instance: int, days: range, since: int) -> list[Event]:
     """Give the events of some days from a civil time on, whatever became of them, in order."""
-    return [
-        event for day in days for event in _of_day(connection, instance, day, "time >= ?", (since,))
-    ]
+    return list(_of_days(connection, instance, days, "time >= :since", {"since": since}))
 
 
 def ever(connection: sqlite3.Connection, instance: int, since: int, before: int) -> list[Event]:
@@ -301,27 +301,27 @@ def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, E
     _EVER.insert(connection, ever)
 
 
-def _of_day(
+def _of_days(
     connection: sqlite3.Connection,
     instance: int,
-    day: int,
+    days: range,
     condition: str,
-    values: tuple[int, ...],
+    values: dict[str, int],
 ) -> Iterator[Event]:
-    """Give the events of a day that meet a condition, in the order of events, page by page."""
+    """Give the events of some days that meet a condition, in their order, page by page."""
     query = (
         f"SELECT json_group_array({_AS_JSON}) FROM (SELECT * FROM events"  # noqa: S608
-        f" WHERE instance = ? AND day = ? AND {condition} AND (time, seq) > (?, ?)"
-        f" ORDER BY time, seq LIMIT {_PAGE}) AS e"
+        " WHERE instance = :instance AND day >= :day AND day < :stop AND (day, time, seq) >"
+        f" (:day, :time, :seq) AND {condition} ORDER BY day, time, seq LIMIT {_PAGE}) AS e"
     )
-    last = (-(2**63), 0)
+    place = {"instance": instance, "day": days.start, "stop": days.stop, "time": -(2**63), "seq": 0}
     while True:
-        (text,) = connection.execute(query, (instance, day, *values, *last)).fetchone()
+        (text,) = connection.execute(query, place | values).fetchone()
         page = sorted(_OF_DAY.decode(text), key=ORDER)
         yield from page
         if len(page) < _PAGE:
             return
-        last = page[-1].order
+        place |= {"day": page[-1].day, "time": page[-1].time, "seq": page[-1].seq}
 
 
 def _event(row: Sequence[int | str | None]) -> Event:

@@ -215,9 +215,12 @@ class Aggregator(Actor):
 
     def _log_failures(self, night: InstanceNight) -> None:
         for seq, error in night.errors:
-            self._context.logger.error(
-                "event broke a measure and is set aside", seq=seq, error=error
-            )
+            if seq:
+                self._context.logger.error(
+                    "event broke a measure and is set aside", seq=seq, error=error
+                )
+            else:
+                self._context.logger.error("measure broke and makes no row", error=error)
 
 
 class _Batch:

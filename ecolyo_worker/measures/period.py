@@ -135,11 +135,19 @@ class Month:
 
     def of(self, *types: str) -> Iterator[Event]:
         """Give the month's events of these types, in their order."""
-        return _of(_by_type(self.events), types)
+        return _of(self._by_type, types)
 
     def ever_of(self, kind: str) -> Iterator[Event]:
         """Give the events of a type that is kept for life, from the first one on."""
-        return _of(_by_type(self.ever), (kind,))
+        return _of(self._ever_by_type, (kind,))
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[Event]]:
+        return _by_type(self.events)
+
+    @cached_property
+    def _ever_by_type(self) -> dict[str, list[Event]]:
+        return _by_type(self.ever)
 
 
 def _by_type(events: Iterable[Event]) -> dict[str, list[Event]]:

@@ -218,9 +218,12 @@ class Aggregator(Actor):
 
     def _log(self, batch: "_Batch") -> None:
         for seq, error in batch.errors:
-            self._context.logger.error(
-                "event broke a measure and is set aside", seq=seq, error=error
-            )
+            if seq:
+                self._context.logger.error(
+                    "event broke a measure and is set aside", seq=seq, error=error
+                )
+            else:
+                self._context.logger.error("measure broke and makes no row", error=error)
 
 
 class _Begin(Struct, frozen=True):

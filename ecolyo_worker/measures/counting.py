@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import day_of, day_start, day_text, month_days
+from ecolyo_worker.clock import day_of, day_start, day_text
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER, Definitions, Indicator, ValueTooLarge
 from ecolyo_worker.measures.known import CONNECTED, DAILY, MONTHLY, check_fit
@@ -136,32 +137,46 @@ def count_connected(connected: tuple[str, ...], day: int, rules: Rules) -> tuple
 
 
 def count_month(month: Month, rules: Rules) -> CountedMonth:
-    """Count one instance's civil month; none of its events gets another fate by that."""
+    """Count one instance's civil month; none of its events gets another fate by that.
+
+    A measure that breaks takes no other along: it is made without the event that breaks it, or not
+    at all if there is none.
+    """
     read = {event.seq: event for event in (*month.events, *month.ever)}
-
-    def observe(events: tuple[Event, ...]) -> _Result:
-        result = _Result(rules.definitions, day_text(month_days(month.number).start))
-        kept = {event.seq for event in events}
-        part = replace(
-            month,
-            events=tuple(event for event in month.events if event.seq in kept),
-            ever=tuple(event for event in month.ever if event.seq in kept),
-        )
-        for measure in rules.monthly:
-            result.add(measure, measure.observe(part))
-        return result
-
     ordered = tuple(sorted(read.values(), key=lambda event: event.order))
-    try:
-        result, errors = _observe_safely(ordered, observe)
-    except Exception as error:  # noqa: BLE001  a measure's bug that no event is to blame for
-        return CountedMonth(rows=(), errors={0: _trace(error)})
+    result = _Result(rules.definitions, day_text(month.days.start))
+    errors: dict[int, str] = {}
+    for measure in rules.monthly:
+        observe = partial(_observe_month, measure, month, rules, len(ordered))
+        try:
+            made, broken = _observe_safely(ordered, observe)
+        except Exception as error:  # noqa: BLE001  a measure's bug that no event is to blame for
+            errors.setdefault(0, _trace(error))
+        else:
+            result.take(made)
+            errors = broken | errors
     return CountedMonth(
         rows=tuple(result.rows),
         errors=errors,
         others=result.others,
         too_large=tuple(result.too_large),
     )
+
+
+def _observe_month(
+    measure: Measure[Month], month: Month, rules: Rules, all_: int, events: tuple[Event, ...]
+) -> "_Result":
+    """Make the rows of one measure of a month, of these of `all_` its events only."""
+    if len(events) < all_:
+        kept = {event.seq for event in events}
+        month = replace(
+            month,
+            events=tuple(event for event in month.events if event.seq in kept),
+            ever=tuple(event for event in month.ever if event.seq in kept),
+        )
+    result = _Result(rules.definitions, day_text(month.days.start))
+    result.add(measure, measure.observe(month))
+    return result
 
 
 class _Result:
@@ -188,6 +203,12 @@ class _Result:
                 self.too_large.append(name)
             else:
                 self.rows.append(Row(indicator, ordinal, events))
+
+    def take(self, other: "_Result") -> None:
+        """Add what another one came to."""
+        self.rows += other.rows
+        self.others += other.others
+        self.too_large += other.too_large
 
     def _checked(
         self, measure: str, observed: Iterable[Observation | LeftOut]
@@ -216,7 +237,10 @@ def _sums(observed: Iterable[_Checked]) -> Iterator[_Checked]:
 def _observe_safely(
     events: tuple[Event, ...], observe: Callable[[tuple[Event, ...]], _Result]
 ) -> tuple[_Result, dict[int, str]]:
-    """Observe a period without the events that break a measure; give their errors by `seq`."""
+    """Observe a period without the events that break a measure; give their errors by `seq`.
+
+    Raises what a measure raises without any event.
+    """
     errors: dict[int, str] = {}
     while True:
         try:
@@ -225,6 +249,8 @@ def _observe_safely(
             # A measure's bug must cost one event, not a night.
             if not events:
                 raise
+            if not errors:
+                observe(())  # raises where no event is to blame
             culprit, cause = _culprit(events, observe, error)
             errors[culprit.seq] = _trace(cause)
             events = tuple(event for event in events if event is not culprit)

@@ -14,7 +14,14 @@ import pytest
 
 from ecolyo_worker import CommandRefused, Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import EventsImport, Forgotten, InstancesImport, Line, OutboxList
+from ecolyo_worker.requests import (
+    ConsumptionImport,
+    EventsImport,
+    Forgotten,
+    InstancesImport,
+    Line,
+    OutboxList,
+)
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import draw, outbox
 from ecolyo_worker.testing.echo import Echo, echo_server
@@ -38,6 +45,7 @@ async def fill(worker: Worker, examples: Path) -> None:
     commands = Commands(worker)
     await commands.instances_import(InstancesImport(lines(examples / "instances.ndjson")))
     await commands.events_import(EventsImport(lines(examples / "events.ndjson")))
+    await commands.consumption_import(ConsumptionImport(lines(examples / "consumption.ndjson")))
     await worker.run_once(NIGHT)
 
 
@@ -49,7 +57,7 @@ def tables(state_dir: Path) -> dict[str, int]:
     """Count the rows of each table that holds something of people."""
     with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other:
         names = other.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%REFERENCES inst%'")
-        counted = [name for (name,) in names] + ["failures", "instances"]
+        counted = [name for (name,) in names] + ["failures", "instances", "points"]
         counted.remove("destinations")  # the one of the native target is nobody's
         return {n: other.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in counted}
 
@@ -64,10 +72,24 @@ async def test_every_table_is_empty_of_her(state_dir: Path, examples: Path) -> N
         names = [document["instance"] async for document in Commands(worker).instances_list()]
         gone = [await forget(worker, str(name)) for name in names]
     assert {n: sum(g.rows[n] for g in gone) for n in before} == before
-    assert before["countings"] > 0
+    assert {before[name] > 0 for name in ("countings", "month_countings", "series", "ever")} == {
+        True
+    }
+    assert sum(g.rows["points"] for g in gone) == 308
     assert set(tables(state_dir).values()) == {0}
     ledger = await assert_balanced(state_dir)
     assert (ledger.events, ledger.recounted) == (88, 0)
+
+
+async def test_what_others_consumed_stays(state_dir: Path, examples: Path) -> None:
+    """Only her readings go; those of the others are there as before."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await fill(worker, examples)
+        bob = await Commands(worker).instances_show("bob.example")
+        gone = await forget(worker)
+        assert gone.rows["points"] == 308 - tables(state_dir)["points"] > 0
+        assert await Commands(worker).instances_show("bob.example") == bob
+        assert bob["consumption"]
 
 
 async def test_the_others_are_checked_as_before(state_dir: Path, examples: Path) -> None:

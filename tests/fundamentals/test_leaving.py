@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import InstancesImport, Line, OutboxList
+from ecolyo_worker.requests import ConsumptionImport, InstancesImport, Line, OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
 from ecolyo_worker.testing.echo import echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
@@ -45,6 +46,19 @@ async def test_withdrawing_deletes_what_waits(
         tables = ("events", "outbox", "waiting_days", "ends")
         assert [other.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables] == [0] * 4
     other.close()
+
+
+async def test_consumption_stays_after_a_withdrawal(worker: Worker, agree: Agree) -> None:
+    """What she consumed serves herself: a withdrawal leaves it as it was."""
+    commands = Commands(worker)
+    reading = {"instance": "alice.example", "fluid": "gas", "step": "day", "value": 1}
+    days = [{**reading, "start": f"2026-10-{day:02}"} for day in range(1, 32)]
+    lines = [Line(number, msgspec.json.encode(day)) for number, day in enumerate(days, 1)]
+    await commands.consumption_import(ConsumptionImport(lines))
+    before = (await commands.instances_show("alice.example"))["consumption"]
+    await agree(worker, WITHDRAWN)
+    after = (await commands.instances_show("alice.example"))["consumption"]
+    assert after == before != []
 
 
 async def test_an_old_consent_revives_nothing(worker: Worker, event: Event, agree: Agree) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import ecolyo_worker
 from ecolyo_worker.tools.twins.dacc.indicator import weigh
 
-__all__ = ["SHIPPED", "Judge", "sent_as"]
+__all__ = ["SHIPPED", "Judge", "may_leave", "sent_as"]
 
 SHIPPED = (Path(ecolyo_worker.__file__).parent / "measures" / "measures.toml").read_text()
 
@@ -28,6 +28,7 @@ class Judge:
 
     def __init__(self, text: str = SHIPPED) -> None:
         """`text` is the file's, as TOML."""
+        self.text = text
         self.measures = {item["name"]: item for item in tomllib.loads(text)["measure"]}
 
     def rules(self, measure: str) -> list[dict[str, Any]]:
@@ -82,7 +83,9 @@ def _wrong_group(rule: dict[str, Any], pairs: list[tuple[str, str]]) -> Iterator
 
 def may_leave(rule: dict[str, Any], text: str) -> bool:
     """Tell whether a rule allows a group value as it is."""
-    return text in {"other", rule.get("above")} or (0 < len(text) <= 100 and _fits(rule, text))
+    if text in {"other", rule.get("above")}:
+        return True
+    return text == text.strip() and 0 < len(text) <= 100 and _fits(rule, text)
 
 
 def sent_as(rule: dict[str, Any], value: str | None) -> str:

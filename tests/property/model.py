@@ -341,7 +341,7 @@ def _counts(counted: list[Thing]) -> Iterator[tuple[str, Groups]]:
         target, page = thing.target, thing.context
         if thing.kind in ACTIONS:
             page = ACTIONS[thing.kind] or page
-            params = "none" if thing.kind == "ProfileSetEvent" else target
+            params = None if thing.kind == "ProfileSetEvent" else target
             yield "navigation-action-daily", (page, thing.kind, params)
         elif thing.kind == "ConnectionEvent":
             yield "connection-count-daily", (CONTEXTS[thing.context],)

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from ecolyo_worker import Worker
 from tests.property.made import FIRST_DAY, events, limits, nights
 from tests.property.model import Person
 from tests.property.worked import agree, assert_as_modelled, bodies, opened, states
+
+pytestmark = pytest.mark.timeout(600)  # a failure is told in its smallest form
 
 NAMES = ("alice.example", "bob.example")
 LAST_NIGHT = datetime(2026, 11, 20, 1)

@@ -79,8 +79,10 @@ async def states(worker: Worker, name: str) -> list[tuple[str, str]]:
 async def assert_as_modelled(worker: Worker, people: dict[str, Person]) -> list[bytes]:
     """Compare rows, states of events and books with what the models say; give the bodies."""
     made = await bodies(worker)
+    found = Counter(map(line, made))
     expected = sum_up(person.rows for person in people.values())
-    assert Counter(map(line, made)) == expected
+    assert not found - expected, f"rows that should not be: {found - expected}"
+    assert not expected - found, f"rows that are not there: {expected - found}"
     for name, person in people.items():
         if person.things:
             known = [(thing.kind, thing.state) for thing in person.things]

@@ -86,7 +86,7 @@ class Person:
     judge: Judge = field(default_factory=Judge)
     not_before: date = date.min
     consents: dict[datetime, str] = field(default_factory=dict)
-    withdrawn: datetime = datetime(1, 1, 1)
+    withdrawn: datetime | None = None
     konnectors: dict[tuple[str, datetime], bool] = field(default_factory=dict)
     subscriptions: dict[datetime, bool] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)
@@ -118,7 +118,8 @@ class Person:
 
     def withdraw(self) -> None:
         """End the consents; what waits goes, and the events with all that came of them."""
-        self.withdrawn = max([self.withdrawn, *self.consents])
+        ended = [*self.consents, *([] if self.withdrawn is None else [self.withdrawn])]
+        self.withdrawn = max(ended, default=None)
         self.things.clear()
         self.rows.clear()
         self._ends_counted.clear()
@@ -128,7 +129,7 @@ class Person:
         """Give the beginning of the series of sufficient consents."""
         begin = None
         for at, version in sorted(self.consents.items()):
-            if self.withdrawn < at <= as_of:
+            if at <= as_of and (self.withdrawn is None or at > self.withdrawn):
                 begin = (begin or at) if version in {"1.0.0", "1", "1.10"} else None
         return begin
 

@@ -28,6 +28,9 @@ __all__ = [
     "quote",
 ]
 
+# A key of the sender's own may be as long as its line.
+_LONGEST_FIELD = 200
+
 Reader = Literal["operator", "caller", "us"]
 
 
@@ -91,7 +94,12 @@ class InputRefused(EcolyoError):
     exit_code = 65
 
     def __init__(self, field: str, reason: str) -> None:
-        """`field` is named as the sender wrote it; `reason` says what was found and allowed."""
+        """`field` is named as the sender wrote it; `reason` says what was found and allowed.
+
+        A field that is very long, or holds what cannot be shown, is quoted.
+        """
+        if len(field) > _LONGEST_FIELD or not field.isprintable():
+            field = quote(field)
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason

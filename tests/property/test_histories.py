@@ -1,0 +1,148 @@
+"""What people and hosts do one after the other, in any order, beside a dictionary for each person.
+
+Every step is a worker of its own: opened on what the last one left, and closed again.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing.clock import FakeClock
+from ecolyo_worker.tools.twins.dacc.server import EchoServer
+from tests.property.made import FIRST_DAY, events, limits, nights
+from tests.property.model import Person, line
+from tests.property.worked import assert_as_modelled, say
+
+pytestmark = pytest.mark.timeout(600)  # a failure is told in its smallest form
+
+NAMES = ("alice.mycozy.example", "bob.mycozy.example")
+VERSIONS = ["1.0.0", "1.10", "1", "0.9.9", "1.0.0-beta"]
+T = TypeVar("T")
+
+names = st.sampled_from(NAMES)
+moments = st.sampled_from([-30 * 24, 0, 33, 47, 72, 100]).map(
+    lambda hours: FIRST_DAY + timedelta(hours=hours)
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """A worker, the DACC, and the models of all people that the worker knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.echo = EchoServer().__enter__()
+        self.clock = FakeClock(datetime(2027, 3, 1, tzinfo=UTC))
+        self.people: dict[str, Person] = {}
+        self.sent: Counter[str] = Counter()
+
+    def teardown(self) -> None:
+        self.echo.stop()
+        self.directory.cleanup()
+
+    @rule(name=names, found=st.lists(events(), min_size=1, max_size=6))
+    def tell(self, name: str, found: list[dict[str, Any]]) -> None:
+        """Events arrive, some of them again."""
+        receipt = self._do(lambda worker: worker.record(name, found))
+        new = self._person(name).receive(found)
+        assert (receipt.accepted, receipt.known) == (new, len(found) - new)
+
+    @rule(name=names, version=st.sampled_from(["1.0.0", *VERSIONS]), at=moments)
+    def consent(self, name: str, version: str, at: datetime) -> None:
+        """A person accepts some version of the terms."""
+        consent = {"version": version, "accepted_at": at.isoformat()}
+        self._say(name, consent=consent)
+        self._person(name).consents[at] = version
+
+    @rule(name=names)
+    def withdraw(self, name: str) -> None:
+        """A person takes her consent back."""
+        self._say(name, consent=None)
+        self._person(name).withdraw()
+
+    @rule(
+        name=names,
+        fluid=st.sampled_from(["electricity", "gas"]),
+        since=moments,
+        connected=st.booleans(),
+        first=st.none() | moments,
+    )
+    def know(
+        self, name: str, fluid: str, since: datetime, connected: bool, first: datetime | None
+    ) -> None:
+        """A host tells of a konnector, of the summary, and of the first connection."""
+        self._say(
+            name,
+            konnectors=[{"fluid": fluid, "since": since.isoformat(), "connected": connected}],
+            monthly_summary=[{"since": since.isoformat(), "subscribed": connected}],
+            first_connection_at=None if first is None else first.isoformat(),
+        )
+        person = self._person(name)
+        person.konnectors[fluid, since] = connected
+        person.subscriptions[since] = connected
+        person.first_said = first
+
+    @rule(as_of=nights())
+    def run(self, as_of: datetime) -> None:
+        """A night falls, as of some time; earlier ones may come later."""
+        self._do(lambda worker: worker.run_once(as_of))
+        for person in self.people.values():
+            person.night(as_of)
+
+    @rule()
+    def send(self) -> None:
+        """What may be sent is sent, over HTTP."""
+        self._do(lambda worker: worker.send())
+        for person in self.people.values():
+            if person.acceptance() is not None:
+                self.sent += person.rows
+                person.rows.clear()
+
+    @precondition(lambda self: self.people)
+    @rule(name=names)
+    def forget(self, name: str) -> None:
+        """A person is forgotten; who comes back is a new one."""
+        gone = self._do(lambda worker: worker.forget(name))
+        assert (gone is None) == (name not in self.people)
+        self.people.pop(name, None)
+
+    @invariant()
+    def all_is_as_modelled(self) -> None:
+        """The rows that wait, the states of events, the books, and what the DACC has."""
+        self._do(lambda worker: assert_as_modelled(worker, self.people))
+        received = self.echo.received.records()
+        assert {record.verdict for record in received} <= {"ok", "dup"}
+        assert Counter(line(record.body.encode()) for record in received) == self.sent
+
+    def _say(self, name: str, **facts: Any) -> None:
+        self._do(lambda worker: say(worker, {"instance": name, **facts}))
+
+    def _person(self, name: str) -> Person:
+        return self.people.setdefault(name, Person())
+
+    def _do(self, act: Callable[[Worker], Awaitable[T]]) -> T:
+        self.clock.advance(7200)  # what was put off for an hour is due again
+        chosen = Settings(
+            state_dir=Path(self.directory.name), dacc=Dacc(url=self.echo.url, rate=10_000.0)
+        )
+
+        async def acted() -> T:
+            async with Worker(chosen, clock=self.clock).opened() as worker:
+                return await act(worker)
+
+        return anyio.run(acted)
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(limits(12), stateful_step_count=14)

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types bench lock clean
+.PHONY: demo test check lint types docs bench lock clean
 
 demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
@@ -20,6 +20,10 @@ lint: .venv/.test
 types: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tools
+
+# The pages that are made from the package; a test tells when one is stale.
+docs: .venv/.run
+	$(BIN)/python docs/generate.py
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
 BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate

@@ -1,0 +1,124 @@
+"""Writes the pages of this folder that are made from the package: `make docs`.
+
+    python docs/generate.py [--check]
+
+With `--check` nothing is written; it ends with 1 if a page is not what would be written.
+"""
+
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+from ecolyo_worker.indicators import Definition, Definitions, GroupRule
+from ecolyo_worker.measures import ALL
+
+HERE = Path(__file__).parent
+EXAMPLE_DATES = {"day": "2026-11-20", "month": "2026-11-01"}
+ROWS = {
+    "count": "what has equal groups is added up to one",
+    "each": "each value is one of its own",
+}
+
+INTRODUCTION = """\
+# The indicators
+
+<!-- Made by `make docs` from ecolyo_worker/measures; do not edit. -->
+
+An indicator is one number for one measure, one start date and one set of groups. That is all that
+is sent to the DACC: these measures, these groups, these values. They are defined in
+`ecolyo_worker/measures/measures.toml`; the setting `aggregation.measures_file` may name another
+file, and `tools/dacc_echo.py --measures` takes the same one. A measure that is not defined makes no
+rows.
+
+White space around a group value is cut off. A value that is not allowed is sent as `other`, and
+`status` counts it; one that is absent is `none` where that is allowed. The start date is the day,
+or the first day of the month. [How to add one](how-to/add-an-indicator.md) is a page of its own.
+"""
+
+
+def indicators() -> str:
+    """Give the page of all indicators: a table, then a section for each."""
+    definitions = Definitions.load()
+    rules = {measure.name: measure.rule for measure in ALL}
+    lines = [INTRODUCTION]
+    headings = ["measure", "what it tells", "period", "unit", "groups"]
+    lines += _table(headings, [_summary(one) for one in definitions])
+    for one in definitions:
+        lines += ["", *_section(one, rules.get(one.name, ""), _example(definitions, one))]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(definition: Definition) -> list[str]:
+    keys = ", ".join(rule.key for rule in definition.groups) or "–"
+    name = f"[{definition.name}](#{definition.name})"
+    return [name, definition.purpose, definition.period, definition.unit, keys]
+
+
+def _section(definition: Definition, rule: str, example: str) -> Iterator[str]:
+    yield from [f"## {definition.name}", "", definition.purpose, ""]
+    if rule:
+        yield from [*rule.splitlines(), ""]
+    yield f"Period: {definition.period}. Unit: {definition.unit}. Rows: {ROWS[definition.rows]}."
+    if definition.groups:
+        rows = [
+            [f"group{n}", f"`{rule.key}`", rule.meaning or "", _allowed(rule)]
+            for n, rule in enumerate(definition.groups, 1)
+        ]
+        yield from ["", *_table(["group", "key", "meaning", "allowed"], rows)]
+    yield from ["", "```json", example, "```"]
+
+
+def _example(definitions: Definitions, definition: Definition) -> str:
+    groups = [rule.example or next(iter(rule.values), "other") for rule in definition.groups]
+    made = definitions.indicator(
+        definition.name,
+        EXAMPLE_DATES[definition.period],
+        Decimal(str(definition.example)),
+        groups,
+    )
+    return made.encode().decode()
+
+
+def _allowed(rule: GroupRule) -> str:
+    """Say in words what a group allows."""
+    ways = [_words(rule.values)] if rule.values else []
+    if rule.pattern is not None:
+        ways.append(f"text like `{rule.pattern}`")
+    if rule.subset:
+        ways.append(f"one or several of {_words(rule.subset)}, in this order, joined by `:`")
+    if rule.up_to is not None:
+        ways.append(f"0 to {rule.up_to}; more is `{rule.above}`")
+    return "; or ".join(ways) or "nothing but `other`"
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> Iterator[str]:
+    for cells in (headings, ["---"] * len(headings), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+PAGES = {"indicators.md": indicators}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or tell which are stale; give the exit code."""
+    stale = 0
+    for name, make in PAGES.items():
+        path, text = HERE / name, make()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if arguments == ["--check"]:
+            stale += 1
+            print(f"docs/{name} is stale: run `make docs`", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"docs/{name} is written")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""The pages that are made from the package are those that would be made now, and are true."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.measures import ALL
+from ecolyo_worker.tools.twins.dacc.indicator import weigh
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_no_page_is_stale() -> None:
+    """After a change of the definitions or a rule, `make docs` was run."""
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stale_page_is_told_and_made_anew(tmp_path: Path) -> None:
+    """With `--check` a page that is missing or old is named and left; without, it is written."""
+    script = tmp_path / "generate.py"
+    script.write_bytes((DOCS / "generate.py").read_bytes())
+    for options, code in (["--check"], 1), ([], 0), (["--check"], 0):
+        done = subprocess.run(
+            [sys.executable, script, *options], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert ("docs/indicators.md is stale: run `make docs`" in done.stderr) == bool(code)
+    page = (DOCS / "indicators.md").read_text(encoding="utf-8")
+    assert (tmp_path / "indicators.md").read_text(encoding="utf-8") == page
+
+
+def test_the_examples_of_the_indicators_are_valid(definitions: Definitions) -> None:
+    """The page has a section with an example for each measure, which sender and DACC take."""
+    page = (DOCS / "indicators.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\S+)\n(.*?)^```json\n(.*?)\n```$", page, re.DOTALL | re.MULTILINE)
+    assert [name for name, _, _ in sections] == [definition.name for definition in definitions]
+    for name, text, example in sections:
+        definitions.check_body(example.encode())
+        body = json.loads(example)
+        assert weigh(body) == []
+        assert body["measureName"] == name
+        assert "other" not in str(body)
+        assert definitions[name].purpose in text
+    rules = [one.rule.splitlines()[0] for one in ALL]
+    assert all(rule in page for rule in rules)
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    """The files, and the sections of the same page, that pages link to are there."""
+    for page in (*DOCS.rglob("*.md"), DOCS.parent / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#][^)]*)\)", text):
+            assert "://" in target or (page.parent / target).exists(), (page, target)
+        for section in re.findall(r"\]\(#([^)]+)\)", text):
+            assert f"\n## {section}\n" in text, (page, section)

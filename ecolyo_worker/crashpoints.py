@@ -28,6 +28,7 @@ POINTS: Final[dict[str, str]] = {
     "sender.settling": "rows are marked by their answers, the transaction is not committed",
     "sender.settled": "rows are marked on disk, the next claim has not begun",
     "janitor.pruning": "old rows are deleted, the transaction is not committed",
+    "janitor.pruning_events": "old events are deleted, the transaction is not committed",
     "withdrawal.deleting": "what waits is deleted, the transaction is not committed",
     "forget.deleting": "all of a person is deleted, the transaction is not committed",
     "migration.applied": "a migration's statements have run, it is not committed",

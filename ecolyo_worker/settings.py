@@ -235,6 +235,15 @@ class Retention(Section, frozen=True):
 
     section = "retention"
 
+    events_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3650,
+            description="Days for which events are kept, at least; no fewer than"
+            " aggregation.max_age_days.",
+        ),
+    ] = 90
     sent_days: Annotated[
         int,
         Meta(ge=1, le=3650, description="Days for which sent rows are kept, without their text."),
@@ -267,6 +276,10 @@ class Settings(Section, frozen=True):
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise wrong("worker.zone", self.zone, "a zone such as Europe/Paris") from None
+        kept, needed = self.retention.events_days, self.aggregation.max_age_days
+        if kept < needed:  # else an event that is sent again could be counted again
+            allowed = f"at least aggregation.max_age_days, which is {needed}"
+            raise wrong("retention.events_days", kept, allowed)
 
     @property
     def civil_zone(self) -> ZoneInfo:

@@ -39,7 +39,8 @@ CREATE TABLE instances (
     first_launch_seq    INTEGER,
     launch_row_seq      INTEGER,            -- the launch that made the row from the first connection
     connected_through   INTEGER,            -- civil day up to which the connected rows are made
-    months_from         INTEGER             -- civil month before which none is looked at
+    months_from         INTEGER,            -- civil month before which none is looked at
+    pruned_through      INTEGER             -- civil day up to which events were removed for age
 ) STRICT;
 
 CREATE TABLE consents (

@@ -8,15 +8,16 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.clock import civil_from_instant, utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.store import retention
+from ecolyo_worker.store import instances, retention
 
 __all__ = ["Janitor"]
 
 _ROUND = timedelta(hours=1)
 # Intake's commits wait in the same thread, so a transaction stays small.
 _ROWS = 500
+_PEOPLE = 200
 _PAGES = 256
 # How far the wall clock may be from where the monotonic one says it should be.
 _SLACK = timedelta(minutes=5)
@@ -51,8 +52,11 @@ class Janitor(Actor):
     async def _go_round(self) -> None:
         now = self._clock.now()
         if self._is_confirmed(now):
-            await self._prune(utc_ms(now))
+            await self._prune_sent(utc_ms(now))
+            await self._prune_events(now)
         await self._context.database.run(retention.give_space_back, _PAGES)
+        # What was deleted, by others too, stands in the log until that is emptied.
+        await self._context.database.truncate_log()
 
     def _is_confirmed(self, now: datetime) -> bool:
         """Tell whether this clock has gone as the monotonic one since the last round."""
@@ -63,7 +67,7 @@ class Janitor(Actor):
         expected = then + timedelta(seconds=self._clock.monotonic() - begun)
         return abs(now - expected) <= _SLACK
 
-    async def _prune(self, now: int) -> None:
+    async def _prune_sent(self, now: int) -> None:
         days = timedelta(days=self._context.settings.retention.sent_days)
         before = now - days // timedelta(milliseconds=1)
         pruned = gone = await self._context.database.run(_prune_some, before)
@@ -74,8 +78,42 @@ class Janitor(Actor):
         if pruned:
             self._context.logger.info("old rows pruned", rows=pruned)
 
+    async def _prune_events(self, now: datetime) -> None:
+        settings = self._context.settings
+        age = retention.EventAge(
+            as_of=civil_from_instant(now, settings.civil_zone),
+            days=settings.retention.events_days,
+            rules=self._context.rules,
+            consent_version=settings.aggregation.consent_version,
+        )
+        pruned = 0
+        after: int | None = 0
+        while after is not None and not self.stopping:
+            after, gone = await self._context.database.run(_prune_people, after, age)
+            pruned += gone
+            self.sign()
+        if pruned:
+            self._context.logger.info("old events pruned", events=pruned)
+
 
 def _prune_some(connection: sqlite3.Connection, before: int) -> int:
     pruned = retention.prune_sent(connection, before, _ROWS)
     reach("janitor.pruning")
     return pruned
+
+
+def _prune_people(
+    connection: sqlite3.Connection, after: int, age: retention.EventAge
+) -> tuple[int | None, int]:
+    """Prune the events of some people behind `after`.
+
+    Give behind whom to go on, or None at the end, and how many events went.
+    """
+    gone = 0
+    people = instances.next_after(connection, after, _PEOPLE)
+    for person in people:
+        gone += retention.prune_events(connection, person, age, _ROWS - gone)
+        if gone >= _ROWS:  # this one may have more
+            return after, gone
+        after = person
+    return after if people else None, gone

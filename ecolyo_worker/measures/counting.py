@@ -237,12 +237,15 @@ def _trace(error: Exception) -> str:
 
 def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> dict[int, Fate]:
     fates: dict[int, Fate] = {}
+    expired_before = day_of(as_of) - rules.max_age_days
+    if facts.pruned_through is not None:
+        expired_before = max(expired_before, facts.pruned_through + 1)
     for event in events:
         if event.aggregated or (rules.not_before is not None and event.day < rules.not_before):
             fates[event.seq] = "imported"
         elif event.time < facts.acceptance:
             fates[event.seq] = "unconsented"
-        elif day_of(as_of) - event.day > rules.max_age_days:
+        elif event.day < expired_before:
             fates[event.seq] = "expired"
         else:
             fates[event.seq] = "counted"

@@ -113,7 +113,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
         pruned=sum(
             count
             for what, count in totals.removed(connection, "pruned").items()
-            if what != _DOUBLES
+            if what.startswith("outbox.") and what != _DOUBLES
         ),
         pruned_doubles=totals.removed(connection, "pruned").get(_DOUBLES, 0),
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],

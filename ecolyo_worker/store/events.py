@@ -21,12 +21,14 @@ __all__ = [
     "Range",
     "StoredEvent",
     "ever",
+    "first_day",
     "insert",
     "of_day",
     "of_days",
     "of_ranges",
     "page",
     "remove_all",
+    "remove_day",
     "select_with_state",
 ]
 
@@ -193,16 +195,41 @@ def page(
     ]
 
 
-def remove_all(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
+def first_day(connection: sqlite3.Connection, instance: int) -> int | None:
+    """Give the oldest civil day of which an instance has an event, or None."""
+    query = "SELECT min(day) FROM events WHERE instance = ?"
+    day: int | None = connection.execute(query, (instance,)).fetchone()[0]
+    return day
+
+
+def remove_day(connection: sqlite3.Connection, instance: int, day: int) -> Counter[str]:
+    """Delete an instance's events of one day; give how many, by total.
+
+    The facts that were derived from them stay.
+    """
+    removed = _remove(connection, "e.instance = ? AND e.day = ?", (instance, day))
+    connection.execute("DELETE FROM waiting_days WHERE instance = ? AND day = ?", (instance, day))
+    return removed
+
+
+def remove_all(connection: sqlite3.Connection, instance: int) -> Counter[str]:
     """Delete an instance's events and what was derived from them; give how many, by total."""
-    query = select_with_state("e.seq") + " WHERE e.instance = ?"
-    states = Counter(state for _, state in connection.execute(query, (instance,)))
-    connection.execute(
-        "DELETE FROM failures WHERE seq IN (SELECT seq FROM events WHERE instance = ?)", (instance,)
-    )
-    for table in ("events", "waiting_days", "ends", "ever"):
+    removed = _remove(connection, "e.instance = ?", (instance,))
+    for table in ("waiting_days", "ends", "ever"):
         connection.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608
-    return {f"events.{state}": count for state, count in states.items()}
+    return removed
+
+
+def _remove(connection: sqlite3.Connection, which: str, values: Sequence[int]) -> Counter[str]:
+    """Delete events, and why they failed; `which` is SQL about events `e`."""
+    query = select_with_state("e.seq") + f" WHERE {which}"
+    states = Counter(f"events.{state}" for _, state in connection.execute(query, values))
+    connection.execute(
+        f"DELETE FROM failures WHERE seq IN (SELECT e.seq FROM events AS e WHERE {which})",  # noqa: S608
+        values,
+    )
+    connection.execute(f"DELETE FROM events AS e WHERE {which}", values)  # noqa: S608  SQL of ours
+    return states
 
 
 def _values(batch: Sequence[tuple[int, Event]]) -> list[Any]:

@@ -45,7 +45,7 @@ _PERSON = """
         json_object('heating', heating, 'hot_water', hot_water, 'cooking', cooking),
         first_connection_seen, json(iif(first_launch_time IS NULL, NULL,
             json_array(first_launch_time, first_launch_seq))),
-        launch_row_seq, connected_through, months_from,
+        launch_row_seq, connected_through, months_from, pruned_through,
         json((SELECT json_group_array(json_object('accepted_at', accepted_at, 'version', version))
            FROM consents WHERE instance = i.id)),
         json((SELECT json_group_array(json_object('fluid', fluid, 'since', since,
@@ -73,6 +73,8 @@ class Instance(Struct, frozen=True):
     connected_through: int | None
     months_from: int | None
     """The civil month before which none is looked at; None before the first run."""
+    pruned_through: int | None
+    """The civil day up to which its events were removed for their age."""
     consents: tuple[Consent, ...]
     konnectors: tuple[KonnectorState, ...]
     subscriptions: tuple[Subscription, ...]
@@ -294,6 +296,7 @@ class _Person(Struct, frozen=True, array_like=True):
     launch_row: int | None
     connected_through: int | None
     months_from: int | None
+    pruned_through: int | None
     consents: list[Consent]
     konnectors: list[KonnectorState]
     subscriptions: list[Subscription]
@@ -315,6 +318,7 @@ def _instance(person: _Person) -> Instance:
         launch_row=person.launch_row,
         connected_through=person.connected_through,
         months_from=person.months_from,
+        pruned_through=person.pruned_through,
         consents=tuple(sorted(person.consents, key=attrgetter("accepted_at"))),
         konnectors=tuple(sorted(person.konnectors, key=attrgetter("since", "fluid"))),
         subscriptions=tuple(sorted(person.subscriptions, key=attrgetter("since"))),

@@ -9,13 +9,14 @@ import pytest
 
 from ecolyo_worker.configuration import load, parse_duration
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.settings import Aggregation, Dacc, Intake, Settings
+from ecolyo_worker.settings import Aggregation, Dacc, Intake, Retention, Settings
 
 SECTIONS: dict[str, type[Any]] = {
     "worker": Settings,
     "intake": Intake,
     "aggregation": Aggregation,
     "dacc": Dacc,
+    "retention": Retention,
 }
 
 
@@ -40,6 +41,16 @@ def test_the_defaults_need_no_file() -> None:
         timedelta(hours=1),
     )
     assert found.civil_zone == ZoneInfo("Europe/Paris")
+
+
+@pytest.mark.parametrize("days", [89, 40, 1])
+def test_events_are_kept_until_they_expire(tmp_path: Path, days: int) -> None:
+    """Events may not go before they are too old to be counted; the error names both settings."""
+    text = f"[aggregation]\nmax_age_days = 90\n[retention]\nevents_days = {days}"
+    with pytest.raises(ConfigurationError, match=f"retention.events_days: found {days}") as caught:
+        load_text(tmp_path, text)
+    assert "at least aggregation.max_age_days, which is 90" in str(caught.value)
+    assert load_text(tmp_path, text.replace(f"= {days}", "= 90")).retention.events_days == 90
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
@@ -153,6 +164,8 @@ WRONG = [
     ("worker", "zone", "2", "2", "text"),
     ("worker", "state_dir", "2", "2", "a path, or left out"),
     ("intake", "event_clock", '"UTC"', "'UTC'", "one of 'wall', 'utc'"),
+    ("retention", "events_days", "0", "0", "a whole number from 1 to 3650"),
+    ("retention", "events_days", "3651", "3651", "a whole number from 1 to 3650"),
     ("aggregation", "max_age_days", "0", "0", "a whole number from 1 to 366"),
     ("aggregation", "max_age_days", "367", "367", "a whole number from 1 to 366"),
     ("aggregation", "max_age_days", "31.5", "31.5", "a whole number from 1 to 366"),

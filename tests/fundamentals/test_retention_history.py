@@ -71,7 +71,7 @@ def _agrees(name: str, at: str, version: str = "1.0.0") -> dict[str, Any]:
 def _event(draw: random.Random, today: datetime, ident: str) -> dict[str, Any]:
     days_late = draw.choice((0, 0, 0, 0, 1, 3, 20, 40, 70))
     at = today - timedelta(days=days_late) + timedelta(seconds=draw.randrange(1, 86400))
-    start = at.replace(day=draw.choice((1, 15)), hour=0, minute=0, second=0)
+    start = BEGIN - timedelta(days=draw.choice((0, 40)))
     return {
         "instance": draw.choice(PEOPLE),
         "_id": ident,

@@ -168,8 +168,7 @@ class Commands:
             raise _unknown(name)
         directory = self._worker.settings.directory
         holding = sorted(str(path) for path in directory.glob(f"{DATABASE}.before-*"))
-        if not gone.is_erased:
-            holding.append(str(directory / f"{DATABASE}-wal"))
+        holding += [str(directory / name) for name in gone.holding]
         return ask.Forgotten(name, gone.rows, gone.kept, len(gone.in_flight), holding)
 
     async def aggregate(self, request: ask.Aggregate) -> RunReport:

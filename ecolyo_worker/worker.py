@@ -36,7 +36,7 @@ from ecolyo_worker.measures import Rules, unknown
 from ecolyo_worker.remote.dacc import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import destinations, forgetting, instances, outbox
+from ecolyo_worker.store import destinations, erasing, forgetting, instances, outbox
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key
@@ -148,14 +148,16 @@ class Worker:
     async def store_facts(self, *facts: InstanceFacts) -> None:
         """Store what the host says about instances, all or nothing.
 
-        A consent that is withdrawn deletes what waits; when this returns, no attempt to send any of
-        it will begin.
+        A consent that is withdrawn deletes what waits, in the files' bytes too; when this returns,
+        no attempt to send any of it will begin.
         """
 
         def store(connection: sqlite3.Connection) -> list[int]:
             return [row for said in facts for row in instances.store_facts(connection, said)]
 
         self.sender.abandon(await self.database.run(store))
+        if any(said.consent is None for said in facts):
+            await erasing.erase(self.database)
 
     async def forget(self, instance: str) -> Forgetting | None:
         """Delete every trace of a person, in the files' bytes too; None if unknown.
@@ -166,7 +168,7 @@ class Worker:
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
-        return msgspec.structs.replace(gone, is_erased=await self.database.truncate_log())
+        return msgspec.structs.replace(gone, holding=await erasing.erase(self.database))
 
     async def run_once(
         self, as_of: datetime | None = None, day: str | None = None, month: str | None = None

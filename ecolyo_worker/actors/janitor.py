@@ -10,7 +10,7 @@ from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.store import instances, retention
+from ecolyo_worker.store import erasing, instances, retention
 
 __all__ = ["Janitor"]
 
@@ -19,6 +19,8 @@ _ROUND = timedelta(hours=1)
 _ROWS = 500
 _PEOPLE = 200
 _PAGES = 256
+# When writing a large database anew, while all else waits, disturbs least; a round comes each hour.
+_QUIET_HOUR = 3
 # How far the wall clock may be from where the monotonic one says it should be.
 _SLACK = timedelta(minutes=5)
 
@@ -55,8 +57,17 @@ class Janitor(Actor):
             await self._prune_sent(utc_ms(now))
             await self._prune_events(now)
         await self._context.database.run(retention.give_space_back, _PAGES)
-        # What was deleted, by others too, stands in the log until that is emptied.
-        await self._context.database.truncate_log()
+        await self._erase(now)
+
+    async def _erase(self, now: datetime) -> None:
+        """Overwrite what was deleted, by others too; in a large database, at night."""
+        database = self._context.database
+        if not await database.read(erasing.is_owed):
+            await database.truncate_log()
+            return
+        at_night = now.astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
+        if await erasing.erase(database, however_large=at_night):
+            self._context.logger.info("what was deleted is not overwritten yet")
 
     def _is_confirmed(self, now: datetime) -> bool:
         """Tell whether this clock has gone as the monotonic one since the last round."""
@@ -110,7 +121,8 @@ def _prune_people(
     Give behind whom to go on, or None at the end, and how many events went.
     """
     gone = 0
-    for person in (people := instances.next_after(connection, after, _PEOPLE)):
+    people = instances.next_after(connection, after, _PEOPLE)
+    for person in people:
         gone += retention.prune_events(connection, person, age, _ROWS - gone)
         if gone >= _ROWS:  # this one may have more
             return after, gone

@@ -10,6 +10,7 @@ from ecolyo_worker.cli.importing import pieces, show_report
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.store.database import DATABASE
 
 __all__ = ["register"]
 
@@ -156,7 +157,13 @@ async def forget(
     if gone.in_flight:
         output.talk(f"{gone.in_flight} indicators are being sent; each goes when that has ended")
     for path in gone.holding:
-        output.talk(f"{path} may hold something of {instance} still: remove it if you can")
+        output.talk(f"{path} may hold something of {instance} still: {_advice(path)}")
+
+
+def _advice(path: str) -> str:
+    if Path(path).name in {DATABASE, f"{DATABASE}-wal"}:
+        return "a running service overwrites it within the hour, a large database at night"
+    return "remove it if you can"
 
 
 def _summary(item: dict[str, Any]) -> list[str]:

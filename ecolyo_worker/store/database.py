@@ -134,6 +134,15 @@ class Database:
         """
         return await self._in_thread(_truncate_log)
 
+    async def rewrite(self) -> bool:
+        """Write the whole database anew, and empty the write-ahead log.
+
+        Pages hold shreds of rows that were moved and then deleted; this takes them away. It takes a
+        second for some 40 MB and as much space again, and all else waits. False if that cannot be,
+        while another process reads the database or the disk is full.
+        """
+        return await self._in_thread(_rewrite)
+
     def _transaction(
         self,
         connection: sqlite3.Connection,
@@ -263,6 +272,14 @@ def _prepare(
         migrate(connection, path)
     owner.claim(_identity(connection))
     return before, latest_version()
+
+
+def _rewrite(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError:
+        return False
+    return _truncate_log(connection)
 
 
 def _truncate_log(connection: sqlite3.Connection) -> bool:

@@ -5,7 +5,7 @@ import sqlite3
 from msgspec import Struct
 
 from ecolyo_worker import crashpoints
-from ecolyo_worker.store import destinations, events, instances, outbox, totals
+from ecolyo_worker.store import destinations, erasing, events, instances, outbox, totals
 
 __all__ = ["Forgetting", "forget"]
 
@@ -29,8 +29,8 @@ class Forgetting(Struct, frozen=True):
     """Outbox rows that may have been delivered: they stay `sent?`, without text and owner."""
     in_flight: list[int]
     """Outbox rows that are being sent: without text and owner already, they go when they land."""
-    is_erased: bool = False
-    """Whether the write-ahead log holds nothing of it any more."""
+    holding: list[str] = []
+    """Names of the files that may hold shreds of it still."""
 
 
 def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
@@ -52,6 +52,7 @@ def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
     rows["instances"] = 1
     connection.execute("DELETE FROM instances WHERE id = ?", (person.id,))
     totals.note_removed(connection, _REASON, {"instances": 1})
+    erasing.owe(connection)
     crashpoints.reach("forget.deleting")
     return Forgetting(rows, unsent - gone - len(in_flight), in_flight)
 

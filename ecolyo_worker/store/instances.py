@@ -18,7 +18,7 @@ from ecolyo_worker.facts import (
     Subscription,
     connected_fluids,
 )
-from ecolyo_worker.store import events, outbox, totals
+from ecolyo_worker.store import erasing, events, outbox, totals
 from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
@@ -242,6 +242,7 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
         " first_launch_seq = NULL WHERE id = ?",
         (instance,),
     )
+    erasing.owe(connection)
     reach("withdrawal.deleting")
     return abandoned
 

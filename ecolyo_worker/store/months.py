@@ -65,31 +65,31 @@ def due(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> 
     this = month_of(today)
     is_month_old_enough = today - month_days(this).start + 1 >= rules.monthly_day
     last = this - 1 if is_month_old_enough else this - 2
-    return takewhile(lambda month: month <= last, _open(instance, done, as_of, rules))
+    return takewhile(lambda month: month <= last, _open(instance, done, this, rules))
 
 
 def first_open(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> int:
     """Give the first month that a run as of a civil time, or a later one, may still count."""
-    return next(_open(instance, done, as_of, rules))
-
-
-def _open(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> Iterator[int]:
-    """Give the months from which a run chooses, without an end.
-
-    One of which events were removed is not among them: what is left would make another value.
-    """
-    begin = first(as_of) if instance.months_from is None else instance.months_from
-    for month in count(max(begin, month_of(day_of(as_of)) - _FARTHEST)):
-        days = month_days(month)
-        is_before = rules.not_before is not None and days.stop <= rules.not_before
-        is_pruned = instance.pruned_through is not None and days.start <= instance.pruned_through
-        if not (month in done or is_before or is_pruned):
-            yield month
+    return next(_open(instance, done, month_of(day_of(as_of)), rules))
 
 
 def first(as_of: int) -> int:
     """Give the first month that an instance's first run looks at."""
     return month_of(day_of(as_of)) - 1
+
+
+def _open(instance: Instance, done: Collection[int], this: int, rules: Rules) -> Iterator[int]:
+    """Give the months from which a run in the month `this` chooses, without an end.
+
+    One of which events were removed is not among them: what is left would make another value.
+    """
+    begin = this - 1 if instance.months_from is None else instance.months_from
+    for month in count(max(begin, this - _FARTHEST)):
+        days = month_days(month)
+        is_before = rules.not_before is not None and days.stop <= rules.not_before
+        is_pruned = instance.pruned_through is not None and days.start <= instance.pruned_through
+        if not (month in done or is_before or is_pruned):
+            yield month
 
 
 def month_of_instance(

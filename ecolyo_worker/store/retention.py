@@ -90,8 +90,8 @@ def _needed_from(connection: sqlite3.Connection, instance: Instance, age: EventA
         instance.consents, instance.withdrawn_through, age.as_of, age.consent_version
     )
     if accepted is not None:
-        waiting = countings.waiting(connection, [instance.id], today).get(instance.id, [])
-        reached = min([today, *(day.day for day in waiting)])
+        waiting = countings.waiting(connection, [instance.id], today)
+        reached = min([today, *(item.day for item in waiting.get(instance.id, ()))])
     done = months.done(connection, [instance.id], day_start(reached)).get(instance.id, ())
     month = months.first_open(instance, done, day_start(reached), age.rules)
     return min(reached, month_days(month).start)

@@ -128,14 +128,15 @@ def content(state_dir: Path) -> bytes:
 
 
 async def test_what_may_hold_her_still_is_named(worker: Worker, state_dir: Path) -> None:
-    """A copy made before a migration, and a log that another process reads, are told."""
+    """A copy made before a migration, and a database that another process reads, are told."""
     copy = state_dir / "ecolyo.db.before-0002"
     copy.write_bytes(b"")
     with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
         other.execute("BEGIN")
         other.execute("SELECT count(*) FROM instances").fetchone()
         holding = (await forget(worker)).holding
-    assert holding == [str(copy), str(state_dir / "ecolyo.db-wal")]
+    live = [str(state_dir / name) for name in ("ecolyo.db", "ecolyo.db-wal")]
+    assert holding == [str(copy), *live]
 
 
 async def test_who_comes_back_is_a_new_person(

@@ -1,0 +1,188 @@
+"""What people leave behind in the bytes of the files when they go: nothing, however it was kept."""
+
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.requests import ConsumptionImport, Line
+from ecolyo_worker.settings import Dacc, Retention
+from ecolyo_worker.testing.clock import SteppedClock
+
+Event = Callable[..., dict[str, Any]]
+Agree = Callable[..., Awaitable[None]]
+
+ALICE = "alice.example"
+NIGHT = datetime(2026, 11, 21, 1, 0)
+WITHDRAWN = {"instance": ALICE, "consent": None}
+PRIVATE = b"private"
+HOUR = timedelta(hours=1)
+# What holds nobody's words: counters, keys and dates of the program's own.
+IMPERSONAL = {"meta", "removed", "runs", "slots", "totals"}
+
+
+def shreds(state_dir: Path, text: bytes = PRIVATE) -> int:
+    """Count how often a text stands in the files of a state."""
+    return sum(path.read_bytes().count(text) for path in state_dir.iterdir())
+
+
+async def live(worker: Worker, agree: Agree, seed: int) -> None:
+    """Let people do things in any order, so that their rows lie in each other's pages.
+
+    Alice's texts say that they are private; some are long enough for pages of their own.
+    """
+    draw = random.Random(seed)
+    names = [ALICE, *(f"p{n}.example" for n in range(5))]
+    kinds = ("NavigationEvent", "ProfileSetEvent", "KonnectorAttemptEvent", "QuizEndEvent")
+    consent = {"version": "1.0.0", "accepted_at": "2026-11-01T00:00:00"}
+    await agree(worker, *({"instance": name, "consent": consent} for name in names))
+    for number in range(350):
+        name = draw.choice(names)
+        word = "private" if name == ALICE else "public"
+        at = datetime(2026, 11, 1) + timedelta(minutes=draw.randrange(20 * 1440))
+        long = {key: word + "😀" * draw.choice((5, 50, 249)) for key in ("target", "context")}
+        found = {
+            "_id": f"{word}{draw.getrandbits(4 * draw.randrange(8, 99)):x}-{number}",
+            "type": draw.choice(kinds),
+            "eventDate": f"{at:%FT%T}",
+            "startDate": draw.choice((word + "😀" * 249, f"2026-11-01T00:00:{number % 60:02}")),
+            "result": word + "😀" * draw.choice((5, 249)),
+            **long,
+        }
+        await worker.record(name, found)
+        if number in {150, 250}:
+            await worker.run_once(NIGHT)
+            await agree(worker, {**WITHDRAWN, "instance": draw.choice(names[1:])})
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+@pytest.mark.parametrize("way", ["forget", "withdraw"])
+async def test_no_shred_stays(state_dir: Path, agree: Agree, way: str, seed: int) -> None:
+    """No text of the events stays in any file, even where rows had been moved between pages."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await live(worker, agree, seed)
+        assert shreds(state_dir) > 100
+        if way == "forget":
+            assert (await Commands(worker).instances_forget(ALICE)).holding == []
+        else:
+            await Commands(worker).instances_withdraw(ALICE)
+        assert shreds(state_dir) == 0
+        assert (shreds(state_dir, ALICE.encode()) > 0) is (way == "withdraw")
+        assert shreds(state_dir, b"public") > 0
+
+
+async def test_nothing_of_pruned_events_stays(state_dir: Path, agree: Agree, event: Event) -> None:
+    """Of events that retention deleted, and of the facts kept, nothing stays once she goes."""
+    texts = {
+        "target": "private" + "😀" * 249,
+        "context": "private" + "😀" * 249,
+        "result": "private",
+    }
+    stamps = [f"2026-11-{day}T10:00" for day in range(10, 21)]
+    settings = Settings(state_dir=state_dir, retention=Retention(events_days=31))
+    async with Worker(settings).opened() as worker:
+        await worker.record(ALICE, [event("NavigationEvent", at, **texts) for at in stamps])
+        kept = [event("QuizEndEvent", at, startDate=at, **texts) for at in stamps]
+        await worker.record(ALICE, kept)
+    clock = SteppedClock(datetime(2027, 3, 20, 12, tzinfo=UTC))
+    async with Worker(settings.replace(mode="off"), clock=clock) as worker:
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+        await clock.step(clock.now() + HOUR)
+        assert worker.status().events["waiting"] == 0
+        assert shreds(state_dir) >= len(stamps)  # those of equal ends
+        await Commands(worker).instances_forget(ALICE)
+        assert shreds(state_dir) == 0
+
+
+@pytest.mark.parametrize(("hour", "is_owed"), [(12, True), (3, False)])
+async def test_a_large_database_is_written_anew_at_night(
+    state_dir: Path, agree: Agree, hour: int, is_owed: bool
+) -> None:
+    """Where writing all of it anew takes long, it waits for the night, and the file is named."""
+    settings = Settings(state_dir=state_dir, mode="off")
+    async with Worker(settings).opened() as worker:
+        await agree(worker)
+        await worker.database.run(_grow, 34_000_000)
+        gone = await Commands(worker).instances_forget(ALICE)
+        assert gone.holding == [str(state_dir / "ecolyo.db")]
+        assert (state_dir / "ecolyo.db-wal").stat().st_size == 0
+        assert await worker.database.read(_owed) == 1
+    clock = SteppedClock(datetime(2027, 1, 20, hour - 1, tzinfo=UTC))  # an hour more in Paris
+    async with Worker(settings, clock=clock) as worker:
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+        assert bool(await worker.database.read(_owed)) is is_owed
+
+
+def _grow(connection: sqlite3.Connection, size: int) -> None:
+    connection.execute("INSERT INTO meta VALUES ('ballast', hex(zeroblob(?)))", (size // 2,))
+
+
+def _owed(connection: sqlite3.Connection) -> int:
+    query = "SELECT count(*) FROM meta WHERE key = 'erasure'"
+    count: int = connection.execute(query).fetchone()[0]
+    return count
+
+
+async def test_what_a_reader_holds_up_is_done_later(state_dir: Path, agree: Agree) -> None:
+    """While another process reads the database nothing is overwritten; an hour later it is."""
+    clock = SteppedClock(datetime(2027, 1, 20, 12, tzinfo=UTC))
+    async with Worker(Settings(state_dir=state_dir), clock=clock) as worker:
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+        await agree(worker)
+        with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM instances").fetchone()
+            assert (await Commands(worker).instances_forget(ALICE)).holding
+            await clock.step(clock.now() + HOUR)
+            assert shreds(state_dir, ALICE.encode()) > 0
+        await clock.step(clock.now() + HOUR)
+        assert shreds(state_dir, ALICE.encode()) == 0
+        assert await worker.database.read(_owed) == 0
+
+
+async def test_every_table_is_thought_of(
+    state_dir: Path, examples: Path, agree: Agree, event: Event
+) -> None:
+    """Forgetting empties each table that can hold something of a person, future ones too."""
+    dacc = Dacc(target="cozy-v2", url="http://127.0.0.1:9/{instance}")
+    async with Worker(Settings(state_dir=state_dir, dacc=dacc)).opened() as worker:
+        commands = Commands(worker)
+        await agree(worker)
+        facts = {"konnectors": [{"fluid": "gas", "connected": True, "since": "2026-11-01T00:00"}]}
+        summary = {"monthly_summary": [{"subscribed": True, "since": "2026-11-01T00:00"}]}
+        await agree(worker, {"instance": ALICE, **facts, **summary})
+        kinds = ("ProfileSetEvent", "QuizEndEvent")
+        for day in (10, 21):
+            at = f"2026-11-{day}T10:00"
+            batch = [event(kind, at, target="private", startDate="2026-11-01") for kind in kinds]
+            await worker.record(ALICE, batch)
+        reading = {"fluid": "gas", "step": "day", "start": "2026-11-01", "value": 1.5}
+        line = Line(1, msgspec.json.encode({"instance": ALICE, **reading}))
+        assert (await commands.consumption_import(ConsumptionImport([line]))).accepted == 1
+        await worker.run_once(NIGHT)
+        await worker.database.run(_fail)
+        before = await worker.database.read(_tables)
+        assert {name for name, rows in before.items() if not rows} == set()
+        gone = await commands.instances_forget(ALICE)
+        assert {name: count for name, count in gone.rows.items() if count} == before
+        assert set((await worker.database.read(_tables)).values()) == {0}
+
+
+def _fail(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO failures SELECT min(seq), 'private' FROM events")
+
+
+def _tables(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count the rows of every table but those that say nothing of people."""
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    names = [name for (name,) in connection.execute(query) if name not in IMPERSONAL]
+    count = "SELECT count(*) FROM {}"
+    return {name: connection.execute(count.format(name)).fetchone()[0] for name in names}

@@ -172,7 +172,8 @@ class Definitions:
             self._places[definition.name] = place
         # Sent rows and countings name the definitions that made them.
         self.digest = _digest(definitions)
-        self._allowed = lru_cache(_REMEMBERED)(self._check_values)
+        self.allowed = lru_cache(_REMEMBERED)(self._check_values)
+        """Gives a measure's group values as they may be sent (see `Definition.check`)."""
         self._groups = lru_cache(_REMEMBERED)(self._make_groups)
 
     @classmethod
@@ -213,10 +214,6 @@ class Definitions:
     def __iter__(self) -> Iterator[Definition]:
         """Go through the definitions in the file's order."""
         return iter(self._by_name.values())
-
-    def allowed(self, measure: str, values: Sequence[str | None]) -> tuple[str, ...]:
-        """Give a measure's group values as they may be sent (see `Definition.check`)."""
-        return self._allowed(measure, tuple(values))
 
     def indicator(
         self, measure: str, start_date: str, value: int | Decimal, groups: Sequence[str]

@@ -30,10 +30,12 @@ from ecolyo_worker.store import countings, instances, outbox, slots
 
 __all__ = ["Aggregator"]
 
-# Intake's commits wait in the same thread: so a batch ends when its counting took this long, as
-# storing takes about as long again, or after so many instances.
+# Intake's commits wait in the same thread: so the counting of a batch is to take this long, and
+# storing what it made takes about as long again.
 _COUNTING_S = 0.01
-_MOST = 500
+_MOST_PEOPLE = 500
+_MOST_EVENTS = 4_000
+_FEWEST_EVENTS = 100
 
 
 class Aggregator(Actor):
@@ -204,16 +206,17 @@ class Aggregator(Actor):
         """Count some instances, until it has taken long enough."""
         batch = _Batch()
         started = self._context.clock.monotonic()
-        ids = instances.next_after(connection, begin.after, begin.most, plan.instance)
+        took = 0.0
+        ids = instances.next_after(connection, begin.after, begin.people, plan.instance)
         people = 0
-        for found in count_nights(connection, ids, plan, begin.learned):
+        for found in count_nights(connection, ids, plan, begin.events, begin.learned):
             people += 1
             batch.add(found)
-            if self._context.clock.monotonic() - started > _COUNTING_S:
+            took = self._context.clock.monotonic() - started
+            if took > 2 * _COUNTING_S:  # months, or a machine that has much else to do
                 break
-        if people < len(ids) or people == begin.most:
-            # What is loaded of those who are left over is loaded in vain.
-            batch.following = _Begin(ids[people - 1], min(2 * people, _MOST))
+        if people < len(ids) or people == begin.people:
+            batch.following = begin.following(ids[people - 1], people, took)
         return batch
 
     def _log(self, batch: "_Batch") -> None:
@@ -231,10 +234,21 @@ class _Begin(Struct, frozen=True):
 
     after: int = 0
     """The id of the instance behind which it begins."""
-    most: int = 10
+    people: int = 10
     """The most instances that it has."""
+    events: int = 100
+    """The most events that it has, unless one instance alone has more."""
     learned: frozenset[str] = frozenset()
     """The names of devices that were classified for it."""
+
+    def following(self, last: int, people: int, took: float) -> "_Begin":
+        """Give the next one's, after one that went up to an instance and took so many seconds.
+
+        It grows to twice as much at most: how much work the next ones are is not known.
+        """
+        speed = _COUNTING_S / max(took, _COUNTING_S / 2)
+        events = max(int(self.events * speed), _FEWEST_EVENTS)
+        return _Begin(last, min(2 * people, _MOST_PEOPLE), min(events, _MOST_EVENTS))
 
 
 class _Batch:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from itertools import islice
+from itertools import accumulate, islice
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -135,14 +135,20 @@ class Without(Struct, frozen=True):
 
 
 def count_nights(
-    connection: sqlite3.Connection, ids: Sequence[int], plan: Plan, learned: Collection[str]
+    connection: sqlite3.Connection,
+    ids: Sequence[int],
+    plan: Plan,
+    most_events: int,
+    learned: Collection[str],
 ) -> Iterator[InstanceNight | Without]:
     """Count the waiting days and then the due months of some instances, one after the other.
 
+    It ends before the one with whom there would be more events, unless that is the first one.
     Raises `UnseenDevices` before counting events that name such, but for those in `learned`.
     """
-    people = instances.get_all(connection, ids)
     waiting = countings.waiting(connection, ids, day_of(plan.as_of))
+    ids = _with_events(ids, waiting, most_events)
+    people = instances.get_all(connection, ids)
     accepted = {
         person.id: moment for person in people if (moment := _acceptance(person, plan)) is not None
     }
@@ -205,6 +211,14 @@ def _new_rows(night: InstanceNight) -> Iterator[outbox.NewRow]:
         yield from countings.new_rows(night.instance, month.counted.rows, 0)
 
 
+def _with_events(
+    ids: Sequence[int], waiting: Mapping[int, Sequence[WaitingDay]], most: int
+) -> Sequence[int]:
+    """Give as many of the instances as have no more waiting events than this, at least one."""
+    found = accumulate(sum(day.events for day in waiting.get(ident, ())) for ident in ids)
+    return ids[: max(sum(number <= most for number in found), 1)]
+
+
 def _acceptance(person: Instance, plan: Plan) -> int | None:
     return acceptance(person.consents, person.withdrawn_through, plan.as_of, plan.consent_version)
 
@@ -212,7 +226,7 @@ def _acceptance(person: Instance, plan: Plan) -> int | None:
 def _classified(loaded: _Loaded, learned: Collection[str]) -> _Loaded:
     """Let only events pass whose devices a measure needs but look up."""
     for day, found, ends in loaded:
-        names = unseen(one.context for one in found if one.type == "ConnectionEvent")
+        names = unseen([one.context for one in found if one.type == "ConnectionEvent"])
         if names := names.difference(learned):
             raise UnseenDevices(names)
         yield day, found, ends
@@ -260,7 +274,7 @@ def _count_days(
             n=day.n,
             after_seq=day.after_seq,
             upto_seq=day.upto_seq,
-            aggregated=sum(event.aggregated for event in found),
+            aggregated=[event.aggregated for event in found].count(True),
             first_connection=facts.first_connection,
             counted=counted,
         )

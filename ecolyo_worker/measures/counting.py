@@ -112,8 +112,9 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
 
     def observe(events: tuple[Event, ...]) -> _Result:
         result = _Result(rules.definitions, day_text(countable[0].day) if countable else "")
+        day = Day(facts, events)
         for measure in rules.daily if events else ():
-            result.add(measure, measure.observe(Day(facts, events)))
+            result.add(measure, measure.observe(day))
         return result
 
     result, errors = _observe_safely(countable, observe)
@@ -224,14 +225,17 @@ class _Result:
 
 def _sums(observed: Iterable[_Checked]) -> Iterator[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
-    sums: dict[tuple[str, ...], tuple[list[int | Decimal], list[int]]] = {}
+    sums: dict[tuple[str, ...], int] = {}
+    seen: dict[tuple[str, ...], list[int]] = {}
     for groups, value, events in observed:
-        if (known := sums.get(groups)) is None:
-            known = sums[groups] = ([], [])
-        known[0].append(value)
-        known[1].extend(events)
-    for groups, (values, seqs) in sums.items():
-        yield groups, int(sum(values)), tuple(seqs)
+        if groups in sums:
+            sums[groups] += int(value)
+            seen[groups] += events
+        else:
+            sums[groups] = int(value)
+            seen[groups] = [*events]
+    for groups, total in sums.items():
+        yield groups, total, tuple(seen[groups])
 
 
 def _observe_safely(

@@ -8,7 +8,8 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -146,10 +147,13 @@ def with_events(
     """
     for group in _groups(days):
         found = _events(connection, group)
-        ends = _ends(connection, found)
-        for day in group:
-            mine = found.pop((day.instance, day.day))
-            yield day, mine, {key: ends[day.instance, *key] for key in _end_keys(mine)}
+        enders = [
+            [one for one in mine if one.type in END_TYPES and one.start is not None]
+            for mine in found
+        ]
+        known = _ends(connection, [one.seq for some in enders for one in some])
+        for day, mine, some in zip(group, found, enders, strict=True):
+            yield day, mine, {(key := end_key(one)): known[day.instance, *key] for one in some}
 
 
 def store(
@@ -206,8 +210,8 @@ def row_key(salt: bytes, measure: str, start_date: str, n: int, ordinal: int) ->
     that wrote to it all over would write most of it anew in every transaction.
     """
     text = f"{measure}|{start_date}|{n}|{ordinal}"
-    place = hashlib.blake2b(start_date.encode(), key=salt, digest_size=6).digest()
-    return place + hashlib.blake2b(text.encode(), key=salt, digest_size=10).digest()
+    key = hashlib.blake2b(text.encode(), key=salt, digest_size=10).digest()
+    return _place(salt, start_date) + key
 
 
 def connected_key(instance: Instance, start_date: str) -> bytes:
@@ -218,9 +222,14 @@ def connected_key(instance: Instance, start_date: str) -> bytes:
 def new_rows(instance: Instance, rows: Iterable[Row], n: int) -> Iterator[outbox.NewRow]:
     """Give rows as the outbox takes them; `n` is how often their period was counted before."""
     for row in rows:
-        measure, start_date = row.indicator.measure_name, row.indicator.start_date
-        key = row_key(instance.salt, measure, start_date, n, row.ordinal)
-        yield outbox.NewRow(instance.id, key, row.indicator)
+        indicator = row.indicator
+        key = row_key(instance.salt, indicator.measure_name, indicator.start_date, n, row.ordinal)
+        yield outbox.NewRow(instance.id, key, indicator)
+
+
+@lru_cache(1)  # the rows of a day follow each other
+def _place(salt: bytes, start_date: str) -> bytes:
+    return hashlib.blake2b(start_date.encode(), key=salt, digest_size=6).digest()
 
 
 def _counting(
@@ -257,23 +266,17 @@ def _groups(days: Iterable[WaitingDay]) -> Iterator[list[WaitingDay]]:
         yield group
 
 
-def _events(
-    connection: sqlite3.Connection, group: Sequence[WaitingDay]
-) -> dict[tuple[int, int], list[Event]]:
+def _events(connection: sqlite3.Connection, group: Sequence[WaitingDay]) -> list[list[Event]]:
     ranges = [events.Range(day.instance, day.day, day.after_seq, day.upto_seq) for day in group]
     if len(ranges) > 1:
         return events.of_ranges(connection, ranges)
-    return {
-        (one.instance, one.day): events.of_day(connection, *msgspec.structs.astuple(one))
-        for one in ranges
-    }
+    return [events.of_day(connection, *msgspec.structs.astuple(one)) for one in ranges]
 
 
 def _ends(
-    connection: sqlite3.Connection, found: Mapping[tuple[int, int], Iterable[Event]]
+    connection: sqlite3.Connection, seqs: Sequence[int]
 ) -> dict[tuple[int, str, str, int], End]:
     """Give what is known of the ends that are equal to one of these events, by instance too."""
-    seqs = [one.seq for mine in found.values() for one in mine if _is_end(one)]
     if not seqs:
         return {}
     (text,) = connection.execute(
@@ -288,11 +291,3 @@ def _ends(
         (instance, kind, target, start): End((time, seq), counted, row)
         for instance, kind, target, start, time, seq, counted, row in json.loads(text)
     }
-
-
-def _end_keys(found: Iterable[Event]) -> set[EndKey]:
-    return {end_key(one) for one in found if _is_end(one)}
-
-
-def _is_end(event: Event) -> bool:
-    return event.type in END_TYPES and event.start is not None

@@ -35,6 +35,7 @@ __all__ = [
     "Counted",
     "CountedMonth",
     "Fate",
+    "Other",
     "Row",
     "Rules",
     "count",
@@ -43,9 +44,6 @@ __all__ = [
 ]
 
 P = TypeVar("P", Day, Month)
-
-_Checked = tuple[tuple[str, ...], int | Decimal, tuple[int, ...]]
-"""Checked group values, the value, and the events it rests on."""
 
 Fate = Literal["counted", "expired", "imported", "unconsented", "failed"]
 
@@ -76,6 +74,13 @@ class Rules(Struct, frozen=True):
                     )
 
 
+class Other(Struct, frozen=True, gc=False):
+    """A group value that the definitions do not allow: the group's key, and what came."""
+
+    key: str
+    found: str | None
+
+
 class Row(Struct, frozen=True):
     """One indicator, and its place among those of its measure, day and counting."""
 
@@ -83,6 +88,17 @@ class Row(Struct, frozen=True):
     ordinal: int
     events: tuple[int, ...] = ()
     """The `seq` of each event it rests on."""
+    others: tuple[Other, ...] = ()
+    """What became `other` in it, each only once."""
+
+
+class _Checked(Struct, frozen=True, gc=False):
+    """An observation with checked group values."""
+
+    groups: tuple[str, ...]
+    value: int | Decimal
+    events: tuple[int, ...]
+    others: tuple[Other, ...] = ()
 
 
 class Counted(Struct, frozen=True):
@@ -98,6 +114,8 @@ class Counted(Struct, frozen=True):
     """Group values that the definitions do not allow, sent as `other`."""
     too_large: tuple[str, ...] = ()
     """Measures of which a value was too large to be sent."""
+    left_out: Mapping[str, tuple[LeftOut, ...]] = {}
+    """By measure, what it looked at and did not count."""
 
 
 class CountedMonth(Struct, frozen=True):
@@ -108,6 +126,7 @@ class CountedMonth(Struct, frozen=True):
     """Why an event was left out as one that breaks a measure, by `seq`; 0 if none is to blame."""
     others: int = 0
     too_large: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[LeftOut, ...]] = {}
 
 
 def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Counted:
@@ -134,6 +153,7 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
         errors=errors,
         others=result.others,
         too_large=tuple(result.too_large),
+        left_out=result.left_out,
     )
 
 
@@ -171,6 +191,7 @@ def count_month(month: Month, rules: Rules) -> CountedMonth:
         errors=errors,
         others=result.others,
         too_large=tuple(result.too_large),
+        left_out=result.left_out,
     )
 
 
@@ -183,45 +204,69 @@ class _Result:
         self.rows: list[Row] = []
         self.others = 0
         self.too_large: list[str] = []
+        self.left_out: dict[str, tuple[LeftOut, ...]] = {}
 
     def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
         """Add the rows of one measure; none if the definitions do not have it."""
         if measure.name not in self._definitions:
             return
         definition = self._definitions[measure.name]
-        checked = self._checked(definition, observed)
+        left_out: list[LeftOut] = []
+        checked = self._checked(definition, observed, left_out)
         values = _sums(checked) if definition.rows == "count" else checked
-        for ordinal, (groups, value, events) in enumerate(values):
+        for ordinal, item in enumerate(values):
             try:
                 indicator = self._definitions.indicator(
-                    measure.name, self._start_date, value, groups
+                    measure.name, self._start_date, item.value, item.groups
                 )
             except ValueTooLarge:
                 self.too_large.append(measure.name)
+                reason = f"its value, {item.value}, is too large to be sent: 1e10 or more"
+                left_out += [LeftOut(event, reason) for event in item.events or (None,)]
             else:
-                self.rows.append(Row(indicator, ordinal, events))
+                self.rows.append(Row(indicator, ordinal, item.events, item.others))
+        if left_out:
+            self.left_out[measure.name] = tuple(left_out)
 
     def _checked(
-        self, definition: Definition, observed: Iterable[Observation | LeftOut]
+        self,
+        definition: Definition,
+        observed: Iterable[Observation | LeftOut],
+        left_out: list[LeftOut],
     ) -> list[_Checked]:
         checked = []
         for seen in observed:
             if isinstance(seen, LeftOut):
+                left_out.append(seen)
                 continue
             groups = definition.check(seen.groups)
-            self.others += groups.count(OTHER)
-            checked.append((groups, seen.value, seen.events))
+            others = _others(definition, seen.groups, groups) if OTHER in groups else ()
+            self.others += len(others)
+            checked.append(_Checked(groups, seen.value, seen.events, others))
         return checked
+
+
+def _others(
+    definition: Definition, found: Sequence[str | None], checked: Sequence[str]
+) -> tuple[Other, ...]:
+    groups = zip(definition.groups, found, checked, strict=True)
+    return tuple(Other(rule.key, came) for rule, came, text in groups if text == OTHER)
 
 
 def _sums(observed: Iterable[_Checked]) -> list[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
     sums: Counter[tuple[str, ...]] = Counter()
-    seen: dict[tuple[str, ...], list[int]] = {}
-    for groups, value, events in observed:
-        sums[groups] += int(value)
-        seen.setdefault(groups, []).extend(events)
-    return [(groups, value, tuple(seen[groups])) for groups, value in sums.items()]
+    events: dict[tuple[str, ...], list[int]] = {}
+    others: dict[tuple[str, ...], dict[Other, None]] = {}
+    for item in observed:
+        sums[item.groups] += int(item.value)
+        events.setdefault(item.groups, []).extend(item.events)
+        if item.others:
+            others.setdefault(item.groups, {}).update(dict.fromkeys(item.others))
+    return [
+        _Checked(groups, value, tuple(events[groups]), tuple(others.get(groups, ())))
+        for groups, value in sums.items()
+    ]
 
 
 def _observe_safely(

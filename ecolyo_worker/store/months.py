@@ -19,7 +19,16 @@ from ecolyo_worker.store import consumption, events, outbox, totals
 from ecolyo_worker.store.countings import put_rows
 from ecolyo_worker.store.instances import Instance
 
-__all__ = ["MonthCounting", "begin_months", "due", "month_of_instance", "store_month"]
+__all__ = [
+    "MonthCounting",
+    "StoredMonth",
+    "begin_months",
+    "due",
+    "month_of_instance",
+    "months_done",
+    "store_month",
+    "stored_month",
+]
 
 _FARTHEST = 3
 """How many months back a run looks, however long none was made."""
@@ -31,6 +40,22 @@ class MonthCounting(Struct, frozen=True):
     month: int
     facts: Facts
     counted: CountedMonth
+
+
+class StoredMonth(Struct, frozen=True):
+    """A month that is done: what was known then, and how many indicators came of it."""
+
+    month: int
+    facts: Facts
+    upto_seq: int
+    """The last event that had arrived by then."""
+    rows: int
+    as_of: int
+    """The civil time of its run, in ms."""
+    started: int
+    """When its run began, in ms of UTC."""
+    definitions: str
+    """The digest of the definitions it went by."""
 
 
 def due(
@@ -79,6 +104,25 @@ def month_of_instance(
     )
 
 
+def stored_month(
+    connection: sqlite3.Connection, instance: Instance, month: int
+) -> StoredMonth | None:
+    """Give what is known of a month that is done, or None."""
+    row = connection.execute(
+        "SELECT m.month, m.acceptance, m.first_connection, m.upto_seq, m.rows, r.as_of, r.started,"
+        " r.definitions FROM month_countings AS m JOIN runs AS r ON r.id = m.run"
+        " WHERE m.instance = ? AND m.month = ?",
+        (instance.id, month),
+    ).fetchone()
+    return None if row is None else StoredMonth(row[0], Facts(row[1], row[2]), *row[3:])
+
+
+def months_done(connection: sqlite3.Connection, instance: Instance, since: int) -> list[int]:
+    """Give the months of an instance that are done, from one on, in order."""
+    query = "SELECT month FROM month_countings WHERE instance = ? AND month >= ? ORDER BY month"
+    return [row[0] for row in connection.execute(query, (instance.id, since))]
+
+
 def store_month(
     connection: sqlite3.Connection,
     instance: Instance,
@@ -90,7 +134,8 @@ def store_month(
     counted = counting.counted
     put_rows(connection, instance, counted.rows, 0, sink)
     connection.execute(
-        "INSERT INTO month_countings VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO month_countings"
+        " VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(seq), 0) FROM events))",
         (
             instance.id,
             counting.month,

@@ -71,7 +71,7 @@ class Worker:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self.definitions = Definitions.load(self.settings.aggregation.measures_file)
-        self._rules = _rules(self.settings, self.definitions)
+        self.rules = _rules(self.settings, self.definitions)
         self._random = random or _random()
         self.logger = logger or _logger()
         self._http = http
@@ -275,7 +275,7 @@ class Worker:
         context = Context(
             database=self.database,
             settings=settings,
-            rules=self._rules,
+            rules=self.rules,
             clock=self.clock,
             random=self._random,
             hmac_key=self.hmac_key,

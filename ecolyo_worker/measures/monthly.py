@@ -107,6 +107,8 @@ def konnector_attempts_monthly(month: Month) -> Iterator[Observation | LeftOut]:
             attempts.setdefault(fluid, []).append(event)
         else:
             yield LeftOut(event.seq, f"its target begins like no known konnector: {event.target!r}")
+    if not attempts:
+        yield LeftOut(None, "there was no attempt to connect up to the end of the month")
     for fluid in FLUIDS:
         yield from _attempts(month, fluid, attempts.get(fluid, []))
 

@@ -188,8 +188,8 @@ class Measure(Generic[P]):
     @property
     def rule(self) -> str:
         """What it counts, in words: paragraphs of one line each, with an empty line between."""
-        paragraphs = (getdoc(self.observe) or "").split("\n\n")
-        return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        text = (getdoc(self.observe) or "").replace("\n\n", " ", 1)  # behind the first sentence
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def measure(name: str, groups: int) -> Callable[[_Observe[P]], Measure[P]]:

@@ -222,6 +222,9 @@ def test_an_empty_month_says_what_is_missing(rules: Rules, store: Store) -> None
             "analysis: there is no ReportFromEvent in the month",
         ],
         "profile-count-monthly": ["there was no ProfileSetEvent up to the end of the month"],
+        "konnector-attempts-monthly": [
+            "there was no attempt to connect up to the end of the month"
+        ],
     }
 
 

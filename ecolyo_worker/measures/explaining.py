@@ -12,7 +12,6 @@ from msgspec import Struct
 from ecolyo_worker.clock import civil_text, day_of, day_text, month_days, month_of, month_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
-from ecolyo_worker.indicators import number
 from ecolyo_worker.measures.counting import Counted, CountedMonth, Fate, Row, Rules
 from ecolyo_worker.measures.period import Consumption, Month
 
@@ -163,7 +162,7 @@ def _two_months(month: Month, fluid: str) -> str:
         found = by_fluid.get(fluid, Consumption())
         name = month_text(month_of(days.start))
         texts.append(
-            f"{name} {number(Decimal(found.total) / 1000)} {_UNITS[fluid]}"
+            f"{name} {Decimal(found.total) / 1000:f} {_UNITS[fluid]}"
             f" on {found.days} of {len(days)} days"
         )
     return f"{fluid}: {', '.join(texts)}"

@@ -113,7 +113,7 @@ def test_a_month_rests_on_facts_in_words() -> None:
     )
     assert facts_of_month("consumption-variation-monthly", month) == [
         "first connection: 2026-02-10T00:00:00.000",
-        "electricity: 2026-09 300 kWh on 30 of 30 days, 2026-10 248.13 kWh on 31 of 31 days",
+        "electricity: 2026-09 300 kWh on 30 of 30 days, 2026-10 248.125 kWh on 31 of 31 days",
         "water: 2026-09 0 litres on 0 of 30 days, 2026-10 9 litres on 30 of 31 days",
         "gas: 2026-09 0 kWh on 0 of 30 days, 2026-10 0 kWh on 0 of 31 days",
         "profile: heating by gas, hot water by gas",

@@ -20,11 +20,22 @@ from ecolyo_worker.clock import (
     civil_datetime,
     civil_from_instant,
     civil_text,
+    day_of,
     instant_text,
     parse_civil,
 )
-from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused
+from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused, quote
 from ecolyo_worker.events import decode_object, event_document
+from ecolyo_worker.explanation import (
+    EventExplanation,
+    Explanation,
+    MeasureRule,
+    Question,
+    View,
+    explain_event,
+    explain_period,
+    measure_rule,
+)
 from ecolyo_worker.facts import (
     FLUIDS,
     Consent,
@@ -189,6 +200,55 @@ class Commands:
                 line = ask.PreviewLine(found.instance.name, Raw(row.indicator.encode()))
                 yield ask.Previewed(line)
 
+    async def explain_rule(self, measure: str) -> MeasureRule:
+        """Give a measure's rule in words; raises `CommandRefused` for an unknown measure."""
+        return measure_rule(measure, self._worker.rules)
+
+    async def explain(self, request: ask.Explain) -> AsyncIterator[Explanation]:
+        """Explain a measure's day or month, instance by instance; nothing is stored.
+
+        Without an instance, those that have nothing then are passed over.
+        """
+        rule = await self.explain_rule(request.measure)
+        question = Question.read(rule, request.period)
+        view = self._view(question.last_day(self._worker.rules.monthly_day), request.as_of)
+        if request.instance is None:
+            names = await self._worker.database.read(instances.known_names)
+        else:
+            names = [(await self._known(request.instance)).name]
+        for name in names:
+            found = await self._worker.database.read(explain_period, name, question, view)
+            if found is not None and (found.countings or request.instance is not None):
+                yield found
+
+    async def explain_event(self, request: ask.ExplainEvent) -> AsyncIterator[EventExplanation]:
+        """Explain what became of an event, or what will; of each instance that has such a one.
+
+        Raises `CommandRefused` if there is none.
+        """
+        if request.instance is not None:
+            await self._known(request.instance)
+        is_found = False
+        after: int | None = 0 if _is_text(request.event) else None
+        while after is not None:
+            owners, after = await self._worker.database.read(
+                events.owners, request.event, after, _PAGE
+            )
+            for name, day in owners:
+                if request.instance in {None, name}:
+                    view = self._view(day, request.as_of)
+                    found = await self._worker.database.read(
+                        explain_event, name, request.event, view
+                    )
+                    if found is not None:
+                        is_found = True
+                        yield found
+        if not is_found:
+            raise CommandRefused(
+                f"no event has the _id {quote(request.event)}: it did not come, or it was deleted,"
+                " by age, with a consent or with its person"
+            )
+
     async def send(self, request: ask.Send) -> SendReport:
         """Send what is due, without the random delay."""
         if request.timeout is not None and not 0 <= request.timeout < math.inf:
@@ -281,6 +341,20 @@ class Commands:
         row = await self.outbox_show(ident)
         return CommandRefused(f"row {ident} is {row.state}; only a dead one can be moved by hand")
 
+    def _view(self, day: int, as_of: str | None) -> View:
+        """Give what explaining goes by: the run as of a time, or the one that counts a day."""
+        worker, moment = self._worker, self._as_of(as_of)
+        now = civil_from_instant(moment or worker.clock.now(), self._zone)
+        plan = worker.aggregator.plan(now) if moment else worker.aggregator.next_plan(day)
+        return View(
+            plan=plan,
+            today=day_of(now),
+            is_scheduled=moment is None,
+            mode=worker.settings.mode,
+            sent_days=worker.settings.retention.sent_days,
+            hmac_key=worker.hmac_key,
+        )
+
     def _as_of(self, text: str | None) -> datetime | None:
         return None if text is None else self._moment("--as-of", text)
 
@@ -294,6 +368,11 @@ class Commands:
 
 def _unknown(name: str) -> CommandRefused:
     return CommandRefused(f"no instance is called {name!r}")
+
+
+def _is_text(word: str) -> bool:
+    """Tell whether a word can be text in the database: a command line may give anything."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _is_id(ident: int) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "check_version",
     "connected_fluids",
     "facts_document",
+    "states_at",
 ]
 
 FLUIDS = ("electricity", "water", "gas")
@@ -187,12 +188,17 @@ def acceptance(
 
 def connected_fluids(states: Iterable[KonnectorState], moment: int) -> tuple[str, ...]:
     """Give the fluids connected just before a civil time (ms), in their fixed order."""
+    return tuple(state.fluid for state in states_at(states, moment) if state.connected)
+
+
+def states_at(states: Iterable[KonnectorState], moment: int) -> list[KonnectorState]:
+    """Give the state of each fluid's konnector just before a civil time (ms), in fixed order."""
     last: dict[str, KonnectorState] = {}
     for state in states:
         known = last.get(state.fluid)
         if state.since < moment and (known is None or known.since <= state.since):
             last[state.fluid] = state
-    return tuple(fluid for fluid in FLUIDS if fluid in last and last[fluid].connected)
+    return [last[fluid] for fluid in FLUIDS if fluid in last]
 
 
 def _suffices(version: str, least: str) -> bool:

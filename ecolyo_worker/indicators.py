@@ -120,6 +120,18 @@ class GroupRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Tell whether a value may be sent as it is."""
         return value == OTHER or value == self.above or self.check(value) == value
 
+    @property
+    def allowed(self) -> str:
+        """What it allows, in words."""
+        kinds = [", ".join(self.values)] if self.values else []
+        if self.pattern is not None:
+            kinds.append(f"text like {self.pattern}")
+        if self.subset:
+            kinds.append(f"some of {', '.join(self.subset)}, in this order, joined by ':'")
+        if self.up_to is not None:
+            kinds.append(f"0 to {self.up_to}, then {self.above}")
+        return ", or ".join(kinds)
+
     def _is_subset(self, text: str) -> bool:
         parts = text.split(":")
         return parts == [word for word in self.subset if word in parts]

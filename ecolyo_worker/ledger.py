@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from ecolyo_worker.indicators import Definitions
-from ecolyo_worker.measures import Rules, count
 from ecolyo_worker.store import destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
 from ecolyo_worker.store.countings import row_key
@@ -72,8 +71,6 @@ def balance(
     `accepted` are (instance, `_id`) pairs that were acknowledged, if the caller kept them.
     """
     books = read_books(connection)
-    # What was counted then was not too old; today it may be.
-    rules = Rules(definitions, max_age_days=1_000_000)
     problems = [*_events(books, accepted), *_rows(books), *_counters(books)]
     recounted = 0
     seals = books.seals
@@ -81,7 +78,7 @@ def balance(
     for stored in stored_countings(connection):
         if stored.definitions == definitions.digest:
             recounted += 1
-            problems += _recount(stored, rules, seals, hmac_key, missing)
+            problems += _recount(stored, definitions, seals, hmac_key, missing)
     # A row that is not there may be one of those that were deleted for their age.
     problems += missing if len(missing) > books.pruned else []
     sides = _Sides(books, received or (), hmac_key)
@@ -139,13 +136,13 @@ def _counters(books: Books) -> Iterator[str]:
 
 def _recount(
     stored: StoredCounting,
-    rules: Rules,
+    definitions: Definitions,
     seals: Mapping[bytes, bytes],
     hmac_key: bytes,
     missing: list[str],
 ) -> Iterator[str]:
     """Say what is different now; `missing` gets the rows that are not there."""
-    again = count(stored.facts, stored.events, stored.as_of, rules)
+    again = stored.recount(definitions)
     if len(again.rows) != stored.rows:
         yield f"2: {stored.place} made {stored.rows} indicators, counted again {len(again.rows)}"
     for row in again.rows:

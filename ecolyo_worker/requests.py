@@ -11,6 +11,8 @@ __all__ = [
     "ConsumptionImport",
     "EventsImport",
     "EventsList",
+    "Explain",
+    "ExplainEvent",
     "FactsReport",
     "Forgotten",
     "GiveConsent",
@@ -139,6 +141,27 @@ class PreviewLine(Struct, frozen=True):
 
     instance: str
     indicator: Raw
+
+
+class Explain(Struct, frozen=True):
+    """A measure, and a day (YYYY-MM-DD) or, of a monthly one, any day of a month or YYYY-MM.
+
+    Of one instance, or of all that have anything then. What waits is explained by the next run of
+    the schedule, or by one as of `as_of`.
+    """
+
+    measure: str
+    period: str
+    instance: str | None = None
+    as_of: str | None = None
+
+
+class ExplainEvent(Struct, frozen=True):
+    """An event by its `_id`, of one instance or of all; `as_of` as in `Explain`."""
+
+    event: str
+    instance: str | None = None
+    as_of: str | None = None
 
 
 class Send(Struct, frozen=True):

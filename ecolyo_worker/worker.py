@@ -76,8 +76,8 @@ class Worker:
         """
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self._rules = _rules(self.settings)
-        self.definitions = self._rules.definitions
+        self.rules = _rules(self.settings)
+        self.definitions = self.rules.definitions
         self._random = random or _random()
         self.logger = logger or _logger()
         self._http = http
@@ -287,7 +287,7 @@ class Worker:
         context = Context(
             database=self.database,
             settings=settings,
-            rules=self._rules,
+            rules=self.rules,
             clock=self.clock,
             random=self._random,
             hmac_key=self.hmac_key,

@@ -152,6 +152,7 @@ CREATE TABLE month_countings (
     acceptance       INTEGER NOT NULL,
     first_connection INTEGER,               -- as this counting knew it
     rows             INTEGER NOT NULL,      -- how many indicators it made
+    upto_seq         INTEGER NOT NULL,      -- the last event that had arrived by then
     PRIMARY KEY (instance, month)
 ) STRICT, WITHOUT ROWID;
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import msgspec
@@ -22,7 +22,14 @@ from ecolyo_worker.actors.night import (
 )
 from ecolyo_worker.actors.report import RunReport, Tally
 from ecolyo_worker.actors.schedule import Schedule
-from ecolyo_worker.clock import civil_from_instant, utc_ms
+from ecolyo_worker.clock import (
+    civil_datetime,
+    civil_from_instant,
+    day_of,
+    day_start,
+    instant_of_civil,
+    utc_ms,
+)
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.measures.devices import learn
@@ -36,6 +43,7 @@ _COUNTING_S = 0.01
 _MOST_PEOPLE = 500
 _MOST_EVENTS = 4_000
 _FEWEST_EVENTS = 100
+_YEAR = 366
 
 
 class Aggregator(Actor):
@@ -98,6 +106,19 @@ class Aggregator(Actor):
             day=day,
             month=month,
         )
+
+    def next_plan(self, day: int) -> Plan:
+        """Give the plan of the run that counts a civil day, if it is not counted yet.
+
+        It is the first one of the schedule from now on that has the day behind it; of a day that
+        is more than a year away, just the next one.
+        """
+        now = self._context.clock.now()
+        today = day_of(civil_from_instant(now, self._zone))
+        if today <= day <= today + _YEAR:
+            end = instant_of_civil(civil_datetime(day_start(day + 1)), self._zone)
+            now = max(now, end - timedelta(milliseconds=1))
+        return self.plan(civil_from_instant(self._schedule.next(now), self._zone))
 
     async def run_once(self, plan: Plan, *, slot: int | None = None) -> RunReport:
         """Count all that waits, as of the plan's time; running it twice changes nothing.

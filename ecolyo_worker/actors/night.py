@@ -138,13 +138,14 @@ def count_nights(
     connection: sqlite3.Connection,
     ids: Sequence[int],
     plan: Plan,
-    most_events: int,
-    learned: Collection[str],
+    most_events: int = 0,
+    learned: Collection[str] | None = None,
 ) -> Iterator[InstanceNight | Without]:
     """Count the waiting days and then the due months of some instances, one after the other.
 
     It ends before the one with whom there would be more events, unless that is the first one.
-    Raises `UnseenDevices` before counting events that name such, but for those in `learned`.
+    Raises `UnseenDevices` before counting events that name such, but for those in `learned`; with
+    None they are classified as they come.
     """
     waiting = countings.waiting(connection, ids, day_of(plan.as_of))
     ids = _with_events(ids, waiting, most_events)
@@ -158,7 +159,9 @@ def count_nights(
         if ident in accepted
     }
     ordered = (day for person in people for day in days.get(person.id, ()))
-    loaded = _classified(countings.with_events(connection, ordered), learned)
+    loaded = countings.with_events(connection, ordered)
+    if learned is not None:
+        loaded = _classified(loaded, learned)
     connected = _count_connected(connection, people, accepted, plan)
     done = months.done(connection, ids, plan.as_of)
     for person in people:

@@ -14,7 +14,17 @@ from typing import Annotated
 import anyio
 from cyclopts import App, CycloptsError, Parameter
 
-from ecolyo_worker.cli import consumption, demo, events, instances, outbox, runs, service, state
+from ecolyo_worker.cli import (
+    consumption,
+    demo,
+    events,
+    explain,
+    instances,
+    outbox,
+    runs,
+    service,
+    state,
+)
 from ecolyo_worker.cli.logs import LogFormat, LogLevel
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
@@ -36,7 +46,7 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 app.meta.default_parameter = Parameter(negative=())
-for _module in (demo, service, events, instances, consumption, outbox, runs, state):
+for _module in (demo, service, events, instances, consumption, outbox, runs, explain, state):
     _module.register(app)
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import day_of, day_start, day_text
 from ecolyo_worker.events import END_TYPES, Event
-from ecolyo_worker.indicators import OTHER, Definitions, Indicator, ValueTooLarge
+from ecolyo_worker.indicators import OTHER, Definition, Definitions, Indicator, ValueTooLarge
 from ecolyo_worker.measures.known import CONNECTED, DAILY, MONTHLY, check_fit
 from ecolyo_worker.measures.period import (
     Day,
@@ -35,6 +35,7 @@ __all__ = [
     "Counted",
     "CountedMonth",
     "Fate",
+    "Other",
     "Row",
     "Rules",
     "count",
@@ -43,9 +44,6 @@ __all__ = [
 ]
 
 P = TypeVar("P", Day, Month)
-
-_Checked = tuple[tuple[str, ...], int | Decimal, tuple[int, ...]]
-"""Checked group values, the value, and the events it rests on."""
 
 Fate = Literal["counted", "expired", "imported", "unconsented", "failed"]
 
@@ -67,6 +65,13 @@ class Rules(Struct, frozen=True):
         check_fit(self.definitions, (*self.daily, CONNECTED), self.monthly)
 
 
+class Other(Struct, frozen=True, gc=False):
+    """A group value that the definitions do not allow: the group's key, and what came."""
+
+    key: str
+    found: str | None
+
+
 class Row(Struct, frozen=True):
     """One indicator, and its place among those of its measure, day and counting."""
 
@@ -74,6 +79,12 @@ class Row(Struct, frozen=True):
     ordinal: int
     events: tuple[int, ...] = ()
     """The `seq` of each event it rests on."""
+    others: tuple[Other, ...] = ()
+    """What became `other` in it, each only once."""
+
+
+_Checked = tuple[tuple[str, ...], int | Decimal, tuple[int, ...], tuple[Other, ...]]
+"""Checked group values, the value, the events it rests on, and what is sent as `other`."""
 
 
 class Counted(Struct, frozen=True):
@@ -89,6 +100,8 @@ class Counted(Struct, frozen=True):
     """Group values that the definitions do not allow, sent as `other`: by `measure.key`."""
     too_large: tuple[str, ...] = ()
     """Measures of which a value was too large to be sent."""
+    left_out: Mapping[str, tuple[LeftOut, ...]] = {}
+    """By measure, what it looked at and did not count."""
 
 
 class CountedMonth(Struct, frozen=True):
@@ -99,6 +112,7 @@ class CountedMonth(Struct, frozen=True):
     """Why an event was left out as one that breaks a measure, by `seq`; 0 if none is to blame."""
     others: Mapping[str, int] = {}
     too_large: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[LeftOut, ...]] = {}
 
 
 def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Counted:
@@ -126,6 +140,7 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
         errors=errors,
         others=result.others,
         too_large=tuple(result.too_large),
+        left_out=result.left_out,
     )
 
 
@@ -161,6 +176,7 @@ def count_month(month: Month, rules: Rules) -> CountedMonth:
         errors=errors,
         others=result.others,
         too_large=tuple(result.too_large),
+        left_out=result.left_out,
     )
 
 
@@ -189,53 +205,74 @@ class _Result:
         self.rows: list[Row] = []
         self.others: Counter[str] = Counter()
         self.too_large: list[str] = []
+        self.left_out: dict[str, tuple[LeftOut, ...]] = {}
 
     def add(self, measure: Measure[P], observed: Iterable[Observation | LeftOut]) -> None:
         """Add the rows of one measure; none if the definitions do not have it."""
         name = measure.name
         if name not in self._definitions:
             return
-        checked = self._checked(name, observed)
+        left_out: list[LeftOut] = []
+        checked = self._checked(name, observed, left_out)
         values = _sums(checked) if self._definitions[name].rows == "count" else checked
-        for ordinal, (groups, value, events) in enumerate(values):
+        for ordinal, (groups, value, events, others) in enumerate(values):
             try:
                 indicator = self._definitions.indicator(name, self._start_date, value, groups)
             except ValueTooLarge:
                 self.too_large.append(name)
+                reason = f"its value, {value}, is too large to be sent: 1e10 or more"
+                left_out += [LeftOut(event, reason) for event in events or (None,)]
             else:
-                self.rows.append(Row(indicator, ordinal, events))
+                self.rows.append(Row(indicator, ordinal, events, others))
+        if left_out:
+            self.left_out[name] = tuple(left_out)
 
     def take(self, other: "_Result") -> None:
         """Add what another one came to."""
         self.rows += other.rows
         self.others += other.others
         self.too_large += other.too_large
+        self.left_out |= other.left_out
 
     def _checked(
-        self, measure: str, observed: Iterable[Observation | LeftOut]
+        self, measure: str, observed: Iterable[Observation | LeftOut], left_out: list[LeftOut]
     ) -> Iterator[_Checked]:
         allowed = self._definitions.allowed
         for seen in observed:
             if type(seen) is Observation:
                 groups = allowed(measure, seen.groups)
+                others: tuple[Other, ...] = ()
                 if OTHER in groups:
-                    self.others.update(self._definitions[measure].others(groups))
-                yield groups, seen.value, seen.events
+                    others = _others(self._definitions[measure], seen.groups, groups)
+                    self.others.update(f"{measure}.{other.key}" for other in others)
+                yield groups, seen.value, seen.events, others
+            elif type(seen) is LeftOut:
+                left_out.append(seen)
+
+
+def _others(
+    definition: Definition, found: Sequence[str | None], checked: Sequence[str]
+) -> tuple[Other, ...]:
+    groups = zip(definition.groups, found, checked, strict=True)
+    return tuple(Other(rule.key, came) for rule, came, text in groups if text == OTHER)
 
 
 def _sums(observed: Iterable[_Checked]) -> Iterator[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
     sums: dict[tuple[str, ...], int] = {}
     seen: dict[tuple[str, ...], list[int]] = {}
-    for groups, value, events in observed:
+    odd: dict[tuple[str, ...], dict[Other, None]] = {}
+    for groups, value, events, others in observed:
         if groups in sums:
             sums[groups] += int(value)
             seen[groups] += events
         else:
             sums[groups] = int(value)
             seen[groups] = [*events]
+        if others:
+            odd.setdefault(groups, {}).update(dict.fromkeys(others))
     for groups, total in sums.items():
-        yield groups, total, tuple(seen[groups])
+        yield groups, total, tuple(seen[groups]), tuple(odd.get(groups, ()))
 
 
 def _observe_safely(

@@ -7,7 +7,7 @@ and left out comes with the reason.
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ecolyo_worker.clock import civil_datetime, day_start
+from ecolyo_worker.clock import civil_datetime, day_start, month_of, month_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
 from ecolyo_worker.measures.period import Consumption, LeftOut, Month, Observation, measure
@@ -17,85 +17,129 @@ _USES = ("cooking", "heating", "hot_water")
 
 
 @measure("consumption-variation-monthly", groups=3, rows="each")
-def consumption_variation_monthly(month: Month) -> Iterator[Observation]:
-    """Percent by which a fluid's consumption differs from the month before; more is positive.
+def consumption_variation_monthly(month: Month) -> Iterator[Observation | LeftOut]:
+    """Each fluid whose two months are complete makes a row: by how many percent it changed.
 
-    Only with a ConnectionEvent in the month, a value for every day of both months, more than
-    nothing in the month before, and a first connection that is known.
+    The month's daily consumptions are added up and compared with the month before; more is
+    positive, and two decimals are kept, rounded half up. It needs a ConnectionEvent in the month, a
+    value for every day of both months, more than nothing in the month before, and a first
+    connection that is known. Seniority is the whole months from the first connection to the day
+    after the month; the use is what the fluid does at home: cooking, heating, hot water.
     """
     connections = tuple(event.seq for event in month.of("ConnectionEvent"))
-    if not connections or month.facts.first_connection is None:
-        return
-    seniority = str(_whole_months(month.facts.first_connection, day_start(month.days.stop)))
-    for fluid in FLUIDS:
-        before = month.consumption_before.get(fluid, Consumption())
-        now = month.consumption.get(fluid, Consumption())
-        is_whole = (before.days, now.days) == (len(month.days_before), len(month.days))
-        if is_whole and before.total > 0:
-            change = Decimal(100) * (now.total - before.total) / before.total
-            yield Observation((fluid, seniority, _usage(month, fluid)), change, connections)
+    first = month.facts.first_connection
+    if not connections:
+        yield LeftOut(None, "there is no ConnectionEvent in the month")
+    elif first is None:
+        yield from _all_left_out(connections, "the first connection is unknown")
+    else:
+        seniority = str(_whole_months(first, day_start(month.days.stop)))
+        changes = {fluid: _change(month, fluid) for fluid in FLUIDS}
+        for fluid, change in changes.items():
+            if isinstance(change, str):
+                yield LeftOut(None, f"{fluid}: {change}")
+            else:
+                yield Observation((fluid, seniority, _usage(month, fluid)), change, connections)
+        if all(isinstance(change, str) for change in changes.values()):
+            yield from _all_left_out(connections, "no fluid has two complete months")
 
 
 @measure("summary-subscription-monthly", groups=1, rows="each")
-def summary_subscription_monthly(month: Month) -> Iterator[Observation]:
-    """`subscription`: whether the monthly summary is subscribed to at the end of the month.
+def summary_subscription_monthly(month: Month) -> Iterator[Observation | LeftOut]:
+    """Up to two rows: who is subscribed to the monthly summary, and who came to the app by it.
 
-    No row if that was never said. `analysis`: 1 if there is a ReportFromEvent, else no row.
+    `subscription` is 1 or 0 as the home is subscribed at the end of the month; there is no such row
+    if the host never said. `analysis` is 1 if there is a ReportFromEvent in the month, else there
+    is no such row.
     """
     if month.subscribed is not None:
         yield Observation(("subscription",), int(month.subscribed))
+    else:
+        yield LeftOut(None, "subscription: by the end of the month the host had not said it")
     reports = tuple(event.seq for event in month.of("ReportFromEvent"))
     if reports:
         yield Observation(("analysis",), 1, reports)
+    else:
+        yield LeftOut(None, "analysis: there is no ReportFromEvent in the month")
 
 
 @measure("fluid-data-granularity-monthly", groups=2, rows="each")
 def fluid_data_granularity_monthly(month: Month) -> Iterator[Observation]:
-    """Whether a half-hour value of electricity begins in the month: 1 or 0, always one row."""
+    """Always one row: 1 if a half-hour value of electricity begins in the month, else 0."""
     yield Observation(("electricity", "half_an_hour"), int(month.has_half_hours))
 
 
 @measure("connection-count-monthly", groups=0, rows="each")
 def connection_count_monthly(month: Month) -> Iterator[Observation]:
-    """How many days of the month have a ConnectionEvent; always one row."""
+    """Always one row: on how many days of the month there is a ConnectionEvent, or 0."""
     connections = list(month.of("ConnectionEvent"))
     days = {event.day for event in connections}
     yield Observation((), len(days), tuple(event.seq for event in connections))
 
 
 @measure("profile-count-monthly", groups=0, rows="each")
-def profile_count_monthly(month: Month) -> Iterator[Observation]:
-    """How many ProfileSetEvents there were ever, up to the end of the month; no row if none."""
+def profile_count_monthly(month: Month) -> Iterator[Observation | LeftOut]:
+    """One row: how many ProfileSetEvents there were ever, up to the end of the month.
+
+    There is no row if there was none. Those before the month count again each month.
+    """
     profiles = tuple(event.seq for event in month.ever_of("ProfileSetEvent"))
     if profiles:
         yield Observation((), len(profiles), profiles)
+    else:
+        yield LeftOut(None, "there was no ProfileSetEvent up to the end of the month")
 
 
 @measure("konnector-attempts-monthly", groups=2, rows="each")
 def konnector_attempts_monthly(month: Month) -> Iterator[Observation | LeftOut]:
-    """How many attempts ever it took to connect a fluid for the first time, or took so far.
+    """Each fluid with an attempt in the month, and no success before it, makes a row.
 
-    One row for each fluid that has an attempt in the month and no success before the month.
+    Its value is the number of KonnectorAttemptEvents ever, up to the first success or else to the
+    end of the month; `success` is `true` if the first success lies in the month. The target tells
+    the fluid by how it begins: `enedis` is electricity, `egl` is water, `grdf` is gas; others are
+    left out. Attempts after the first success never count.
     """
     attempts: dict[str, list[Event]] = {}
     for event in month.ever_of("KonnectorAttemptEvent"):
         if fluid := _fluid_of(event):
             attempts.setdefault(fluid, []).append(event)
         else:
-            yield LeftOut(event.seq, f"its target is no known konnector: {event.target!r}")
+            yield LeftOut(event.seq, f"its target begins like no known konnector: {event.target!r}")
+    if not attempts:
+        yield LeftOut(None, "there was no attempt to connect up to the end of the month")
     for fluid in FLUIDS:
         yield from _attempts(month, fluid, attempts.get(fluid, []))
+
+
+def _all_left_out(events: tuple[int, ...], reason: str) -> Iterator[LeftOut]:
+    return (LeftOut(event, reason) for event in events)
+
+
+def _change(month: Month, fluid: str) -> Decimal | str:
+    """Give the percent by which a fluid changed, or why there is none, in words."""
+    before = month.consumption_before.get(fluid, Consumption())
+    now = month.consumption.get(fluid, Consumption())
+    for days, found in ((month.days_before, before), (month.days, now)):
+        if found.days != len(days):
+            name = month_text(month_of(days.start))
+            return f"{name} has a value for {found.days} of its {len(days)} days"
+    if before.total <= 0:
+        return f"the sum of {month_text(month.number - 1)} is 0"
+    return Decimal(100) * (now.total - before.total) / before.total
 
 
 def _attempts(month: Month, fluid: str, attempts: list[Event]) -> Iterator[Observation | LeftOut]:
     tried = next((n for n, event in enumerate(attempts, 1) if event.outcome == "success"), None)
     needed, later = attempts[:tried], attempts[len(attempts[:tried]) :]
     for event in later:
-        yield LeftOut(event.seq, f"{fluid} was connected before")
-    in_month = any(event.day in month.days for event in attempts)
-    if in_month and (tried is None or needed[-1].day in month.days):
-        success = "false" if tried is None else "true"
-        yield Observation((fluid, success), len(needed), tuple(event.seq for event in needed))
+        yield LeftOut(event.seq, f"{fluid} had its first success before it")
+    seqs = tuple(event.seq for event in needed)
+    if tried is not None and needed[-1].day not in month.days:
+        yield from _all_left_out(seqs, f"{fluid} had its first success before the month")
+    elif not any(event.day in month.days for event in attempts):
+        yield from _all_left_out(seqs, f"{fluid} has no attempt in the month")
+    else:
+        yield Observation((fluid, "false" if tried is None else "true"), len(needed), seqs)
 
 
 def _fluid_of(event: Event) -> str | None:

@@ -178,10 +178,10 @@ class Observation(Struct, frozen=True, gc=False):
 
 
 class LeftOut(Struct, frozen=True, gc=False):
-    """An event that a measure looked at and does not count, and why, in words."""
+    """What a measure looked at and does not count, and why, in words."""
 
-    event: int
-    """Its `seq`."""
+    event: int | None
+    """The `seq` of an event; None for a row that is missing for another reason than an event."""
     reason: str
 
 
@@ -201,8 +201,9 @@ class Measure(Generic[P]):
 
     @property
     def rule(self) -> str:
-        """What it counts, in words."""
-        return getdoc(self.observe) or ""
+        """What it counts, in words: paragraphs of one line each, with an empty line between."""
+        text = (getdoc(self.observe) or "").replace("\n\n", " ", 1)  # behind the first sentence
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def measure(

@@ -2,19 +2,30 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.clock import day_text
 from ecolyo_worker.events import Event
-from ecolyo_worker.measures import End, Facts
+from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.measures import Counted, End, Facts, Rules, count
 from ecolyo_worker.store import events, totals
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
 
-__all__ = ["BookedRow", "Books", "StoredCounting", "read_books", "stored_countings"]
+__all__ = [
+    "BookedRow",
+    "Books",
+    "StoredCounting",
+    "countings_of_day",
+    "lost_events",
+    "read_books",
+    "stored_countings",
+]
 
 
 _DOUBLES = "outbox.maybe_delivered"
@@ -62,23 +73,48 @@ class Books(Struct, frozen=True):
         return {row.key: row.body_hmac for row in self.rows}
 
 
-class StoredCounting(Struct, frozen=True):
-    """A counting that can be made again: its events are all there still."""
+class StoredCounting(Struct, frozen=True, kw_only=True):
+    """A counting of the past: what it saw, as far as that is there still, and what it made."""
 
     instance: int
     day: int
     n: int
     as_of: int
+    """The civil time of its run, in ms."""
+    started: int
+    """When its run began, in ms of UTC."""
     definitions: str
+    """The digest of the definitions it went by."""
+    fate: str
+    after_seq: int
+    upto_seq: int
     facts: Facts
     events: tuple[Event, ...]
+    """Those that are there still, the failed ones too."""
+    errors: Mapping[int, str]
+    """Why an event failed, by `seq`."""
+    lost: int
+    """How many of its events were deleted since."""
     salt: bytes
     rows: int
+    """How many indicators it made."""
 
     @property
     def place(self) -> str:
         """Which counting it is, in words, without naming the person."""
         return f"counting {self.n} of {day_text(self.day)} for instance {self.instance}"
+
+    def recount(self, definitions: Definitions) -> Counted:
+        """Count it again, as far as its events are there: they have the fates they had then."""
+        not_before = self.day + 1 if self.fate == "imported" else None
+        rules = _rules_then(definitions, self.fate, not_before)
+        sound = [event for event in self.events if event.seq not in self.errors]
+        counted = count(self.facts, sound, self.as_of, rules)
+        return msgspec.structs.replace(
+            counted,
+            fates={**counted.fates, **dict.fromkeys(self.errors, "failed")},
+            errors={**counted.errors, **self.errors},
+        )
 
 
 def read_books(connection: sqlite3.Connection) -> Books:
@@ -121,51 +157,92 @@ def read_books(connection: sqlite3.Connection) -> Books:
     )
 
 
-def _one(connection: sqlite3.Connection, query: str) -> int:
-    number: int = connection.execute(query).fetchone()[0]
+@lru_cache(maxsize=8)
+def _rules_then(definitions: Definitions, fate: str, not_before: int | None) -> Rules:
+    """Give rules that let a counting come out as it did, whatever the settings say now."""
+    return Rules(definitions, -1 if fate == "expired" else 1_000_000, not_before)
+
+
+def _one(connection: sqlite3.Connection, query: str, *values: int) -> int:
+    number: int = connection.execute(query, values).fetchone()[0]
     return number
 
 
 def stored_countings(connection: sqlite3.Connection) -> Iterator[StoredCounting]:
     """Give the countings that counted something and whose events are all there still."""
     rows = connection.execute(
-        "SELECT c.instance, c.day, c.n, c.after_seq, c.upto_seq, c.acceptance, c.first_connection,"
-        " c.events, c.rows, r.as_of, r.definitions FROM countings AS c"
-        " JOIN runs AS r ON r.id = c.run"
-        " WHERE c.fate = 'counted' ORDER BY c.instance, c.day, c.n"
+        f"{_COUNTINGS} WHERE c.fate = 'counted' ORDER BY c.instance, c.day, c.n"
     ).fetchall()
     owner, known = None, None
-    for instance, day, n, after, upto, accepted, first, number, made, as_of, digest in rows:
-        if owner is None or known is None or owner.id != instance:
-            owner = get_instance(connection, instance)
+    for row in rows:
+        if owner is None or known is None or owner.id != row[0]:
+            owner = get_instance(connection, row[0])
             known = _facts_then(connection, owner)
-        found = events.of_day(connection, instance, day, after, upto)
-        if sum(not event.aggregated for event in found) != number:
-            continue
-        failed = {
-            row[0]
-            for row in connection.execute(
-                "SELECT seq FROM failures WHERE seq > ? AND seq <= ?", (after, upto)
-            )
-        }
-        yield StoredCounting(
-            instance=instance,
-            day=day,
-            n=n,
-            as_of=as_of,
-            definitions=digest,
-            facts=msgspec.structs.replace(
-                known, acceptance=accepted, first_connection=first, is_supplement=n > 0
-            ),
-            events=tuple(event for event in found if event.seq not in failed),
-            salt=owner.salt,
-            rows=made,
-        )
+        stored = _stored(connection, owner, known, row)
+        if not stored.lost:
+            yield stored
+
+
+def countings_of_day(
+    connection: sqlite3.Connection, owner: Instance, day: int
+) -> list[StoredCounting]:
+    """Give all countings of an instance's day, in their order, whatever they made of it."""
+    rows = connection.execute(
+        f"{_COUNTINGS} WHERE c.instance = ? AND c.day = ? ORDER BY c.n", (owner.id, day)
+    ).fetchall()
+    known = _facts_then(connection, owner) if rows else Facts(acceptance=0)
+    return [_stored(connection, owner, known, row) for row in rows]
+
+
+def lost_events(connection: sqlite3.Connection, instance: int, days: range) -> int:
+    """Tell how many of the events that were counted of some days were deleted since."""
+    return _one(
+        connection,
+        "SELECT coalesce(sum(c.events - (SELECT count(*) FROM events AS e"
+        " WHERE e.instance = c.instance AND e.day = c.day AND e.seq > c.after_seq"
+        " AND e.seq <= c.upto_seq AND NOT e.aggregated)), 0) FROM countings AS c"
+        " WHERE c.instance = ? AND c.day >= ? AND c.day < ?",
+        instance,
+        days.start,
+        days.stop,
+    )
+
+
+def _stored(
+    connection: sqlite3.Connection, owner: Instance, known: Facts, row: Sequence[Any]
+) -> StoredCounting:
+    instance, day, n, after, upto, fate, accepted, first, number, made, *run = row
+    found = events.of_day(connection, instance, day, after, upto)
+    as_of, started, definitions = run
+    errors = connection.execute(
+        "SELECT f.seq, f.error FROM failures AS f JOIN events AS e ON e.seq = f.seq"
+        " WHERE e.instance = ? AND e.day = ? AND f.seq > ? AND f.seq <= ?",
+        (instance, day, after, upto),
+    )
+    return StoredCounting(
+        instance=instance,
+        day=day,
+        n=n,
+        as_of=as_of,
+        started=started,
+        definitions=definitions,
+        fate=fate,
+        after_seq=after,
+        upto_seq=upto,
+        facts=msgspec.structs.replace(
+            known, acceptance=accepted, first_connection=first, is_supplement=n > 0
+        ),
+        events=tuple(found),
+        errors=dict(errors),
+        lost=number - sum(not event.aggregated for event in found),
+        salt=owner.salt,
+        rows=made,
+    )
 
 
 def _facts_then(connection: sqlite3.Connection, known: Instance) -> Facts:
     """Give the facts as its countings knew them: only what made a row then may make one now."""
-    launch = None
+    launch = known.first_launch
     if known.launch_row is not None:
         row = connection.execute(
             "SELECT time, seq FROM events WHERE seq = ?", (known.launch_row,)
@@ -185,6 +262,12 @@ def _facts_then(connection: sqlite3.Connection, known: Instance) -> Facts:
         ends=ends,
     )
 
+
+_COUNTINGS = """
+    SELECT c.instance, c.day, c.n, c.after_seq, c.upto_seq, c.fate, c.acceptance,
+           c.first_connection, c.events, c.rows, r.as_of, r.started, r.definitions
+      FROM countings AS c JOIN runs AS r ON r.id = c.run
+"""
 
 _OVERLAPPING = """
     SELECT DISTINCT a.day FROM countings AS a

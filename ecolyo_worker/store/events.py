@@ -17,15 +17,18 @@ from ecolyo_worker.store import totals
 from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
+    "EVER_TYPES",
     "STATES",
     "Range",
     "StoredEvent",
     "ever",
+    "find",
     "first_day",
     "insert",
     "of_day",
     "of_days",
     "of_ranges",
+    "owners",
     "page",
     "remove_all",
     "remove_day",
@@ -74,10 +77,10 @@ _WITH_STATE = """
 """
 
 
-_EVER_TYPES = frozenset({"ProfileSetEvent", "KonnectorAttemptEvent"})
+EVER_TYPES = frozenset({"ProfileSetEvent", "KonnectorAttemptEvent"})
 """The events that are counted over a whole life."""
 
-_KEPT = END_TYPES | _EVER_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
+_KEPT = END_TYPES | EVER_TYPES | {"ConnectionEvent", "ChallengeLaunchEvent"}
 """The events that facts are derived from."""
 
 _EVENTS_OF = msgspec.json.Decoder(list[Event])
@@ -190,6 +193,35 @@ def page(
     ]
 
 
+def find(connection: sqlite3.Connection, instance: int, ident: str) -> StoredEvent | None:
+    """Give an instance's event by its `_id`, or None."""
+    query = select_with_state(f"{_COLUMNS}, i.name, f.error") + (
+        " JOIN instances AS i ON i.id = e.instance WHERE e.instance = ? AND e.id = ?"
+    )
+    row = connection.execute(query, (instance, ident)).fetchone()
+    if row is None:
+        return None
+    *found, name, error, state = row
+    return StoredEvent(instance=name, event=_event(found), state=state, error=error)
+
+
+def owners(
+    connection: sqlite3.Connection, ident: str, after: int, limit: int
+) -> tuple[list[tuple[str, int]], int | None]:
+    """Look for an event's `_id` among some instances behind an id, and tell how far that is.
+
+    Gives the name of each that has it, with the event's civil day, and the id of the last instance
+    that was looked at, None at the end.
+    """
+    found = connection.execute(
+        "SELECT i.id, i.name, e.day FROM (SELECT id, name FROM instances WHERE id > ?"
+        " ORDER BY id LIMIT ?) AS i LEFT JOIN events AS e ON e.instance = i.id AND e.id = ?",
+        (after, limit, ident),
+    ).fetchall()
+    owning = [(name, day) for _, name, day in found if day is not None]
+    return owning, max(row[0] for row in found) if len(found) == limit else None
+
+
 def first_day(connection: sqlite3.Connection, instance: int) -> int | None:
     """Give the oldest civil day of which an instance has an event, or None."""
     query = "SELECT min(day) FROM events WHERE instance = ?"
@@ -275,7 +307,7 @@ def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, E
     ends: list[Any] = []
     ever: list[Any] = []
     for seq, instance, event in kept:
-        if event.type in _EVER_TYPES:
+        if event.type in EVER_TYPES:
             ever += (instance, event.id, seq, event.time, event.type, event.target, event.result)
         elif event.type in END_TYPES:
             if event.start is not None:

@@ -23,13 +23,25 @@ from ecolyo_worker.store import consumption, events, totals
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.ladder import Ladder
 
-__all__ = ["MonthCounting", "done", "due", "first", "first_open", "month_of_instance", "store"]
+__all__ = [
+    "MonthCounting",
+    "StoredMonth",
+    "done",
+    "due",
+    "first",
+    "first_open",
+    "month_of_instance",
+    "months_done",
+    "store",
+    "stored_month",
+]
 
 _FARTHEST = 3
 """How many months back a run looks, however long none was made."""
 
 _COUNTINGS = Ladder(
-    "month_countings", ["instance", "month", "run", "acceptance", "first_connection", "rows"]
+    "month_countings",
+    ["instance", "month", "run", "acceptance", "first_connection", "rows", "upto_seq"],
 )
 
 
@@ -39,6 +51,22 @@ class MonthCounting(Struct, frozen=True):
     month: int
     facts: Facts
     counted: CountedMonth
+
+
+class StoredMonth(Struct, frozen=True):
+    """A month that is done: what was known then, and how many indicators came of it."""
+
+    month: int
+    facts: Facts
+    upto_seq: int
+    """The last event that had arrived by then."""
+    rows: int
+    as_of: int
+    """The civil time of its run, in ms."""
+    started: int
+    """When its run began, in ms of UTC."""
+    definitions: str
+    """The digest of the definitions it went by."""
 
 
 def done(
@@ -116,18 +144,38 @@ def month_of_instance(
     )
 
 
+def stored_month(
+    connection: sqlite3.Connection, instance: Instance, month: int
+) -> StoredMonth | None:
+    """Give what is known of a month that is done, or None."""
+    row = connection.execute(
+        "SELECT m.month, m.acceptance, m.first_connection, m.upto_seq, m.rows, r.as_of, r.started,"
+        " r.definitions FROM month_countings AS m JOIN runs AS r ON r.id = m.run"
+        " WHERE m.instance = ? AND m.month = ?",
+        (instance.id, month),
+    ).fetchone()
+    return None if row is None else StoredMonth(row[0], Facts(row[1], row[2]), *row[3:])
+
+
+def months_done(connection: sqlite3.Connection, instance: Instance, since: int) -> list[int]:
+    """Give the months of an instance that are done, from one on, in order."""
+    query = "SELECT month FROM month_countings WHERE instance = ? AND month >= ? ORDER BY month"
+    return [row[0] for row in connection.execute(query, (instance.id, since))]
+
+
 def store(
     connection: sqlite3.Connection, made: Sequence[tuple[Instance, MonthCounting]], run: int
 ) -> None:
     """Store that months are done, and how; the rows apart."""
     if not made:
         return
+    (upto_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     changes: Counter[str] = Counter()
     values: list[Any] = []
     for instance, item in made:
         facts, counted = item.facts, item.counted
         values += (instance.id, item.month, run, facts.acceptance, facts.first_connection)
-        values.append(len(counted.rows))
+        values += (len(counted.rows), upto_seq)
         changes.update(totals.of_values(counted.others, counted.too_large))
     _COUNTINGS.insert(connection, values)
     totals.add(connection, changes)

@@ -33,6 +33,7 @@ __all__ = [
     "insert",
     "known_keys",
     "mark",
+    "of_key",
     "page",
     "release",
     "release_strays",
@@ -297,6 +298,15 @@ def get(connection: sqlite3.Connection, ident: int) -> OutboxRow | None:
         (ident,),
     ).fetchone()
     return None if row is None else OutboxRow(*row)
+
+
+def of_key(connection: sqlite3.Connection, key: bytes) -> tuple[OutboxRow, bytes] | None:
+    """Give a row by its key, and what its body is known by; None if it is not there."""
+    row = connection.execute(
+        f"SELECT {_ROW}, body_hmac FROM outbox WHERE key = ?",  # noqa: S608  columns of ours
+        (key,),
+    ).fetchone()
+    return None if row is None else (OutboxRow(*row[:-1]), row[-1])
 
 
 def retry(connection: sqlite3.Connection, ident: int | None) -> int:

@@ -1,20 +1,34 @@
-"""A worker whose HTTP face listens, and clients for it."""
+"""A worker whose HTTP face listens, and clients for it; and a worker that explains."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import httpx
+import msgspec
 import pytest
 from anyio.abc import SocketStream
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.explanation import EventExplanation, ExplainedCounting, Explanation
+from ecolyo_worker.requests import (
+    Aggregate,
+    EventsImport,
+    Explain,
+    ExplainEvent,
+    InstancesImport,
+    Line,
+)
 from ecolyo_worker.service.listen import Tcp
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
+from ecolyo_worker.testing.clock import SteppedClock
 
 TOKEN = "t0ken-0f-the-h0st"
 
@@ -64,3 +78,59 @@ def serve(state_dir: Path, token_file: Path) -> Serve:
                 face.stop()
 
     return served
+
+
+class Asked:
+    """Commands, and what explaining by them gives."""
+
+    def __init__(self, commands: Commands) -> None:
+        self.commands = commands
+
+    async def tell(self, *facts: dict[str, Any]) -> None:
+        """Import what a host says."""
+        await self.commands.instances_import(InstancesImport(lines(*facts), withdrawing=True))
+
+    async def record(self, *found: dict[str, Any], instance: str = "ann.example") -> None:
+        report = await self.commands.events_import(EventsImport(lines(*found), instance))
+        assert not report.refused
+
+    async def run(self, as_of: str = "2026-11-21T01:00:00") -> None:
+        await self.commands.aggregate(Aggregate(as_of))
+
+    async def explained(
+        self, measure: str, period: str, instance: str | None = None, as_of: str | None = None
+    ) -> list[Explanation]:
+        request = Explain(measure, period, instance, as_of)
+        return [item async for item in self.commands.explain(request)]
+
+    async def one(
+        self, measure: str, period: str, instance: str, as_of: str | None = None
+    ) -> ExplainedCounting:
+        """Explain what has one counting."""
+        (found,) = await self.explained(measure, period, instance, as_of)
+        (counting,) = found.countings
+        return counting
+
+    async def event(self, ident: str, **more: Any) -> EventExplanation:
+        """Explain an event that one person has."""
+        request = ExplainEvent(ident, **more)
+        (found,) = [item async for item in self.commands.explain_event(request)]
+        return found
+
+
+def lines(*documents: dict[str, Any]) -> list[Line]:
+    return [Line(n, msgspec.json.encode(item)) for n, item in enumerate(documents, 1)]
+
+
+@pytest.fixture
+def asking(state_dir: Path) -> Callable[..., AbstractAsyncContextManager[Asked]]:
+    """Open a state to ask for explanations, at a civil time at which the clock stands still."""
+
+    @asynccontextmanager
+    async def opened(at: str = "2026-11-21T03:00:00", **settings: Any) -> AsyncIterator[Asked]:
+        clock = SteppedClock(datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("Europe/Paris")))
+        worker = Worker(Settings(state_dir=state_dir, **settings), clock=clock)
+        async with worker.opened():
+            yield Asked(Commands(worker))
+
+    return opened

@@ -26,6 +26,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
+def masked(text: str) -> str:
+    """Give a text without what differs from one time to the other: instants and made-up ids."""
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:]+Z|[0-9a-f]{32}", "…", text)
+
+
 async def test_the_demo_prints_what_the_readme_shows(cli: Cli) -> None:
     """The first thing a reader sees is the real output of the first command."""
     done = await cli("demo")
@@ -36,11 +41,13 @@ async def test_the_demo_prints_what_the_readme_shows(cli: Cli) -> None:
 async def test_the_shell_example_works(tmp_path: Path) -> None:
     """The commands of the README, typed one after the other, deliver an indicator and balance."""
     (script,) = (block for block in blocks("sh") if "instances consent" in block)
+    (asking,) = (block for block in blocks("sh") if "explain " in block)
+    (explanation,) = (block for block in blocks("text") if block.startswith("navigation"))
     async with echo_server() as echo:
         script = script.replace("http://127.0.0.1:8081", echo.url)
         program = Path(sys.executable).with_name("ecolyo-worker")
         done = await anyio.run_process(
-            ["bash", "-euc", f'ecolyo-worker() {{ {program} "$@"; }}\n{script}'],
+            ["bash", "-euc", f'ecolyo-worker() {{ {program} "$@"; }}\n{script}\n{asking}'],
             env={"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
             stderr=subprocess.STDOUT,
             check=False,
@@ -49,6 +56,7 @@ async def test_the_shell_example_works(tmp_path: Path) -> None:
         (record,) = await echo.indicators()
     assert record["indicator"]["group1"] == {"page": "electricity"}
     assert "received 1 · duplicates 0 · missing 0" in done.stdout.decode()
+    assert masked(done.stdout.decode()).endswith(masked(explanation))
 
 
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:

@@ -1,0 +1,214 @@
+"""Explaining what is out of the ordinary: late, old, deleted and changed things, and what waits."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ecolyo_worker.requests import ExplainEvent
+from ecolyo_worker.settings import Aggregation
+
+Asking = Callable[..., Any]
+Event = Callable[..., dict[str, Any]]
+
+ANN = {
+    "instance": "ann.example",
+    "consent": {"version": "1.0.0", "accepted_at": "2026-11-01T00:00"},
+}
+
+
+@pytest.fixture
+async def ann(asking: Asking, event: Event) -> AsyncIterator[Any]:
+    """One person who agreed on 1 November, with two events of the 20th that were counted."""
+    async with asking() as commands:
+        await commands.tell(ANN)
+        await commands.record(
+            event("ConnectionEvent", "2026-11-20T10:00", "c1", context="mobile"),
+            event("NavigationEvent", "2026-11-20T10:01", "n1", target="gas"),
+        )
+        await commands.run()
+        yield commands
+
+
+async def test_a_supplement_is_a_counting_of_its_own(ann: Any, event: Event) -> None:
+    """Events that come late are told apart: first as what is to come, then as a supplement."""
+    await ann.record(event("NavigationEvent", "2026-11-20T10:02", "n2", target="gas"))
+    for state, row_state in (("to come", "to come"), ("done", "pending")):
+        (found,) = await ann.explained("navigation-count-daily", "2026-11-20")
+        first, late = found.countings
+        assert [e["_id"] for row in first.rows for e in row.events] == ["n1"]
+        assert (late.n, late.state, late.rows[0].state) == (1, state, row_state)
+        assert [e["_id"] for row in late.rows for e in row.events] == ["n2"]
+        await ann.run("2026-11-21T02:00:00")
+    assert (await ann.event("n2")).why.startswith("it was counted; counting 2 of 2026-11-20")
+
+
+async def test_a_late_event_comes_too_late_for_its_month(ann: Any, event: Event) -> None:
+    """What arrives after its month was counted says so, backwards and forwards."""
+    await ann.run("2026-11-21T02:30:00")
+    october = {**ANN, "consent": {"version": "1.0.0", "accepted_at": "2026-10-01T00:00"}}
+    await ann.tell({**october, "instance": "bea.example"})
+    await ann.run("2026-11-21T02:40:00")
+    late = event("ConnectionEvent", "2026-10-30T10:00", "late", context="mobile")
+    await ann.record(late, instance="bea.example")
+    counting = await ann.one("connection-count-monthly", "2026-10", "bea.example")
+    assert msgspec.json.decode(counting.rows[0].indicator)["value"] == 0
+    assert counting.rows[0].note is None
+    assert [item.reason for item in counting.absent] == [
+        "it arrived when the month was counted already"
+    ]
+    found = await ann.event("late")
+    assert "2026-10: it arrived when the month was counted already" in found.notes
+
+
+async def test_what_is_older_than_the_acceptance_says_so(ann: Any, event: Event) -> None:
+    """An event before the acceptance names its date, before the run and after."""
+    await ann.record(event("NavigationEvent", "2026-10-31T10:02", "old", target="gas"))
+    reason = "it is older than the acceptance of the terms, 2026-11-01T00:00:00.000"
+    for _ in range(2):
+        counting = await ann.one("navigation-count-daily", "2026-10-31", "ann.example")
+        assert [item.reason for item in counting.absent] == [reason]
+        assert reason in (await ann.event("old")).why
+        await ann.run("2026-11-21T02:00:00")
+    assert (await ann.event("old")).state == "unconsented"
+
+
+@pytest.mark.parametrize(
+    ("consents", "words"),
+    [
+        ([], "no consent was ever given"),
+        (
+            [{"version": "0.9", "accepted_at": "2026-11-01T00:00"}],
+            "consent is to version 0.9 on 202",
+        ),
+        (
+            [{"version": "2", "accepted_at": "2026-12-24T00:00"}],
+            "is later than the run as of 2026-11",
+        ),
+        ([{"version": "2", "accepted_at": "2026-11-01T00:00"}, None], "the consent was withdrawn"),
+    ],
+)
+async def test_no_consent_is_told_in_words(
+    asking: Asking, event: Event, consents: list[Any], words: str
+) -> None:
+    """Without a consent in force it is told what there is instead."""
+    async with asking() as commands:
+        facts = [{"instance": "ann.example", "consent": consent} for consent in consents]
+        await commands.tell(*facts)
+        await commands.record(event("NavigationEvent", "2026-11-20T10:02", "n1", target="gas"))
+        counting = await commands.one("navigation-count-daily", "2026-11-20", "ann.example")
+        (left,) = counting.absent
+        assert words in left.reason
+        (nothing,) = await commands.explained("quiz-stars", "2026-11-19", "ann.example")
+        assert nothing.why is not None
+        assert words in nothing.why
+        assert "no event of this day is there" in nothing.why
+
+
+@pytest.mark.parametrize(
+    ("month", "words"),
+    [
+        ("2026-10", "the month ended before the terms were accepted, 2026-11-01T00:00"),
+        ("2026-11", "what is to come in it counts, too"),
+        ("2026-09", "2026-09 is never counted: a person's first run looks at the month before"),
+        ("2028-01", "2028-01 is counted from 2028-02-06 on (aggregation.monthly_day)"),
+    ],
+)
+async def test_a_month_says_why_it_has_no_row(ann: Any, month: str, words: str) -> None:
+    """A month that is not counted says whether and when it will be."""
+    (found,) = await ann.explained("profile-count-monthly", month, "ann.example")
+    said = [found.why or ""]
+    for counting in found.countings:
+        said += [*counting.missing, *counting.notes]
+    assert words in " ".join(said)
+
+
+async def test_days_that_count_as_done_say_so(asking: Asking, event: Event) -> None:
+    """Days and months before `not_before` name the setting, before the run and after."""
+    moving = Aggregation(not_before="2026-11-20")
+    early = {
+        "instance": "ann.example",
+        "consent": {"version": "1.0.0", "accepted_at": "2026-09-01T00:00"},
+        "konnectors": [{"fluid": "gas", "connected": True, "since": "2026-09-01T00:00"}],
+    }
+    async with asking(aggregation=moving) as commands:
+        await commands.tell(early)
+        await commands.record(event("NavigationEvent", "2026-11-19T10:02", "n1", target="gas"))
+        words = "2026-11-19 lies before aggregation.not_before, 2026-11-20, so it counts as done"
+        for _ in range(2):
+            counting = await commands.one("navigation-count-daily", "2026-11-19", "ann.example")
+            assert [item.reason for item in counting.absent] == [words]
+            await commands.run()
+        counting = await commands.one("konnector-connected-daily", "2026-11-19", "ann.example")
+        assert counting.run == "the day lies before aggregation.not_before, 2026-11-20"
+        (found,) = await commands.explained("profile-count-monthly", "2026-10", "ann.example")
+        assert found.why == (
+            "2026-10 ended before aggregation.not_before, 2026-11-20, so it counts as done"
+        )
+
+
+def change(state_dir: Path, statement: str) -> None:
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        other.execute(statement)
+
+
+async def test_what_was_deleted_is_said_to_be(asking: Asking, ann: Any, state_dir: Path) -> None:
+    """Without its events a counting shows what the outbox still knows; without its row, why."""
+    change(state_dir, "DELETE FROM outbox WHERE measure = 'connection-count-daily'")
+    (row,) = (await ann.one("connection-count-daily", "2026-11-20", "ann.example")).rows
+    assert (row.state, row.outbox) == ("gone", None)
+    assert "90 days after it was sent (retention.sent_days)" in str(row.note)
+    change(state_dir, "DELETE FROM events WHERE id = 'n1'")
+    counting = await ann.one("session-duration", "2026-11-20", "ann.example")
+    (note,) = counting.notes
+    assert note.startswith("1 of its 2 events were deleted since, by age or with a consent, so it")
+    (row,) = counting.rows
+    assert (row.state, row.events) == ("pending", [])
+    assert msgspec.json.decode(row.indicator)["value"] == 60
+    change(state_dir, "UPDATE outbox SET state = 'sent', body = NULL WHERE body IS NOT NULL")
+    (row,) = (await ann.one("session-duration", "2026-11-20", "ann.example")).rows
+    assert (row.state, bytes(row.indicator)) == ("sent", b"null")
+    assert (await ann.event("c1")).notes[0].startswith("other events of its counting are deleted")
+
+
+async def test_a_day_to_come_is_explained_by_its_own_run(asking: Asking, event: Event) -> None:
+    """Without a time the run is the first of the schedule that has the day behind it."""
+    async with asking("2026-11-20T12:00:00") as commands:
+        await commands.tell(ANN)
+        for day, run in (
+            ("2026-11-19", "2026-11-21T01:00"),
+            ("2026-11-20", "2026-11-21T01:00"),
+            ("2026-11-25", "2026-11-26T01:00"),
+        ):
+            await commands.record(event("NavigationEvent", f"{day}T10:00", day, target="gas"))
+            counting = await commands.one("navigation-count-daily", day, "ann.example")
+            assert counting.run == f"to come: by the next run of the schedule, as of {run}"
+            assert len(counting.rows) == 1
+        await commands.record(event("NavigationEvent", "9999-12-31T23:59", "far", target="gas"))
+        counting = await commands.one("navigation-count-daily", "9999-12-31", "ann.example")
+        assert counting.absent[0].reason.startswith("it waits for its day to end")
+
+
+async def test_a_mode_that_counts_nothing_is_named(asking: Asking, event: Event) -> None:
+    """In mode `off` what waits says that nothing is counted."""
+    async with asking() as commands:
+        await commands.tell(ANN)
+        await commands.record(event("NavigationEvent", "2026-11-20T10:02", "n2", target="gas"))
+    async with asking(mode="off") as commands:
+        counting = await commands.one("navigation-count-daily", "2026-11-20", "ann.example")
+        assert counting.run.startswith("the mode is off (worker.mode), so nothing is counted")
+
+
+async def test_one_id_of_two_people_is_two_events(ann: Any, event: Event) -> None:
+    """An `_id` that several instances have is explained for each of them."""
+    again = event("NavigationEvent", "2026-11-20T10:01", "n1", target="faq")
+    await ann.record(again, instance="bea.example")
+    found = [item async for item in ann.commands.explain_event(ExplainEvent("n1"))]
+    assert [(item.instance, item.state) for item in found] == [
+        ("ann.example", "counted"),
+        ("bea.example", "waiting"),
+    ]

@@ -22,7 +22,7 @@ types: .venv/.test
 	$(BIN)/mypy --strict tools
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate
+BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m
 
 bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done

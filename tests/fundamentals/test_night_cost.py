@@ -128,6 +128,26 @@ async def test_browsers_are_classified_in_a_thread_of_their_own(
     assert not {database, threading.get_ident()} & {*threads}
 
 
+async def test_a_name_that_breaks_the_classifier_costs_its_event(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that the classifier cannot bear is one event set aside, and the night goes on."""
+    classify = device_detector.DeviceDetector
+
+    def broken(text: str) -> Any:
+        if text == "poison":
+            raise RecursionError(text)
+        return classify(text)
+
+    monkeypatch.setattr(device_detector, "DeviceDetector", broken)
+    monkeypatch.setattr(devices, "_known", {})
+    await fill(worker, 1, 0)
+    found = [{**day(2)[1], "_id": name, "context": name} for name in ("poison", "Firefox")]
+    await worker.record("p0.example", found)
+    report = await worker.run_once(NIGHT)
+    assert report.events == {"failed": 1, "counted": 1}
+
+
 async def test_more_browsers_than_are_remembered_are_counted(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

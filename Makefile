@@ -26,7 +26,7 @@ docs: .venv/.run
 	$(BIN)/python docs/generate.py
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate
+BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m
 
 bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done

@@ -79,7 +79,7 @@ def _fill(connection: object, rows: int, hmac_key: bytes) -> None:
     owners = [instances.identify(connection, f"i{n}.example") for n in range(100)]
     for n in range(rows):
         key = n.to_bytes(16, "big")
-        outbox.insert(connection, owners[n % 100], [(key, indicator(n))], sink)
+        outbox.insert(connection, [outbox.NewRow(owners[n % 100], key, indicator(n))], sink)
 
 
 async def bare(url: str, rows: int, lanes: int) -> float:

@@ -1,4 +1,4 @@
-"""What the intake benches share: usage events, and what storing them costs without this package."""
+"""What benches share: usage events, and what storing them costs without this package."""
 
 import random
 import sqlite3
@@ -36,14 +36,16 @@ _MIX: tuple[tuple[str, int, dict[str, Any]], ...] = (
 )
 
 
-def make_events(count: int, *, seed: int = 1) -> list[tuple[str, dict[str, Any]]]:
+def make_events(
+    count: int, *, seed: int = 1, people: int = INSTANCES, days: int = 3
+) -> list[tuple[str, dict[str, Any]]]:
     """Give that many events as the app writes them, each with its instance's name."""
     draw = random.Random(seed)
-    start = datetime(2026, 11, 20, 6)  # noqa: DTZ001  civil time
+    start = datetime(2026, 11, 20)  # noqa: DTZ001  civil time
     chosen = draw.choices(_MIX, [often for _, often, _ in _MIX], k=count)
     made = []
     for number, (kind, _, fields) in enumerate(chosen):
-        when = start + timedelta(seconds=draw.randrange(3 * 86_400), milliseconds=number % 1000)
+        when = start + timedelta(seconds=draw.randrange(days * 86_400), milliseconds=number % 1000)
         event = {
             "_id": f"{draw.getrandbits(128):032x}",
             "type": kind,
@@ -59,7 +61,7 @@ def make_events(count: int, *, seed: int = 1) -> list[tuple[str, dict[str, Any]]
             event["target"] = draw.choice(_PAGES)
         if kind.endswith("EndEvent"):
             event["startDate"] = f"{(when - timedelta(days=7)).isoformat()}.000Z"
-        made.append((f"household{number % INSTANCES:02}.mycozy.cloud", event))
+        made.append((f"household{number % people:02}.mycozy.cloud", event))
     return made
 
 

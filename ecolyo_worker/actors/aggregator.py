@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import anyio
@@ -133,7 +134,6 @@ class Aggregator(Actor):
             self._context.settings.mode,
         )
         tally = Tally()
-
         database = self._context.database
         async for batch in self._batches(
             lambda begin: database.run(self._store_batch, begin, plan, run, slot)
@@ -187,7 +187,8 @@ class Aggregator(Actor):
             except UnseenDevices as unseen:
                 for name in unseen.names:
                     self._check_going()
-                    await to_thread.run_sync(learn, name)
+                    with suppress(Exception):  # counting meets it again, and sets the event aside
+                        await to_thread.run_sync(learn, name)
                     self.sign()
                 # So that it ends, even if they are more than can be remembered.
                 begin = msgspec.structs.replace(begin, learned=begin.learned | unseen.names)

@@ -89,7 +89,7 @@ def session_duration(day: Day) -> Iterator[Observation | LeftOut]:
             for event in session:
                 yield LeftOut(event.seq, "it comes before the first ConnectionEvent of the day")
             continue
-        pages = sum(event.type == "NavigationEvent" for event in session)
+        pages = [event.type for event in session].count("NavigationEvent")
         kind = "first" if begin.outcome == "firstconnection" else "any"
         events = tuple(event.seq for event in session)
         yield Observation((str(pages), kind), _seconds(end.time - begin.time), events)

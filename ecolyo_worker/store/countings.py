@@ -148,7 +148,7 @@ def with_events(
     for group in _groups(days):
         found = _events(connection, group)
         enders = [
-            [one for one in mine if one.type in END_TYPES and one.start is not None]
+            [one for one in mine if one.start is not None and one.type in END_TYPES]
             for mine in found
         ]
         known = _ends(connection, [one.seq for some in enders for one in some])

@@ -1,0 +1,200 @@
+"""What a night costs: statements and memory by the piece, and no waiting for what is slow."""
+
+import sqlite3
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import device_detector
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.facts import Consent, InstanceFacts
+from ecolyo_worker.measures import devices
+from ecolyo_worker.requests import Preview
+from ecolyo_worker.testing.clock import SteppedClock
+
+NIGHT = datetime(2026, 11, 21, 1, 0)
+KINDS = ("NavigationEvent", "ConnectionEvent", "QuizEndEvent", "KonnectorAttemptEvent")
+
+
+def day(events: int) -> list[dict[str, Any]]:
+    """The events of one person's day."""
+    return [
+        {
+            "_id": f"e{n}",
+            "type": KINDS[n % len(KINDS)],
+            "eventDate": f"2026-11-20T{n // 60 % 24:02}:{n % 60:02}",
+            "target": f"QUIZ{n}",
+            "context": "desktop",
+            "startDate": "2026-11-19",
+        }
+        for n in range(events)
+    ]
+
+
+async def fill(worker: Worker, people: int, events: int) -> None:
+    """Let so many people, who agreed, have so many events each, on a day after their first one."""
+    names = [f"p{n}.example" for n in range(people)]
+    await worker.store_facts(*(InstanceFacts(name, Consent(0, "1.0.0")) for name in names))
+    await worker.run_once(datetime(2026, 11, 20, 1, 0))
+    for name in names:
+        await worker.record(name, day(events))
+
+
+@pytest.fixture
+async def worker(state_dir: Path) -> AsyncIterator[Worker]:
+    """A worker whose clock stands still, so that nothing depends on how long things take."""
+    clock = SteppedClock(datetime.fromisoformat("2026-11-22T12:00Z"))
+    async with Worker(Settings(state_dir=state_dir), clock=clock).opened() as worker:
+        yield worker
+
+
+async def statements(worker: Worker) -> int:
+    """Run the night and give how many statements it took."""
+    seen: list[str] = []
+    await worker.database.read(sqlite3.Connection.set_trace_callback, seen.append)
+    await worker.run_once(NIGHT)
+    await worker.database.read(sqlite3.Connection.set_trace_callback, None)
+    return len(seen)
+
+
+@pytest.mark.parametrize(("people", "events"), [(200, 3), (20, 100)])
+async def test_statements_are_by_the_batch(worker: Worker, people: int, events: int) -> None:
+    """Neither each event nor each person costs statements of its own."""
+    await fill(worker, people, events)
+    found = await statements(worker)
+    assert worker.status().events == Counter(counted=people * events, **_none())
+    assert found < people * events / 3
+    assert found < 200
+
+
+async def test_a_person_without_anything_new_costs_nothing(worker: Worker) -> None:
+    """A night over people for whom nothing waits takes a few statements for all of them."""
+    await fill(worker, 200, 1)
+    await worker.run_once(NIGHT)
+    assert await statements(worker) < 100
+
+
+async def test_memory_does_not_grow_with_the_night(tmp_path: Path) -> None:
+    """A night of four times as many people needs no more memory at a time."""
+    peaks = []
+    for people in (60, 240):
+        settings = Settings(state_dir=tmp_path / str(people))
+        async with Worker(settings).opened() as worker:
+            await fill(worker, people, 40)
+            tracemalloc.start()
+            await worker.run_once(NIGHT)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+async def test_a_day_of_many_events_is_one_counting(worker: Worker) -> None:
+    """A day that is read in several pieces is counted as one, with none lost or doubled."""
+    await fill(worker, 1, 0)
+    pages = [{**one, "type": "NavigationEvent", "target": "gas"} for one in day(4400)]
+    await worker.record("p0.example", pages)
+    report = await worker.run_once(NIGHT)
+    assert (report.days, report.events) == (1, {"counted": 4400})
+    assert await worker.database.read(_values, "navigation-count-daily") == [4400]
+
+
+async def test_browsers_are_classified_in_a_thread_of_their_own(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the event loop nor the database's thread waits for the classifier."""
+    threads: list[int] = []
+    classify = device_detector.DeviceDetector
+
+    def noting(text: str) -> Any:
+        threads.append(threading.get_ident())
+        return classify(text)
+
+    monkeypatch.setattr(device_detector, "DeviceDetector", noting)
+    monkeypatch.setattr(devices, "_known", {})
+    await fill(worker, 1, 0)
+    found = {**day(2)[1], "context": "Firefox Mobile"}
+    await worker.record("p0.example", found)
+    report = await worker.run_once(NIGHT)
+    assert report.indicators["connection-count-daily"] == 1
+    database = await worker.database.read(lambda _: threading.get_ident())
+    assert len(threads) == 1
+    assert not {database, threading.get_ident()} & {*threads}
+
+
+async def test_a_name_that_breaks_the_classifier_costs_its_event(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that the classifier cannot bear is one event set aside, and the night goes on."""
+    classify = device_detector.DeviceDetector
+
+    def broken(text: str) -> Any:
+        if text == "poison":
+            raise RecursionError(text)
+        return classify(text)
+
+    monkeypatch.setattr(device_detector, "DeviceDetector", broken)
+    monkeypatch.setattr(devices, "_known", {})
+    await fill(worker, 1, 0)
+    found = [{**day(2)[1], "_id": name, "context": name} for name in ("poison", "Firefox")]
+    await worker.record("p0.example", found)
+    report = await worker.run_once(NIGHT)
+    assert report.events == {"failed": 1, "counted": 1}
+
+
+async def test_more_browsers_than_are_remembered_are_counted(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day with more names than are kept in memory is counted all the same."""
+    monkeypatch.setattr(devices, "_MOST", 2)
+    monkeypatch.setattr(devices, "_known", {})
+    await fill(worker, 1, 0)
+    names = ("Firefox Mobile", "Chrome Mobile", "Firefox", "Chrome", "Safari")
+    found = [{**day(2)[1], "_id": name, "context": name} for name in names]
+    await worker.record("p0.example", found)
+    await worker.run_once(NIGHT)
+    devices_seen = await worker.database.read(_values, "connection-count-daily")
+    assert devices_seen == [2, 3]
+
+
+async def test_a_text_with_a_zero_in_it_is_counted(worker: Worker) -> None:
+    """Any text that was taken in is counted, one with a NUL too."""
+    await fill(worker, 1, 0)
+    ends = [{**day(3)[2], "_id": str(n), "target": "a\x00b\N{SNOWMAN}"} for n in range(2)]
+    await worker.record("p0.example", ends)
+    report = await worker.run_once(NIGHT)
+    assert report.events == {"counted": 2}
+    assert report.indicators["event-duration"] == 1
+
+
+async def test_a_preview_ends_with_what_the_run_would_come_to(worker: Worker) -> None:
+    """A preview is counted once: its lines, then the sums of the same people."""
+    await fill(worker, 3, 4)
+    for instance, people in ((None, 3), ("p1.example", 1)):
+        items = [
+            item
+            async for item in Commands(worker).preview(
+                Preview(as_of="2026-11-21T01:00", instance=instance)
+            )
+        ]
+        *lines, outlook = items
+        assert outlook.outlook is not None
+        assert outlook.outlook.instances == people
+        assert len({item.line.instance for item in lines if item.line}) == people
+        assert len(lines) == sum(outlook.outlook.indicators.values())
+    assert worker.status().events["waiting"] == 12
+
+
+def _none() -> dict[str, int]:
+    return dict.fromkeys(("waiting", "imported", "expired", "unconsented", "failed"), 0)
+
+
+def _values(connection: sqlite3.Connection, measure: str) -> list[int]:
+    query = "SELECT body ->> 'value' FROM outbox WHERE measure = ? ORDER BY 1"
+    return [row[0] for row in connection.execute(query, (measure,))]

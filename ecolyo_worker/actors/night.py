@@ -265,7 +265,7 @@ def _count_days(
             first_connection=instance.first_connection(plan.as_of),
             first_launch=instance.first_launch,
             launch_row=launch_row,
-            pruned_through=instance.pruned_through,
+            removed_through=instance.removed_through,
             ends={key: known.get(key, end) for key, end in ends.items()},
             is_supplement=day.n > 0,
         )

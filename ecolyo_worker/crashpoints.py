@@ -19,6 +19,7 @@ VARIABLE: Final = "ECOLYO_CRASH_AT"
 POINTS: Final[dict[str, str]] = {
     "intake.stored": "events are inserted, their transaction is not committed",
     "intake.committed": "events are on disk, nobody was told",
+    "aggregation.storing": "a batch's days are stored, its months are not, nothing is committed",
     "aggregation.counted": "a batch is counted and stored, its transaction is not committed",
     "aggregation.committed": "a batch is on disk, the next one has not begun",
     "aggregation.finished": "the slot is taken, the sender was not woken",
@@ -31,6 +32,7 @@ POINTS: Final[dict[str, str]] = {
     "janitor.pruning_events": "old events are deleted, the transaction is not committed",
     "withdrawal.deleting": "what waits is deleted, the transaction is not committed",
     "forget.deleting": "all of a person is deleted, the transaction is not committed",
+    "erasing.written": "the database is written anew, its log is not emptied",
     "migration.applied": "a migration's statements have run, it is not committed",
 }
 """Every place, and what has happened there and what has not."""

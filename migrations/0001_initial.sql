@@ -40,7 +40,8 @@ CREATE TABLE instances (
     launch_row_seq      INTEGER,            -- the launch that made the row from the first connection
     connected_through   INTEGER,            -- civil day up to which the connected rows are made
     months_from         INTEGER,            -- civil month before which none is looked at
-    pruned_through      INTEGER             -- civil day up to which events were removed for age
+    pruned_through      INTEGER,            -- civil day up to which events were removed for age
+    counted_through     INTEGER             -- last civil day counted when a withdrawal removed all
 ) STRICT;
 
 CREATE TABLE consents (

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import DAY_MS, day_of, day_start, day_text, month_days
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.measures import (
@@ -194,6 +195,7 @@ def store_nights(
     outbox.insert(connection, [row for night in nights for row in _new_rows(night)], sink)
     countings.store(connection, days, run)
     countings.note_connected(connection, [row for _, rows in connected for row in rows])
+    reach("aggregation.storing")
     months.store(connection, made, run)
     instances.note_run(
         connection,
@@ -265,7 +267,7 @@ def _count_days(
             first_connection=instance.first_connection(plan.as_of),
             first_launch=instance.first_launch,
             launch_row=launch_row,
-            pruned_through=instance.pruned_through,
+            removed_through=instance.removed_through,
             ends={key: known.get(key, end) for key, end in ends.items()},
             is_supplement=day.n > 0,
         )

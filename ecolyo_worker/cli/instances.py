@@ -172,7 +172,9 @@ def _summary(item: dict[str, Any]) -> list[str]:
     states = {k["fluid"]: k["connected"] for k in item["konnectors"]}
     connected = [fluid for fluid, is_connected in states.items() if is_connected]
     first = item["first_connection_at"] or item["first_connection_seen"] or "–"
-    if item["withdrawn_through"]:
+    if item["consents"] and item["consents"][-1]["accepted_at"] <= (
+        item["withdrawn_through"] or ""
+    ):
         consents.append("withdrawn")
     held_to = max((c["last"][:10] for c in item["consumption"]), default="–")
     return [

@@ -145,6 +145,8 @@ def _why_not_due(instance: Instance, month: int, view: View) -> str:
             f"{name} is never counted: a person's first run looks at the month before it only,"
             f" which is {month_text(first)}"
         )
+    if instance.pruned_through is not None and month_days(month).start <= instance.pruned_through:
+        return f"{name} is never counted: of its events some were removed for their age"
     due = month_days(month + 1).start + rules.monthly_day - 1
     if day_of(as_of) < due:
         return f"{name} is counted from {day_text(due)} on (aggregation.monthly_day)"

@@ -305,8 +305,8 @@ def _fates(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> d
     fates: dict[int, Fate] = {}
     begin = -math.inf if rules.not_before is None else day_start(rules.not_before)
     fresh = day_start(day_of(as_of) - rules.max_age_days)
-    if facts.pruned_through is not None:
-        fresh = max(fresh, day_start(facts.pruned_through + 1))
+    if facts.removed_through is not None:
+        fresh = max(fresh, day_start(facts.removed_through + 1))
     for event in events:
         time = event.time
         if event.aggregated or time < begin:

@@ -84,8 +84,14 @@ def why_not_counted(event: Event, counted: Counted, as_of: int, rules: Rules) ->
             f"it is older than the acceptance of the terms, {civil_text(counted.facts.acceptance)}"
         )
     if fate == "expired":
+        age = day_of(as_of) - event.day
+        if age <= rules.max_age_days:
+            return (
+                f"it expired: events of {day} were counted and removed since, by retention or a"
+                " withdrawal, and it may be one of them that came again"
+            )
         return (
-            f"it expired: {day} lies {day_of(as_of) - event.day} days before the run of {run}, and"
+            f"it expired: {day} lies {age} days before the run of {run}, and"
             f" aggregation.max_age_days is {rules.max_age_days}"
         )
     if event.aggregated:

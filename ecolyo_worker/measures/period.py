@@ -59,7 +59,7 @@ class Facts(Struct, frozen=True):
     launch_row: int | None = None
     """The `seq` of the launch that made the one row from the first connection."""
     ends: Mapping[EndKey, End] = {}
-    pruned_through: int | None = None
+    removed_through: int | None = None
     """The civil day up to which events were removed: what comes again may be counted already."""
     is_supplement: bool = False
     """Whether this day was counted before, so that its events are late."""

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import aiosqlite
 from anyio import CancelScope, to_thread
 
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import CommandRefused, StateRefused, StoreUnavailable
 from ecolyo_worker.store.migrations import latest_version, migrate, version_of
 from ecolyo_worker.store.owner import Owner
@@ -279,6 +280,7 @@ def _rewrite(connection: sqlite3.Connection) -> bool:
         connection.execute("VACUUM")
     except sqlite3.OperationalError:
         return False
+    reach("erasing.written")
     return _truncate_log(connection)
 
 

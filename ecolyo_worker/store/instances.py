@@ -45,7 +45,7 @@ _PERSON = """
         json_object('heating', heating, 'hot_water', hot_water, 'cooking', cooking),
         first_connection_seen, json(iif(first_launch_time IS NULL, NULL,
             json_array(first_launch_time, first_launch_seq))),
-        launch_row_seq, connected_through, months_from, pruned_through,
+        launch_row_seq, connected_through, months_from, pruned_through, counted_through,
         json((SELECT json_group_array(json_object('accepted_at', accepted_at, 'version', version))
            FROM consents WHERE instance = i.id)),
         json((SELECT json_group_array(json_object('fluid', fluid, 'since', since,
@@ -75,9 +75,17 @@ class Instance(Struct, frozen=True):
     """The civil month before which none is looked at; None before the first run."""
     pruned_through: int | None
     """The civil day up to which its events were removed for their age."""
+    counted_through: int | None
+    """The last civil day that was counted when a withdrawal removed all events."""
     consents: tuple[Consent, ...]
     konnectors: tuple[KonnectorState, ...]
     subscriptions: tuple[Subscription, ...]
+
+    @property
+    def removed_through(self) -> int | None:
+        """The civil day up to which events may have been counted and removed since."""
+        days = [day for day in (self.pruned_through, self.counted_through) if day is not None]
+        return max(days, default=None)
 
     def first_connection(self, as_of: int) -> int | None:
         """Give the first connection as a run knows it: the host's word, else the events'."""
@@ -239,7 +247,8 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
     abandoned = outbox.remove_unsent(connection, instance)
     connection.execute(
         "UPDATE instances SET first_connection_seen = NULL, first_launch_time = NULL,"
-        " first_launch_seq = NULL WHERE id = ?",
+        " first_launch_seq = NULL, counted_through = (SELECT max(day) FROM countings"
+        " WHERE instance = ?1) WHERE id = ?1",
         (instance,),
     )
     erasing.owe(connection)
@@ -298,6 +307,7 @@ class _Person(Struct, frozen=True, array_like=True):
     connected_through: int | None
     months_from: int | None
     pruned_through: int | None
+    counted_through: int | None
     consents: list[Consent]
     konnectors: list[KonnectorState]
     subscriptions: list[Subscription]
@@ -320,6 +330,7 @@ def _instance(person: _Person) -> Instance:
         connected_through=person.connected_through,
         months_from=person.months_from,
         pruned_through=person.pruned_through,
+        counted_through=person.counted_through,
         consents=tuple(sorted(person.consents, key=attrgetter("accepted_at"))),
         konnectors=tuple(sorted(person.konnectors, key=attrgetter("since", "fluid"))),
         subscriptions=tuple(sorted(person.subscriptions, key=attrgetter("since"))),

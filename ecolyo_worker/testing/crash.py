@@ -31,7 +31,11 @@ __all__ = ["PEOPLE", "Load", "load", "settings"]
 LIMIT_S = 30
 SPEED = 5000
 PEOPLE = [f"p{n}.example" for n in range(5)]
-PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
+TARGETS = ("electricity", "gas", "water", "faq", "options", "analysis", "enedis", "egl")
+TYPES = (
+    *("NavigationEvent", "ConnectionEvent", "QuizEndEvent"),
+    *("ProfileSetEvent", "KonnectorAttemptEvent"),
+)
 
 
 def settings(state_dir: Path, url: str, clock: Clock | None = None) -> Settings:
@@ -47,7 +51,7 @@ def settings(state_dir: Path, url: str, clock: Clock | None = None) -> Settings:
     return Settings(
         state_dir=state_dir,
         grace=timedelta(seconds=5),
-        aggregation=Aggregation(schedule=schedule),
+        aggregation=Aggregation(schedule=schedule, monthly_day=1),
         dacc=Dacc(
             url=url,
             rate=rate,
@@ -57,7 +61,7 @@ def settings(state_dir: Path, url: str, clock: Clock | None = None) -> Settings:
             unknown_retry=tiny,
             auth_retry=tiny,
         ),
-        retention=Retention(sent_days=1),
+        retention=Retention(events_days=31, sent_days=1),
     )
 
 
@@ -80,7 +84,7 @@ class Load:
         await self.commands.instances_import(InstancesImport(lines))
 
     async def record(self) -> None:
-        """Record some events of somebody, of the last two days, and say so."""
+        """Record some events of somebody, most of them of the last two days, and say so."""
         name = self.draw.choice(PEOPLE)
         batch = [self._event() for _ in range(self.draw.randrange(1, 6))]
         await self.worker.record(name, batch)
@@ -103,13 +107,13 @@ class Load:
     def _event(self) -> dict[str, Any]:
         self._made += 1
         now = civil_from_instant(self.worker.clock.now(), self.worker.settings.civil_zone)
-        at = now - self.draw.randrange(86_400_000, 2 * 86_400_000)
-        kind = self.draw.choice(("NavigationEvent", "ConnectionEvent", "QuizEndEvent"))
+        days = self.draw.choice((1, 1, 1, 1, 1, 1, 1, 1, 1, 28))
+        at = now - days * 86_400_000 - self.draw.randrange(86_400_000)
         return {
             "_id": f"{self.seed}-{self._made}",
-            "type": kind,
+            "type": self.draw.choice(TYPES),
             "eventDate": civil_text(at),
-            "target": self.draw.choice(PAGES),
+            "target": self.draw.choice(TARGETS),
             "result": "4",
             "startDate": civil_text(at - 60_000),
         }

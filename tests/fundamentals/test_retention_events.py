@@ -13,7 +13,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import civil_from_instant
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.measures import Rules
-from ecolyo_worker.requests import EventsList, OutboxList
+from ecolyo_worker.requests import EventsList, Explain, OutboxList
 from ecolyo_worker.settings import Aggregation, Retention
 from ecolyo_worker.store.retention import EventAge, prune_events
 from ecolyo_worker.testing.clock import SteppedClock
@@ -196,6 +196,9 @@ async def test_a_month_without_its_events_is_not_made(
     async with Worker(settings).opened() as worker:
         await agree(worker, consent("2026-01-01T00:00"))
         assert (await worker.run_once(datetime(2026, 3, 10, 1))).months == 0
+        question = Explain("connection-count-monthly", "2026-02", ALICE, "2026-03-10T01:00")
+        (found,) = [item async for item in Commands(worker).explain(question)]
+        assert "some were removed for their age" in (found.why or "")
         assert (await worker.run_once(datetime(2026, 4, 10, 1))).months == 1
 
 

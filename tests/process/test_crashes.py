@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def old_state(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Make a state whose rows were sent long ago, which a janitor prunes; and what was received."""
+    """Make a state of long ago, which a janitor prunes, and give what was received from it."""
     state_dir = tmp_path_factory.mktemp("old") / "state"
     clock = FakeClock(datetime.now(UTC) - timedelta(days=100))
     async with echo_server() as echo:
@@ -66,6 +66,12 @@ async def end_at(state_dir: Path, echo: Echo, seed: int, armed: str) -> tuple[in
     )
     lines = process.stdout.decode().split("\n")[:-1]  # the last one may be cut
     return process.returncode, [line for line in lines if line.startswith("ack ")]
+
+
+def months(state_dir: Path) -> int:
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection:
+        done: int = connection.execute("SELECT count(*) FROM month_countings").fetchone()[0]
+        return done
 
 
 def in_flight(state_dir: Path) -> int:
@@ -106,3 +112,4 @@ async def test_nothing_acknowledged_is_lost(
             assert (ledger.missing, (ledger.duplicates or 0) <= flying) == (0, True)
         if not point.startswith("migration"):
             assert ledger.events >= len(accepted) > 0
+            assert months(state_dir) > 0

@@ -21,7 +21,12 @@ from ecolyo_worker.measures import (
     count_month,
     measure,
 )
-from ecolyo_worker.measures.explaining import explain_day, explain_month, facts_of_month
+from ecolyo_worker.measures.explaining import (
+    explain_day,
+    explain_month,
+    facts_of_month,
+    why_not_counted,
+)
 
 Store = Callable[..., Sequence[Event]]
 
@@ -60,6 +65,16 @@ def test_each_fate_is_told_with_its_dates(definitions: Definitions, store: Store
     )
     assert reasons(found, Rules(definitions, not_before=parse_day("2026-11-21")))[1] == (
         "fate: 2026-11-20 lies before aggregation.not_before, 2026-11-21, so it counts as done"
+    )
+
+
+def test_what_comes_again_says_so(definitions: Definitions, store: Store) -> None:
+    """An event of a day whose events were removed is expired for that, and not for its age."""
+    (event,), rules = store(PAGE), Rules(definitions)
+    counted = count(Facts(0, removed_through=event.day), (event,), NIGHT, rules)
+    assert why_not_counted(event, counted, NIGHT, rules) == (
+        "it expired: events of 2026-11-20 were counted and removed since, by retention or a"
+        " withdrawal, and it may be one of them that came again"
     )
 
 

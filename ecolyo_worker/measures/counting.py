@@ -92,13 +92,8 @@ class Row(Struct, frozen=True):
     """What became `other` in it, each only once."""
 
 
-class _Checked(Struct, frozen=True, gc=False):
-    """An observation with checked group values."""
-
-    groups: tuple[str, ...]
-    value: int | Decimal
-    events: tuple[int, ...]
-    others: tuple[Other, ...] = ()
+_Checked = tuple[tuple[str, ...], int | Decimal, tuple[int, ...], tuple[Other, ...]]
+"""Checked group values, the value, the events it rests on, and what became `other`."""
 
 
 class Counted(Struct, frozen=True):
@@ -214,17 +209,17 @@ class _Result:
         left_out: list[LeftOut] = []
         checked = self._checked(definition, observed, left_out)
         values = _sums(checked) if definition.rows == "count" else checked
-        for ordinal, item in enumerate(values):
+        for ordinal, (groups, value, events, others) in enumerate(values):
             try:
                 indicator = self._definitions.indicator(
-                    measure.name, self._start_date, item.value, item.groups
+                    measure.name, self._start_date, value, groups
                 )
             except ValueTooLarge:
                 self.too_large.append(measure.name)
-                reason = f"its value, {item.value}, is too large to be sent: 1e10 or more"
-                left_out += [LeftOut(event, reason) for event in item.events or (None,)]
+                reason = f"its value, {value}, is too large to be sent: 1e10 or more"
+                left_out += [LeftOut(event, reason) for event in events or (None,)]
             else:
-                self.rows.append(Row(indicator, ordinal, item.events, item.others))
+                self.rows.append(Row(indicator, ordinal, events, others))
         if left_out:
             self.left_out[measure.name] = tuple(left_out)
 
@@ -242,7 +237,7 @@ class _Result:
             groups = definition.check(seen.groups)
             others = _others(definition, seen.groups, groups) if OTHER in groups else ()
             self.others += len(others)
-            checked.append(_Checked(groups, seen.value, seen.events, others))
+            checked.append((groups, seen.value, seen.events, others))
         return checked
 
 
@@ -256,15 +251,15 @@ def _others(
 def _sums(observed: Iterable[_Checked]) -> list[_Checked]:
     """Add up what has equal groups, in the order in which the groups were first seen."""
     sums: Counter[tuple[str, ...]] = Counter()
-    events: dict[tuple[str, ...], list[int]] = {}
-    others: dict[tuple[str, ...], dict[Other, None]] = {}
-    for item in observed:
-        sums[item.groups] += int(item.value)
-        events.setdefault(item.groups, []).extend(item.events)
-        if item.others:
-            others.setdefault(item.groups, {}).update(dict.fromkeys(item.others))
+    seen: dict[tuple[str, ...], list[int]] = {}
+    came: dict[tuple[str, ...], dict[Other, None]] = {}
+    for groups, value, events, others in observed:
+        sums[groups] += int(value)
+        seen.setdefault(groups, []).extend(events)
+        if others:
+            came.setdefault(groups, {}).update(dict.fromkeys(others))
     return [
-        _Checked(groups, value, tuple(events[groups]), tuple(others.get(groups, ())))
+        (groups, value, tuple(seen[groups]), tuple(came.get(groups, ())))
         for groups, value in sums.items()
     ]
 

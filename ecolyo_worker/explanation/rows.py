@@ -40,7 +40,7 @@ DONE, TO_COME, NEVER, GONE = "done", "to come", "never", "gone"
 
 _NULL = Raw(b"null")
 _CHANGED = "made otherwise then: what it rests on, or the definitions, changed since"
-_LOST = "what it rests on is not there any more"
+_LOST = "it cannot be reckoned again from what is there now"
 
 
 class Place(Struct, frozen=True):

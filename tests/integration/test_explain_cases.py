@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ecolyo_worker import measures
 from ecolyo_worker.requests import ExplainEvent
 from ecolyo_worker.settings import Aggregation
 
@@ -212,3 +213,54 @@ async def test_one_id_of_two_people_is_two_events(ann: Any, event: Event) -> Non
         ("ann.example", "counted"),
         ("bea.example", "waiting"),
     ]
+
+
+async def test_rows_of_other_definitions_are_told_from_the_outbox(
+    asking: Asking, event: Event, tmp_path: Path
+) -> None:
+    """A row that today's definitions do not make is shown as it was made, and that is said."""
+    async with asking() as asked:
+        await asked.tell(ANN)
+        await asked.record(event("NavigationEvent", "2026-11-20T10:01", target="gas"))
+        await asked.run()
+    shipped = (Path(measures.__file__).parent / "measures.toml").read_text(encoding="utf-8")
+    other = tmp_path / "other.toml"
+    other.write_text(shipped.replace('"navigation-count-daily"', '"navigation-count-hourly"'))
+    async with asking(aggregation=Aggregation(measures_file=other)) as asked:
+        (found,) = await asked.explained("navigation-count-daily", "2026-11-20", "ann.example")
+    assert found.measure.purpose.startswith("It is not in the definitions file")
+    (counting,) = found.countings
+    assert counting.notes == ["other definitions held when it was counted"]
+    (row,) = counting.rows
+    assert msgspec.json.decode(row.indicator)["group1"] == {"page": "gas"}
+    assert (row.state, row.note) == (
+        "pending",
+        "it cannot be reckoned again from what is there now",
+    )
+
+
+async def test_a_first_challenge_keeps_its_reason(ann: Any, event: Event) -> None:
+    """Of a first launch without a first connection the same reason is told after the run."""
+    await ann.record(event("ChallengeLaunchEvent", "2026-11-20T11:00", "l1", target="CHALLENGE1"))
+    for _ in range(2):
+        reasons = {item.measure: item.reason for item in (await ann.event("l1")).left_out}
+        assert reasons["event-duration"] == (
+            "it is the first challenge, but the first connection is unknown"
+        )
+        await ann.run("2026-11-21T02:00:00")
+
+
+async def test_a_month_tells_what_was_before_the_acceptance(asking: Asking, event: Event) -> None:
+    """Events of a month before the acceptance within it are told apart, by the run and after."""
+    async with asking() as asked:
+        consent = {"version": "1.0.0", "accepted_at": "2026-10-15T00:00"}
+        await asked.tell({"instance": "ann.example", "consent": consent})
+        await asked.record(event("ConnectionEvent", "2026-10-10T10:00", "early"))
+        for _ in range(2):
+            counting = await asked.one("connection-count-monthly", "2026-10", "ann.example")
+            assert [item.reason for item in counting.absent] == [
+                "it is older than the acceptance of the terms, 2026-10-15T00:00:00.000"
+            ]
+            await asked.run()
+        (note,) = (await asked.event("early")).notes
+        assert note == "2026-10: it is older than the acceptance, 2026-10-15T00:00:00.000"

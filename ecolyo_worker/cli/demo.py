@@ -2,31 +2,36 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
+from itertools import groupby
 from pathlib import Path
-from random import Random
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
+from rich.progress import Progress
 
-from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.runs import show_ledger
 from ecolyo_worker.cli.session import Session
-from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused
-from ecolyo_worker.settings import Aggregation, Dacc, Settings
-from ecolyo_worker.testing.echo import Echo, echo_server
-from ecolyo_worker.testing.people import Delivery, Household, deliveries, make_households
-from ecolyo_worker.worker import Worker
+from ecolyo_worker.testing.echo import echo_server
+from ecolyo_worker.testing.simulate import (
+    SimulatedDay,
+    SimulationReport,
+    World,
+    simulate,
+    simulated,
+)
 
 __all__ = ["register"]
 
-# The first night of the demonstration's world; its days are not those of the calendar on the wall.
-_FIRST_DAY = date(2026, 11, 14)
+# A week that ends with the day on which November is counted, of a year with a 29 February.
+_FIRST_DAY = date(2027, 11, 29)
+# More days than these are shown month by month.
+_MOST_DAYS = 31
 # The DACC of the demonstration is away for two requests, and once takes one without an answer.
 _FAULTS = "ok*20,status=503*2,accept-then-drop,ok"
 
@@ -44,7 +49,7 @@ async def demo(
     keep: bool = False,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Show everything at work, with made-up people and a DACC on this machine.
+    """Show everything at work, with made-up people, a simulated clock and a DACC on this machine.
 
     Parameters
     ----------
@@ -60,78 +65,58 @@ async def demo(
     if not (1 <= days <= 400 and 1 <= instances <= 1000):
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")
     output = session.output
-    households = make_households(seed, instances, _FIRST_DAY, days)
+    world = World(first_day=_FIRST_DAY, days=days, people=instances, seed=seed)
     with _directory(keep=keep) as directory:
         async with echo_server("--fault", _FAULTS) as echo:
-            worker = Worker(
-                _settings(directory, echo), random=Random(seed), logger=session.logger()
-            )
-            async with worker.opened():
-                commands = Commands(worker)
-                await _introduce(output, commands, households)
-                rows = [await _day(commands, delivery) for delivery in deliveries(households, seed)]
-                ledger = await commands.reconcile(ask.Reconcile(echo.url))
-                if not output.as_json:
-                    _show(output, rows, await echo.indicators())
-        show_ledger(output, ledger)
+            _introduce(output, world)
+            with _progress(output, days) as told:
+                report = await simulate(
+                    simulated(directory, echo.url, world),
+                    world,
+                    every_month=False,
+                    told=told,
+                    logger=session.logger(),
+                )
+            if not output.as_json:
+                _show(output, report, await echo.indicators())
+        show_ledger(output, report.ledger)
         if keep:
             output.talk(f"look at it: ecolyo-worker --state-dir {directory} status")
-    return 0 if ledger.balanced else 1
+    return 0 if report.balanced else 1
 
 
-def _settings(directory: Path, echo: Echo) -> Settings:
-    """Send fast and wait little: this DACC is on this machine and holds made-up people only.
-
-    One lane and a seed make every demonstration the same.
-    """
-    return Settings(
-        state_dir=directory,
-        # As if another system had counted the days before.
-        aggregation=Aggregation(not_before=str(_FIRST_DAY)),
-        dacc=Dacc(
-            url=echo.url,
-            rate=400.0,
-            concurrency=1,
-            backoff_base=timedelta(milliseconds=100),
-            unknown_retry=timedelta(milliseconds=300),
-        ),
+def _introduce(output: Output, world: World) -> None:
+    if output.as_json:
+        return
+    output.line(
+        f"{world.people} people use the app; each night their day is counted and sent to a"
+        " DACC on this machine,"
     )
+    output.line("which is away for two requests, and once takes an indicator and does not say so.")
+    output.line("The nights come by themselves, on a clock that takes no time.")
+    output.line("")
 
 
-async def _introduce(output: Output, commands: Commands, households: list[Household]) -> None:
-    lines = _lines([household.facts for household in households])
-    report = await commands.instances_import(ask.InstancesImport(lines))
-    if not output.as_json:
-        output.line(
-            f"{report.accepted} people use the app; each night their day is counted and sent to a"
-            " DACC on this machine,"
-        )
-        output.line(
-            "which is away for two requests, and once takes an indicator and does not say so."
-        )
-        output.line("")
+@contextmanager
+def _progress(output: Output, days: int) -> Iterator[Callable[[SimulatedDay], None]]:
+    """Show how far it is where that takes a while; what is given is told of each day."""
+    is_shown = days > _MOST_DAYS and output.console.is_terminal
+    with Progress(console=output.console, transient=True, disable=not is_shown) as progress:
+        task = progress.add_task("simulating", total=days)
+
+        def told(day: SimulatedDay) -> None:
+            progress.update(task, advance=1, description=f"{day.day}")
+
+        yield told
 
 
-async def _day(commands: Commands, delivery: Delivery) -> list[object]:
-    """Take a day's events in, count the night, send; give a row of the table."""
-    report = await commands.events_import(ask.EventsImport(_lines(delivery.events)))
-    night = delivery.day + timedelta(days=1)
-    run = await commands.aggregate(ask.Aggregate(as_of=f"{night}T01:00:00"))
-    sent = await commands.send(ask.Send(until_empty=True, timeout=30))
-    failed = sent.attempts - sent.outcomes.get("delivered", 0)
-    return [
-        str(delivery.day),
-        report.accepted,
-        report.known,
-        sum(run.indicators.values()),
-        sent.outcomes.get("delivered", 0),
-        failed,
-    ]
-
-
-def _show(output: Output, rows: list[list[object]], received: list[dict[str, Any]]) -> None:
-    headings = ["day", "events", "sent again", "indicators", "delivered", "failed tries"]
-    output.table(headings, rows)
+def _show(output: Output, report: SimulationReport, received: list[dict[str, Any]]) -> None:
+    is_long = len(report.days) > _MOST_DAYS
+    period, length = ("month", 7) if is_long else ("day", 10)
+    headings = [period, "events", "sent again", "indicators", "delivered", "failed tries"]
+    output.table(headings, _rows(report.days, length))
+    for words in _passed(report):
+        output.line(words)
     measures = Counter(record["indicator"]["measureName"] for record in received)
     example: dict[str, str] = {}
     for record in received:
@@ -143,32 +128,51 @@ def _show(output: Output, rows: list[list[object]], received: list[dict[str, Any
         [(name, count, _values(example[name])) for name, count in sorted(measures.items())],
     )
     output.line("")
-    _chart(output, received)
+    _chart(output, received, period, length)
+
+
+def _rows(days: Iterable[SimulatedDay], length: int) -> Iterator[list[object]]:
+    """Add up the days whose dates begin with the same letters, so many of them."""
+    for period, group in groupby(days, key=lambda item: str(item.day)[:length]):
+        found = list(group)
+        yield [
+            period,
+            sum(item.accepted for item in found),
+            sum(item.known for item in found),
+            sum(item.indicators for item in found),
+            sum(item.delivered for item in found),
+            sum(item.failed for item in found),
+        ]
+
+
+def _passed(report: SimulationReport) -> Iterator[str]:
+    """Say which days were passed on which clocks and calendars go wrong."""
+    days = [f"{day} the clock changed" for day in report.clock_changes]
+    days += [f"{day} was a leap day" for day in report.leap_days]
+    if days:
+        yield ""
+        yield f"{', '.join(sorted(days))}: {report.runs} nights, each run once"
 
 
 def _values(body: str) -> str:
     """Give an indicator's value and groups in a few words."""
     found = msgspec.json.decode(body)
     groups = [value for n in (1, 2, 3) for value in found.get(f"group{n}", {}).values()]
-    return f"{found['value']} · {' · '.join(groups)}"
+    return " · ".join([str(found["value"]), *groups])
 
 
-def _chart(output: Output, received: list[dict[str, Any]]) -> None:
-    """Draw the connections of each day, as the DACC can see them."""
+def _chart(output: Output, received: list[dict[str, Any]], period: str, length: int) -> None:
+    """Draw the connections of each period, as the DACC can see them."""
     sums: Counter[str] = Counter()
     for record in received:
         indicator = record["indicator"]
         if indicator["measureName"] == "connection-count-daily":
-            sums[indicator["startDate"]] += int(indicator["value"])
-    output.line("connections a day, as the DACC sees them")
+            sums[indicator["startDate"][:length]] += int(indicator["value"])
+    output.line(f"connections a {period}, as the DACC sees them")
     most = max(sums.values(), default=1)
-    for day, count in sorted(sums.items()):
-        output.line(f"{day}  {'█' * round(40 * count / most)} {count}")
+    for name, count in sorted(sums.items()):
+        output.line(f"{name}  {'█' * round(40 * count / most)} {count}")
     output.line("")
-
-
-def _lines(documents: Any) -> list[ask.Line]:  # noqa: ANN401  an iterable of documents
-    return [ask.Line(n, msgspec.json.encode(item)) for n, item in enumerate(documents, 1)]
 
 
 @contextmanager

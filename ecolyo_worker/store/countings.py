@@ -30,6 +30,7 @@ __all__ = [
     "new_rows",
     "note_connected",
     "row_key",
+    "runs",
     "store",
     "waiting",
     "with_events",
@@ -124,6 +125,12 @@ def begin_run(
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def runs(connection: sqlite3.Connection) -> int:
+    """Give how many runs were ever begun."""
+    count: int = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+    return count
 
 
 def waiting(

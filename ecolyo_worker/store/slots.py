@@ -7,7 +7,7 @@ import sqlite3
 
 from ecolyo_worker.clock import day_text
 
-__all__ = ["begin", "is_taken", "latest", "take"]
+__all__ = ["begin", "is_taken", "latest", "take", "taken"]
 
 
 def is_taken(connection: sqlite3.Connection, job: str, day: int) -> bool:
@@ -35,3 +35,9 @@ def latest(connection: sqlite3.Connection, job: str) -> int | None:
     row = connection.execute("SELECT max(done) FROM slots WHERE job = ?", (job,)).fetchone()
     done: int | None = row[0]
     return done
+
+
+def taken(connection: sqlite3.Connection, job: str) -> list[str]:
+    """Give the civil days of which a job's slot is done, as YYYY-MM-DD, oldest first."""
+    rows = connection.execute("SELECT day FROM slots WHERE job = ? ORDER BY day", (job,))
+    return [row[0] for row in rows]

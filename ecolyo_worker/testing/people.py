@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ecolyo_worker.testing.meters import MeterLine, read_days, read_half_hours
+
 __all__ = ["Delivery", "Household", "deliveries", "make_households"]
 
 _NAMES = (
@@ -34,6 +36,7 @@ _NAMES = (
     "samuel",
     "tess",
 )
+_DAY = timedelta(days=1)
 _PAGES = ("consumption", "electricity", "gas", "water", "multifluid", "challenges", "ecogestures")
 _STEPS = ("half_an_hour", "day", "week", "month", "year")
 _SLUGS = {"electricity": "enedissgegrandlyon", "gas": "grdfgrandlyon", "water": "eglgrandlyon"}
@@ -46,18 +49,24 @@ _BROWSERS = ("mobile", "desktop", _PHONE, _COMPUTER)
 
 
 class Household(Struct, frozen=True):
-    """A person's Cozy: the line its host imports, and its events."""
+    """A person's Cozy: what its host says, its events, and its meters."""
 
     name: str
-    facts: dict[str, Any]
+    said: tuple[tuple[date, dict[str, Any]], ...]
+    """Lines as a host imports them, and the civil day on which each is said."""
     events: tuple[dict[str, Any], ...]
+    readings: tuple[MeterLine, ...]
 
 
 class Delivery(Struct, frozen=True):
-    """The events that reach the worker during one civil day, in the order in which they come."""
+    """What reaches the worker during one civil day, in the order in which it comes."""
 
     day: date
-    events: tuple[dict[str, Any], ...]
+    events: tuple[dict[str, Any], ...] = ()
+    facts: tuple[dict[str, Any], ...] = ()
+    """Lines about instances, as a host imports them."""
+    consumption: tuple[dict[str, Any], ...] = ()
+    """Lines of consumption, as a host imports them."""
 
 
 def make_households(seed: int, count: int, first_day: date, days: int) -> list[Household]:
@@ -67,22 +76,30 @@ def make_households(seed: int, count: int, first_day: date, days: int) -> list[H
 
 
 def deliveries(households: list[Household], seed: int) -> Iterator[Delivery]:
-    """Give all events by the day on which they come in: mostly at once, some late, some twice.
+    """Give all that comes in by its day: events mostly at once, some late, some twice.
 
     A phone without a network hands its events over the day after; an app that saw no answer sends
-    them again.
+    them again. What the meters' operators give after the last event is left out.
     """
     draw = random.Random(seed)
-    by_day: dict[date, list[dict[str, Any]]] = {}
+    events: dict[date, list[dict[str, Any]]] = {}
     for event in (event for household in households for event in household.events):
         day = date.fromisoformat(event["eventDate"][:10])
-        arrival = day + timedelta(days=1) if draw.random() < 0.03 else day
-        by_day.setdefault(arrival, []).append(event)
+        arrival = day + _DAY if draw.random() < 0.03 else day
+        events.setdefault(arrival, []).append(event)
         if draw.random() < 0.02:
-            by_day[arrival].append(event)
-    for day in sorted(by_day):
-        events = sorted(by_day[day], key=lambda event: (event["eventDate"], event["_id"]))
-        yield Delivery(day, tuple(events))
+            events[arrival].append(event)
+    facts: dict[date, list[dict[str, Any]]] = {}
+    readings: dict[date, list[dict[str, Any]]] = {}
+    first, last = min(events), max(events)
+    for household in households:
+        for day, line in household.said:
+            facts.setdefault(day, []).append(line)
+        for reading in household.readings:
+            readings.setdefault(max(reading.day, first), []).append(reading.line)
+    for day in (first + n * _DAY for n in range((last - first).days + 1)):
+        found = sorted(events.get(day, ()), key=lambda event: (event["eventDate"], event["_id"]))
+        yield Delivery(day, tuple(found), tuple(facts.get(day, ())), tuple(readings.get(day, ())))
 
 
 class _Person:
@@ -98,23 +115,36 @@ class _Person:
         self._end = first_day + timedelta(days=days)
         self._is_new = number == 2
         self._browser = draw.choice(_BROWSERS)
-        fluids = [fluid for fluid in _SLUGS if draw.random() < 0.7]
-        self._fluids = fluids or ["electricity"]
-        self._habit = draw.uniform(0.4, 0.95)
+        fluids = [fluid for fluid in _SLUGS if draw.random() < 0.7] or ["electricity"]
+        # When each was connected. The new one, and every third one, connect one in these days.
+        self._fluids = dict.fromkeys(fluids, self._begin)
+        self._tries = self._is_new or number % 3 == 0
+        self._connecting = draw.choice(fluids)
+        if self._tries and not self._is_new:
+            self._fluids[self._connecting] = self._begin + timedelta(days=1 + number % 7 * 5)
+        self._has_half_hours = number % 2 == 0
+        self._habit = draw.uniform(0.15, 0.6)
+        self._is_subscribed = draw.random() < 0.6
+        self._month = 0
+        self._said: list[tuple[date, dict[str, Any]]] = []
         self._events: list[dict[str, Any]] = []
         self._challenges: dict[str, datetime] = {}
 
     def live(self) -> Household:
+        self._said.append((self._begin, self._facts()))
         day = self._begin
         while day < self._end:
             self._refresh(day)
+            if self._tries and day <= self._fluids[self._connecting]:
+                self._try_to_connect(day)
             if self._is_new and day == self._begin:
                 self._visit(self._at(day, 9), first=True)
             elif self._draw.random() < self._habit:
                 for hour in self._draw.sample(range(7, 23), self._draw.choice((1, 1, 2))):
                     self._visit(self._at(day, hour))
-            day += timedelta(days=1)
-        return Household(self._name, self._facts(), tuple(self._events))
+            day += _DAY
+        readings = tuple(self._readings())
+        return Household(self._name, tuple(self._said), tuple(self._events), readings)
 
     def _facts(self) -> dict[str, Any]:
         accepted = datetime.combine(self._begin, datetime.min.time())
@@ -124,29 +154,69 @@ class _Person:
             "instance": self._name,
             "consent": {"version": self._version, "accepted_at": accepted.isoformat()},
             "konnectors": [
-                {
-                    "fluid": fluid,
-                    "connected": True,
-                    "since": (accepted + timedelta(minutes=10)).isoformat(),
-                }
-                for fluid in self._fluids
+                self._konnector(fluid, accepted + timedelta(minutes=10))
+                for fluid, since in self._fluids.items()
+                if since == self._begin and not (self._tries and fluid == self._connecting)
             ],
+            "profile": self._profile(),
         }
         if not self._is_new:
             facts["first_connection_at"] = (accepted + timedelta(minutes=5)).isoformat()
+            since = accepted + timedelta(minutes=15)
+            facts["monthly_summary"] = [self._subscription(since)]
         return facts
+
+    def _profile(self) -> dict[str, str]:
+        warm = [fluid for fluid in self._fluids if fluid != "water"] or ["electricity"]
+        return {use: self._draw.choice(warm) for use in ("heating", "hot_water", "cooking")}
+
+    def _subscription(self, since: datetime) -> dict[str, Any]:
+        return {"subscribed": self._is_subscribed, "since": since.isoformat()}
+
+    @staticmethod
+    def _konnector(fluid: str, since: datetime) -> dict[str, Any]:
+        return {"fluid": fluid, "connected": True, "since": since.isoformat()}
+
+    def _say(self, at: datetime, **facts: Any) -> None:  # noqa: ANN401  any fact's value
+        """Let the host say something more on that day."""
+        self._said.append((at.date(), {"instance": self._name, **facts}))
 
     def _refresh(self, day: date) -> None:
         """Fetch what was consumed, at night, as the konnectors do by themselves."""
-        for fluid in self._fluids:
+        for fluid, since in self._fluids.items():
+            if since > day or (self._tries and fluid == self._connecting and since == day):
+                continue
             result = "success" if self._draw.random() < 0.93 else "error"
             at = self._at(day, 3)
             self._event(at, "KonnectorRefreshEvent", target=_SLUGS[fluid], result=result)
 
+    def _try_to_connect(self, day: date) -> None:
+        """Type the wrong password twice on the day on which it succeeds, and once before."""
+        is_day = day == self._fluids[self._connecting]
+        if not (is_day or day == self._begin):
+            return
+        slug, at = _SLUGS[self._connecting], self._at(day, 10)
+        for result in ("error", "error", "success") if is_day else ("error",):
+            at = self._event(at, "KonnectorConnectEvent", target=slug, result=result)
+            self._event(at, "KonnectorAttemptEvent", target=slug, result=result)
+        if is_day:
+            self._say(at, konnectors=[self._konnector(self._connecting, at)])
+
+    def _readings(self) -> Iterator[MeterLine]:
+        """Read the meters, from the month before the one in which she begins."""
+        begin = (self._begin.replace(day=1) - _DAY).replace(day=1)
+        for fluid, since in self._fluids.items():
+            for reading in read_days(self._draw, self._name, fluid, begin, self._end):
+                # What was measured before it was connected is fetched then.
+                yield MeterLine(max(reading.day, since), reading.line)
+        if self._has_half_hours and "electricity" in self._fluids:
+            yield from read_half_hours(self._draw, self._name, begin, self._end)
+
     def _visit(self, at: datetime, *, first: bool = False) -> None:
         result = "firstConnection" if first else None
         at = self._event(at, "ConnectionEvent", context=self._browser, result=result)
-        for _ in range(self._draw.randrange(1, 7)):
+        self._look_up(at)
+        for _ in range(self._draw.randrange(1, 6)):
             page = self._draw.choice(_PAGES)
             at = self._event(at, "NavigationEvent", target=page)
             if page in {"electricity", "gas", "water"} and self._draw.random() < 0.6:
@@ -156,6 +226,21 @@ class _Person:
                 at = self._event(at, kind, target=self._draw.choice(_STEPS), context=page)
             elif page == "challenges":
                 at = self._play(at)
+
+    def _look_up(self, at: datetime) -> None:
+        """Do what one does the first time in a month: see the last one's summary, set the rest."""
+        month = at.year * 12 + at.month
+        if month == self._month:
+            return
+        is_first, self._month = not self._month, month
+        if self._is_subscribed and self._draw.random() < 0.7:
+            self._event(at, "ReportFromEvent", context="analysis", result="1")
+        if self._draw.random() < (0.5 if is_first else 0.1):
+            at = self._event(at, "ProfileSetEvent")
+            self._say(at, profile=self._profile())
+        if self._draw.random() < 0.1 or (is_first and self._is_new):
+            self._is_subscribed = not self._is_subscribed
+            self._say(at, monthly_summary=[self._subscription(at)])
 
     def _play(self, at: datetime) -> datetime:
         """Begin a challenge, or go on with the one that was begun."""

@@ -43,3 +43,15 @@ async def test_a_demo_can_be_kept(cli: Cli, tmp_path: Path) -> None:
 async def test_an_absurd_demo_is_refused(cli: Cli) -> None:
     """Days and instances have bounds."""
     assert (await cli("demo", "--days", "0")).returncode == 64
+
+
+async def test_a_long_demo_goes_by_months(cli: Cli) -> None:
+    """More than a month is shown month by month, with the days on which the clock changed."""
+    done = await cli("demo", "--days", "124", "--instances", "1")
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stdout.decode().splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("month "))
+    months = ["2027-11", "2027-12", "2028-01", "2028-02", "2028-03", ""]
+    assert [line[:7] for line in lines[begin + 1 : begin + 7]] == months
+    passed = "2028-02-29 was a leap day, 2028-03-26 the clock changed: 125 nights, each run once"
+    assert lines[begin + 7] == passed

@@ -1,0 +1,126 @@
+"""Months of a whole worker on a simulated clock: all by itself, over real sockets."""
+
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ecolyo_worker.settings import Retention, Settings
+from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing.simulate import SimulationReport, World, simulate, simulated
+
+MEASURES = 15
+
+
+def days(report: SimulationReport) -> list[str]:
+    """Give every civil day from the one before the first to the one after the last."""
+    first, last = report.days[0].day - timedelta(days=1), report.days[-1].day + timedelta(days=1)
+    return [str(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+
+
+def check_nights(report: SimulationReport) -> None:
+    """Every civil day had its night, and none two: the first slot was there before."""
+    assert report.slots == days(report)
+    assert report.runs == len(report.slots) - 1
+
+
+async def live(
+    state_dir: Path, world: World, echo: Echo, **changes: Any
+) -> tuple[SimulationReport, Counter[str]]:
+    """Simulate with changed settings; give what was received, body by body, too."""
+    settings: Settings = simulated(state_dir, echo.url, world).replace(**changes)
+    report = await simulate(settings, world)
+    return report, Counter(await echo.bodies())
+
+
+# The machine may be busy; the simulation itself is a matter of seconds.
+@pytest.mark.timeout(600)
+async def test_more_than_a_year(state_dir: Path) -> None:
+    """Over 13 months every night runs once, every month is counted once, and all is received."""
+    world = World(first_day=date(2027, 11, 1), days=400, people=4)
+    async with echo_server() as echo:
+        settings = simulated(state_dir, echo.url, world)
+        report = await simulate(settings, world, restarts=[date(2028, 5, 1)])
+        received = [record["indicator"] for record in await echo.indicators()]
+    assert report.balanced, [ledger.problems for _, ledger in report.ledgers]
+    assert len(report.ledgers) == 14
+    assert (report.ledger.duplicates, report.ledger.missing) == (0, 0)
+    assert report.ledger.indicators == len(received) == sum(day.delivered for day in report.days)
+    check_nights(report)
+    assert report.clock_changes == [date(2028, 3, 26), date(2028, 10, 29)]
+    assert report.leap_days == [date(2028, 2, 29)]
+    assert len({item["measureName"] for item in received}) == MEASURES
+    # Two people agreed before, one never did, and one came in May.
+    months = [date(2027 + (n + 10) // 12, (n + 10) % 12 + 1, 1) for n in range(12)]
+    due = {str(month): 3 if month >= date(2028, 5, 1) else 2 for month in months}
+    for measure in ("connection-count-monthly", "fluid-data-granularity-monthly"):
+        found = Counter(item["startDate"] for item in received if item["measureName"] == measure)
+        assert found == due
+
+
+async def test_a_restart_changes_nothing_that_is_received(tmp_path: Path) -> None:
+    """A worker that is left at night, with rows that wait, goes on as if nothing had been."""
+    world = World(first_day=date(2028, 2, 20), days=20, people=3)
+    found = []
+    for restarts in ([], [date(2028, 2, 29), date(2028, 3, 6), date(2028, 3, 7)]):
+        async with echo_server() as echo:
+            settings = simulated(tmp_path / f"{len(restarts)}", echo.url, world)
+            report = await simulate(settings, world, restarts=restarts)
+            assert report.balanced, report.ledger.problems
+            check_nights(report)
+            found.append((report.days, Counter(await echo.bodies())))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_faults_lose_nothing(state_dir: Path, seed: int) -> None:
+    """Of a DACC that fails in three ways all is received, and each double is admitted."""
+    world = World(first_day=date(2028, 2, 28), days=12, people=5, seed=seed)
+    fault = "accept-then-drop*200@10%,status=503*200@20%,reset*200@10%,accept-then-drop@10%"
+    async with echo_server("--fault", fault, "--seed", str(seed)) as echo:
+        report, _ = await live(state_dir, world, echo)
+    ledger = report.ledger
+    assert report.balanced, ledger.problems
+    assert (ledger.received, ledger.missing) == (ledger.indicators + (ledger.duplicates or 0), 0)
+    assert 0 < (ledger.duplicates or 0) <= ledger.maybe_delivered
+    assert sum(day.failed for day in report.days) > ledger.maybe_delivered
+    check_nights(report)
+
+
+async def test_pruning_changes_nothing_that_is_received(tmp_path: Path) -> None:
+    """The janitor deletes what is old by itself, and every indicator is the same without it."""
+    world = World(first_day=date(2028, 1, 1), days=60, people=1)
+    found = []
+    for kept in (31, 400):
+        async with echo_server() as echo:
+            retention = Retention(events_days=kept, sent_days=kept)
+            report, bodies = await live(tmp_path / str(kept), world, echo, retention=retention)
+        assert report.balanced, report.ledger.problems
+        found.append((bodies, report.ledger.recounted))
+    assert found[0][0] == found[1][0]
+    assert 0 < found[0][1] < found[1][1]
+
+
+@pytest.mark.parametrize("first_day", [date(2028, 3, 24), date(2028, 10, 27)])
+async def test_a_night_at_half_past_two(state_dir: Path, first_day: date) -> None:
+    """Where 02:30 is skipped or comes twice, the worker by itself runs once all the same."""
+    world = World(first_day=first_day, days=4, people=1)
+    async with echo_server() as echo:
+        aggregation = msgspec.structs.replace(
+            simulated(state_dir, echo.url, world).aggregation, schedule="30 2 * * *"
+        )
+        report, _ = await live(state_dir, world, echo, aggregation=aggregation)
+    assert len(report.clock_changes) == 1
+    assert report.balanced, report.ledger.problems
+    check_nights(report)
+
+
+async def test_what_is_never_sent_is_told(state_dir: Path) -> None:
+    """A DACC that never takes anything does not hold the simulation up for ever."""
+    world = World(first_day=date(2028, 3, 1), days=1, people=1)
+    async with echo_server("--fault", "status=503@100%") as echo:
+        with pytest.raises(TimeoutError, match="not all was sent"):
+            await live(state_dir, world, echo)

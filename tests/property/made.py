@@ -29,6 +29,11 @@ STARTS = [
     *(None, "", "2026-10-28", "2026-10-29", "2026-10-30T09:00:00Z", "2026-10-30T08:59:59.500"),
     *("2026-11-02T12:00", "2027-01-05", "0001-01-01", "yesterday", "٢٠٢٦-١٠-٣٠"),
 ]
+# Some things end again and again: the app writes an event each time a finished one is looked at.
+ENDS = [
+    {"type": "ChallengeEndEvent", "target": "CHALLENGE0001", "startDate": "2026-10-28"},
+    {"type": "QuizEndEvent", "target": "QUIZ2", "startDate": "2026-10-30T09:00:00Z"},
+]
 TIMES = [0, 1, 32_400_000, 32_400_499, 32_400_500, 43_200_000, 86_399_999]
 
 
@@ -79,7 +84,8 @@ def events(draw: st.DrawFn, span: int = 6) -> dict[str, Any]:
 
     Some have the `_id` of another one, an equal start, or were counted elsewhere.
     """
-    kind = draw(st.sampled_from(EVENT_TYPES) | st.sampled_from(sorted(END_TYPES)))
+    kind = draw(st.sampled_from([*EVENT_TYPES, *sorted(END_TYPES), "ChallengeLaunchEvent"]))
+    same: dict[str, str] = draw(st.sampled_from([{}, {}, *ENDS]))
     at = FIRST_DAY + timedelta(days=draw(st.integers(0, span - 1)))
     at += timedelta(milliseconds=draw(st.sampled_from(TIMES) | st.integers(0, 86_399_999)))
     results = ["success", " ERROR ", "firstConnection", 0, 3, 5.0, "6", "oops", None]
@@ -93,4 +99,5 @@ def events(draw: st.DrawFn, span: int = 6) -> dict[str, Any]:
         "result": draw(st.sampled_from(results)),
         "startDate": draw(st.sampled_from(STARTS)),
         "aggregated": draw(st.sampled_from([False] * 6 + [True, None])),
+        **same,
     }

@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolyo_worker.clock import DAY_MS, civil_text, day_of, parse_day
 from ecolyo_worker.events import END_TYPES, EVENT_TYPES, Event, check_event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import End, Facts, Fate, Row, Rules, count
+from tests.property.made import limits
 
 PARIS = ZoneInfo("Europe/Paris")
 FIRST_DAY = parse_day("2026-11-18")
 LAST_NIGHT = (FIRST_DAY + 6) * DAY_MS
-LIMITS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIMITS = limits(60)
 
 # What each counting measure counts, and what each measure of rows makes a row of.
 COUNTING = {

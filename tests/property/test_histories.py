@@ -14,7 +14,7 @@ import anyio
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.settings import Dacc
@@ -51,6 +51,13 @@ class Histories(RuleBasedStateMachine):
         self.echo.stop()
         self.directory.cleanup()
 
+    @initialize(found=st.lists(events(), min_size=3, max_size=8), as_of=nights())
+    def begin(self, found: list[dict[str, Any]], as_of: datetime) -> None:
+        """Somebody agreed, did something, and a night fell."""
+        self.consent(NAMES[0], "1.0.0", FIRST_DAY)
+        self.tell(NAMES[0], found)
+        self.run(as_of)
+
     @rule(name=names, found=st.lists(events(), min_size=1, max_size=6))
     def tell(self, name: str, found: list[dict[str, Any]]) -> None:
         """Events arrive, some of them again."""
@@ -64,6 +71,12 @@ class Histories(RuleBasedStateMachine):
         consent = {"version": version, "accepted_at": at.isoformat()}
         self._say(name, consent=consent)
         self._person(name).consents[at] = version
+
+    @rule(name=names, at=moments)
+    def lapse(self, name: str, at: datetime) -> None:
+        """A person has not accepted newer terms, and the sender looks."""
+        self.consent(name, "0.9.9", at)
+        self.send()
 
     @rule(name=names)
     def withdraw(self, name: str) -> None:
@@ -145,4 +158,27 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(limits(12), stateful_step_count=14)
+TestHistories.settings = settings(limits(16), stateful_step_count=10)
+
+
+def test_what_waits_is_held_back_and_goes_when_it_may() -> None:
+    """One history that is always gone through: a consent lapses, is given again, and withdrawn."""
+    alice, page = NAMES[0], {"_id": None, "type": "NavigationEvent", "target": "gas"}
+    page |= dict.fromkeys(("context", "result", "startDate", "aggregated"))
+    history = Histories()
+    try:
+        for day in (1, 2, 3):
+            at = FIRST_DAY + timedelta(days=day, hours=9)
+            night = FIRST_DAY + timedelta(days=day + 1, hours=1)
+            history.begin([page | {"eventDate": at.isoformat()}], night)
+            history.lapse(alice, FIRST_DAY + timedelta(days=20))
+            history.all_is_as_modelled()
+            if day == 1:
+                history.consent(alice, "1.0.0", FIRST_DAY + timedelta(days=20))
+            elif day == 2:
+                history.withdraw(alice)
+            history.send()
+            history.all_is_as_modelled()
+    finally:
+        history.teardown()
+    assert history.sent.total() == 1

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecolyo_worker import Worker
@@ -91,12 +91,41 @@ def told() -> st.SearchStrategy[Told]:
     return st.lists(step, min_size=1, max_size=6)
 
 
+def an_end(at: str) -> dict[str, Any]:
+    """Give an event that ends the same thing each time."""
+    texts = {"target": "QUIZ2", "context": None, "result": None, "startDate": "2026-10-30"}
+    return {"_id": None, "type": "QuizEndEvent", "eventDate": at, **texts, "aggregated": False}
+
+
+# An equal end comes to a day that nobody has counted, when a later one has made its row already.
+EARLIER_END: Told = [
+    (0, [an_end("2026-11-01T09:00")], FIRST_DAY + timedelta(days=4, hours=1), False),
+    (0, [an_end("2026-10-31T09:00")], None, False),
+]
+# And a late one to a counted day, when a later one was counted and made none: the first of them
+# was counted elsewhere then.
+LATE_END: Told = [
+    (
+        0,
+        [
+            an_end("2026-10-30T09:00") | {"aggregated": True},
+            an_end("2026-10-31T09:00"),
+            an_end("2026-10-29T09:00") | {"target": "QUIZ1"},
+        ],
+        FIRST_DAY + timedelta(days=4, hours=1),
+        False,
+    ),
+    (0, [an_end("2026-10-29T08:00")], None, True),
+]
+
 accepted = st.sampled_from([datetime(2026, 1, 5), datetime(2026, 10, 30, 9), datetime(2026, 11, 1)])
 not_before = st.sampled_from([None, None, date(2026, 10, 31), date(2026, 11, 1)])
 
 
 @limits(40)
 @given(told(), accepted, not_before)
+@example(EARLIER_END, datetime(2026, 1, 5), None)
+@example(LATE_END, datetime(2026, 1, 5), None)
 async def test_a_life_comes_to_what_the_rules_say(
     told: Told, accepted: datetime, not_before: date | None
 ) -> None:

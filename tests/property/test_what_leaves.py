@@ -41,9 +41,8 @@ SHIPPED_RULES = [rule for name in Judge().measures for rule in Judge().rules(nam
 def words() -> st.SearchStrategy[str]:
     """Give words that a definitions file may hold."""
     plain = st.characters(exclude_categories=["Cs", "Cc"])
-    return st.sampled_from([*WORDS, "none", "other", " gas", "Ö"]) | st.text(
-        plain, min_size=1, max_size=5
-    )
+    made = st.text(plain, min_size=1, max_size=5).filter(lambda text: text == text.strip())
+    return st.sampled_from([*WORDS, "none", "other", "Ö"]) | made
 
 
 @st.composite
@@ -51,7 +50,7 @@ def made_rules(draw: st.DrawFn, key: str = "key") -> dict[str, Any]:
     """Give what a group may be, by any of the four ways or several."""
     rule: dict[str, Any] = {"key": key}
     if draw(st.booleans()):
-        rule["values"] = draw(st.lists(words(), max_size=4))
+        rule["values"] = draw(st.lists(words(), max_size=4, unique=True))
     if draw(st.booleans()):
         rule["pattern"] = draw(st.sampled_from(PATTERNS))
     if draw(st.booleans()):

@@ -68,7 +68,8 @@ def test_meters_give_each_day_once() -> None:
 def test_a_connection_takes_its_tries() -> None:
     """Whoever connects a fluid in these days fails twice before, on that day."""
     tries: dict[tuple[str, str], list[str]] = {}
-    for event in events(World(first_day=WEEK.first_day, days=60).deliveries()):
+    found = events(World(first_day=WEEK.first_day, days=60).deliveries())
+    for event in sorted(found, key=lambda event: event["eventDate"]):
         if event["type"] == "KonnectorAttemptEvent":
             tries.setdefault((event["instance"], event["target"]), []).append(event["result"])
     assert tries

@@ -7,6 +7,7 @@ and meanwhile nothing else is written: a large one is done at night. Until then 
 
 import sqlite3
 
+from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.store.database import DATABASE, Database
 
 __all__ = ["erase", "is_owed", "owe"]
@@ -31,15 +32,20 @@ def is_owed(connection: sqlite3.Connection) -> bool:
 async def erase(database: Database, *, however_large: bool = False) -> list[str]:
     """Overwrite what stayed behind, unless the database is large; the log is emptied at any rate.
 
-    Gives the names of the files that may hold something still.
+    Gives the names of the files that may hold something still. It never raises `StoreUnavailable`:
+    what was deleted is deleted, and the rest stays owed.
     """
-    owed = await database.read(_owed)
-    if however_large or await database.read(_size) <= _AT_ONCE:
-        if not await database.rewrite():
-            return [DATABASE, f"{DATABASE}-wal"]
-        await database.run(_settle, owed)
-        return []
-    return [DATABASE] if await database.truncate_log() else [DATABASE, f"{DATABASE}-wal"]
+    try:
+        if however_large or await database.read(_size) <= _AT_ONCE:
+            owed = await database.read(_owed)
+            if await database.rewrite():
+                await database.run(_settle, owed)
+                return []
+        elif await database.truncate_log():
+            return [DATABASE]
+    except StoreUnavailable:
+        pass
+    return [DATABASE, f"{DATABASE}-wal"]
 
 
 def _owed(connection: sqlite3.Connection) -> str | None:

@@ -15,6 +15,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import ConsumptionImport, Line
 from ecolyo_worker.settings import Dacc, Retention
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.erasing import erase, is_owed, owe
 from ecolyo_worker.testing.clock import SteppedClock
 
 Event = Callable[..., dict[str, Any]]
@@ -146,6 +148,17 @@ async def test_what_a_reader_holds_up_is_done_later(state_dir: Path, agree: Agre
         await clock.step(clock.now() + HOUR)
         assert shreds(state_dir, ALICE.encode()) == 0
         assert await worker.database.read(_owed) == 0
+
+
+async def test_what_was_deleted_stays_deleted_without_it(state_dir: Path) -> None:
+    """Where nothing can be overwritten now, that is told; it is no failure of what was done."""
+    async with Database.open(state_dir) as database:
+        await database.run(owe)
+    assert await erase(database) == ["ecolyo.db", "ecolyo.db-wal"]
+    async with Database.open(state_dir) as database:
+        assert await database.read(is_owed)
+        assert await erase(database) == []
+        assert not await database.read(is_owed)
 
 
 async def test_every_table_is_thought_of(

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from .exchange import Answer, Ruling, answer_json, unread
 from .indicator import Flaw, IndicatorRefusedError, read_object, weigh
+from .leaks import leaks_of
 from .stack import (
     DOCTYPES,
     INVALID_TOKEN,
@@ -79,7 +80,8 @@ def rule(request: Request, terms: Terms) -> Ruling:
     place = endpoint(request.path)
     if place is None:
         return unread(404, "nothing is here; try /measure or /remote/cc.cozycloud.dacc")
-    return replace(_ruled(request, place, terms), stack=place.stack)
+    ruling = _ruled(request, place, terms)
+    return replace(ruling, stack=place.stack, leaks=leaks_of(request, ruling.indicator))
 
 
 def too_fast(ruling: Ruling, wait_s: float) -> Ruling:
@@ -176,8 +178,9 @@ def _weighed(letter: bytes | str, target: Target, terms: Terms, *, json_declared
         answer = answer_json(refused.status, {"error": refused.sentence})
         return Ruling(answer, f"invalid: {refused.sentence}", False, target, text, indicator)
     verdict = "invalid: " + "; ".join(flaw.sentence for flaw in flaws) if flaws else "ok"
-    stored = not terms.strict or all(flaw.kept for flaw in flaws)
-    return Ruling(CREATED, verdict, stored, target, text, indicator)
+    counts = all(flaw.kept for flaw in flaws)
+    stored = counts or not terms.strict
+    return Ruling(CREATED, verdict, stored, target, text, indicator, counts=counts)
 
 
 def _authorized(authorization: str, token: str | None) -> bool:
@@ -206,4 +209,4 @@ def _examined(indicator: JsonObject | None, terms: Terms, *, json_declared: bool
     except IndicatorRefusedError as refused:
         if terms.strict:
             raise
-        return [Flaw(refused.sentence, kept=True)]
+        return [Flaw(refused.sentence, kept=False)]

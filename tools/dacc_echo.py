@@ -175,7 +175,8 @@ def _epilog() -> str:
     tables = "\n".join(module.__doc__ or "" for module in (faults, api))
     # Without the marks of code, and the first column's rule as much shorter.
     plain = tables.replace("``", "").replace("====  ", "  ")
-    return f"Its first line is the address for the configuration; Ctrl-C ends it.\n\n{plain}"
+    first = "Its first line is the address for the configuration, and the page's; Ctrl-C ends it."
+    return f"{first}\n\n{plain}"
 
 
 def _port(text: str) -> int:

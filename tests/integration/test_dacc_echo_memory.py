@@ -160,8 +160,8 @@ def test_no_credential_is_told(echo: EchoServer) -> None:
     ask(echo, "POST", "/measure", json.dumps(GOOD), **headers)
     told = ask(echo, "GET", "/api/requests").text
     assert "s3cret" not in told
-    assert ["Authorization", "Bearer ••• (6 characters)"] in json.loads(told)["headers"]
-    assert ["Cookie", "••• (6 characters)"] in json.loads(told)["headers"]
+    assert ["Authorization", "Bearer ••• (length 6)"] in json.loads(told)["headers"]
+    assert ["Cookie", "••• (length 6)"] in json.loads(told)["headers"]
 
 
 def test_unreadable_request_is_remembered(echo: EchoServer) -> None:

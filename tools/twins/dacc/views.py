@@ -74,4 +74,4 @@ def _masked(credential: str) -> str:
     scheme, blank, secret = credential.partition(" ")
     if not blank:
         scheme, secret = "", credential
-    return f"{scheme} ••• ({len(secret)} characters)".lstrip()
+    return f"{scheme} ••• (length {len(secret)})".lstrip()

@@ -44,7 +44,7 @@ bench: .venv/.test
 
 # The pictures of docs/, as the page is now.
 screenshots: .venv/.test
-	ECOLYO_SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py
+	SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py
 
 # New versions of what is locked; needs uv.
 lock:

@@ -17,7 +17,7 @@ from ecolyo_worker.tools.dacc_echo import EchoServer
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 NAMES = ["empty", "full", "detail", "metabase", "dark"]
 SIZE = (1360, 850)
-WRITTEN = os.environ.get("ECOLYO_SCREENSHOTS") == "write"
+WRITTEN = os.environ.get("SCREENSHOTS") == "write"
 # Only for pictures that are kept it matters which address they show.
 PORT = 8081 if WRITTEN else 0
 

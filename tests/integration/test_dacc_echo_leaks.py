@@ -156,6 +156,15 @@ def test_where_it_leaks(echo: EchoServer, fields: dict[str, object], leaks: list
     assert send(echo, changed(**fields)) == leaks
 
 
+def test_escaped_leak(echo: EchoServer) -> None:
+    """What is escaped in the JSON is read before it is looked at."""
+    escaped = json.dumps(GOOD).replace("mobile", r"alice\u0040example\u002eorg")
+    leak = "an e-mail address in group1.device (alice@example.org)"
+    assert send(echo, escaped) == [leak]
+    digits = json.dumps(GOOD).replace("mobile", r"\u00312345678901234")
+    assert send(echo, digits) == ["a number of 14 digits in group1.device (12345678901234)"]
+
+
 def test_leaks_of_an_envelope(echo: EchoServer) -> None:
     """In an envelope the indicator is looked at, and what stands beside it."""
     envelope = {"data": changed(group1={"device": "a@b.fr"}), "path": "measure", "who": "x.cloud"}

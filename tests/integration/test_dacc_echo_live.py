@@ -190,6 +190,13 @@ def test_faults_are_told(echo: EchoServer) -> None:
         assert page.next("state").data["faults"][""] == "ok"
 
 
+def test_faults_are_told_at_once(echo: EchoServer) -> None:
+    """A fault that is set is news like a request that comes."""
+    before = echo.received.arrivals("", 0).version
+    ask(echo, "PUT", "/api/fault", "reset")
+    assert echo.received.arrivals("", 0).version > before
+
+
 def test_long_history(echo: EchoServer) -> None:
     """Of a long history the latest part is told, in several messages, in order."""
     for _ in range(MOST_ROWS + 10):
@@ -230,6 +237,7 @@ def test_slow_listener() -> None:
             echo.received.add(Ruling(None, verdict, stored=True, text="{}", counts=False))
         with socket.create_connection(("127.0.0.1", echo.port), timeout=10) as client:
             client.sendall(b"GET /api/events HTTP/1.1\r\n\r\n")
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
             connections_ended()
             assert ask(echo, "GET", "/livez") == 200
 

@@ -81,7 +81,7 @@ def rule(request: Request, terms: Terms) -> Ruling:
     if place is None:
         return unread(404, "nothing is here; try /measure or /remote/cc.cozycloud.dacc")
     ruling = _ruled(request, place, terms)
-    return replace(ruling, stack=place.stack, leaks=leaks_of(request, ruling.indicator))
+    return replace(ruling, stack=place.stack, leaks=leaks_of(request, ruling))
 
 
 def too_fast(ruling: Ruling, wait_s: float) -> Ruling:
@@ -149,11 +149,14 @@ def _forwarded(variables: JsonObject | None, target: Target, terms: Terms) -> Ru
         return replace(unread(404, "the DACC has nothing at this path"), target=target)
     ruling = _weighed(cast("str", variables["data"]), target, terms, json_declared=True)
     unused = sorted(variables.keys() - WANTED[target])
-    return _blamed(ruling, [f"the envelope has the unknown key {key}" for key in unused])
+    if not unused:
+        return ruling
+    beside = replace(ruling, beside={key: variables[key] for key in unused})
+    return _blamed(beside, [f"the envelope has the unknown key {key}" for key in unused])
 
 
 def _blamed(ruling: Ruling, sentences: list[str]) -> Ruling:
-    if not sentences or ruling.answer is not CREATED:
+    if ruling.answer is not CREATED:
         return ruling
     earlier = [] if ruling.verdict == "ok" else [ruling.verdict.removeprefix("invalid: ")]
     return replace(ruling, verdict="invalid: " + "; ".join(earlier + sentences))

@@ -157,14 +157,14 @@ class Api:
 
     def _requests(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "seq")
-        records = self._received.requests()
         if "seq" not in given:
-            return _lines([json.dumps(detail(record)) for record in records], "requests")
+            told = [json.dumps(detail(record)) for record in self._received.requests()]
+            return _lines(told, "requests")
         seq = whole_number(given, "seq")
-        for record in records:
-            if record.seq == seq:
-                return answer_json(200, detail(record))
-        return answer_json(404, {"error": f"request {seq} is not kept, or never came"})
+        from_there = self._received.requests(after=seq - 1)
+        if not from_there or from_there[0].seq != seq:
+            return answer_json(404, {"error": f"request {seq} is not kept, or never came"})
+        return answer_json(200, detail(from_there[0]))
 
     def _events(self, asked: Asked) -> Answer:
         parameters(asked.query)

@@ -92,7 +92,8 @@ class Ruling:
     ``fault: …``; ``text`` is the indicator as received; ``stack`` is what stands before the path,
     which tells one person's stack from another's; ``too_fast`` is what the rate refuses; ``counts``
     is what the DACC's statistics take in, which without ``strict`` is less than what is stored;
-    ``leaks`` is what might tell who a person is. No answer: the connection just ends.
+    ``beside`` is what its envelope holds that it should not; ``leaks`` is what might tell who a
+    person is. No answer: the connection just ends.
     """
 
     answer: Answer | None
@@ -104,6 +105,7 @@ class Ruling:
     stack: str = ""
     too_fast: bool = False
     counts: bool = True
+    beside: JsonObject | None = None
     leaks: tuple[Leak, ...] = ()
 
     @property

@@ -20,12 +20,10 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .indicator import read_object
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .exchange import Request
+    from .exchange import Request, Ruling
     from .indicator import JsonObject
 
 __all__ = ["Leak", "leaks_of"]
@@ -34,7 +32,6 @@ MOST_LEAKS = 10
 LONGEST_SHOWN = 100
 LONGEST_PLACE = 300
 _NOT_LOOKED_AT = ("host", "authorization")
-_ENVELOPE = ("data", "path")
 
 _WHAT: Mapping[str, str] = {
     "mail": "an e-mail address",
@@ -56,6 +53,10 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# Every leak has one of these; an indicator's text without them need not be taken apart, which is the
+# rule and takes time. What is escaped shows only when it is read.
+_SIGNS = ("@", ".", "\\")
+_RUN = re.compile(r"[0-9a-fA-F]{8}(?:-|[0-9a-fA-F]{6})")
 _MEDIA_TYPE = re.compile(r"[\w.*+-]+/[\w.*+-]+")
 
 
@@ -70,10 +71,10 @@ class Leak(NamedTuple):
         return f"{self.what} in {self.where} ({self.found})"
 
 
-def leaks_of(request: Request, indicator: JsonObject | None) -> tuple[Leak, ...]:
+def leaks_of(request: Request, ruling: Ruling) -> tuple[Leak, ...]:
     """Give the leaks of a request, those of its indicator first, ten at most."""
     found: list[Leak] = []
-    for leak in _all_leaks(request, indicator):
+    for leak in _all_leaks(request, ruling):
         if leak not in found:
             found.append(leak)
         if len(found) == MOST_LEAKS:
@@ -81,25 +82,20 @@ def leaks_of(request: Request, indicator: JsonObject | None) -> tuple[Leak, ...]
     return tuple(found)
 
 
-def _all_leaks(request: Request, indicator: JsonObject | None) -> Iterator[Leak]:
-    if indicator is None:
+def _all_leaks(request: Request, ruling: Ruling) -> Iterator[Leak]:
+    if ruling.indicator is None:
         yield from _leaks_in(request.body.decode("utf-8", "backslashreplace"), "the body")
-    else:
-        yield from _leaks_in_json(indicator, "")
-        yield from _leaks_in_envelope(request.body)
+    elif ruling.text is None or _is_suspicious(ruling.text):
+        yield from _leaks_in_json(ruling.indicator, "")
+    if ruling.beside is not None:
+        yield from _leaks_in_json(ruling.beside, "the envelope's ")
     for name, value in request.headers.items():
         if name not in _NOT_LOOKED_AT:
             yield from _leaks_in_header(name, value)
 
 
-def _leaks_in_envelope(body: bytes) -> Iterator[Leak]:
-    """Look at what stands beside the indicator in an envelope, where nothing should."""
-    if b'"data"' not in body:
-        return
-    envelope = read_object(body) or {}
-    beside = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
-    if isinstance(envelope.get("data"), str) and beside:
-        yield from _leaks_in_json(beside, "the envelope's ")
+def _is_suspicious(text: str) -> bool:
+    return any(sign in text for sign in _SIGNS) or _RUN.search(text) is not None
 
 
 def _leaks_in_header(name: str, value: str) -> Iterator[Leak]:

@@ -7,7 +7,7 @@ import json
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals", "Received"]
 
-MOST_RECORDS = 200_000
+MOST_RECORDS = 100_000
 MOST_REFUSED = 2_000
 MOST_CHARACTERS = 256 * 1024 * 1024
 
@@ -140,12 +140,12 @@ class Received:
         digest = _digest(ruling) if ruling.stored else b""
         with self._changed:
             self._count(ruling, fault)
-            record = self._record(ruling, request, fault)
+            record = self._record(ruling, request, fault, digest)
+            self._last_seq = record.seq
             if ruling.stored:
-                record = self._store(record, ruling, digest)
+                self._store(record)
             else:
                 self._refused.add(record)
-            self._last_seq = record.seq
             self._announce()
             return record
 
@@ -162,14 +162,18 @@ class Received:
         self.ever["invalid"] += invalid
         self.ever["leak"] += leaky
 
-    def _record(self, ruling: Ruling, request: Request, fault: str | None) -> Record:
+    def _record(self, ruling: Ruling, request: Request, fault: str | None, digest: bytes) -> Record:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         is_body = ruling.target == "native" and request is not NO_REQUEST
+        twins = self._twins.get(digest)
         return Record(
             seq=self._last_seq + 1,
-            n=0,
+            n=self._last_n + 1 if ruling.stored else 0,
             time=now,
-            request=request,
+            method=request.method,
+            path=request.path,
+            head=request.head,
+            raw=request.body,
             target=ruling.target,
             said=ruling.verdict,
             fault=fault,
@@ -177,28 +181,23 @@ class Received:
             subject=subject_of(ruling),
             answer=ruling.answer,
             leaks=ruling.leaks,
+            digest=digest,
+            same_as=twins.latest_seq if twins else 0,
+            share=self._cells.add(ruling) if ruling.stored else None,
         )
 
-    def _store(self, record: Record, ruling: Ruling, digest: bytes) -> Record:
-        twins, tally = self._twins[digest], self._tallies[record.subject]
-        record = replace(
-            record,
-            n=self._last_n + 1,
-            digest=digest,
-            same_as=twins.latest_seq,
-            share=self._cells.add(ruling),
-        )
-        if record.same_as:
-            tally.duplicates += 1
-            self.ever["dup"] += 1
-        self._last_n = record.n
+    def _store(self, record: Record) -> None:
+        twins, tally = self._twins[record.digest], self._tallies[record.subject]
         twins.count += 1
         twins.latest_seq = record.seq
+        doubled = record.same_as > 0
+        tally.duplicates += doubled
+        self.ever["dup"] += doubled
         tally.received += 1
+        self._last_n = record.n
         self._by_measure[record.subject.measure] += 1
         for oldest in self._stored.add(record):
             self._forget(oldest)
-        return record
 
     def _forget(self, dropped: Record) -> None:
         twins = self._twins[dropped.digest]

@@ -10,7 +10,7 @@ from .indicator import read_object
 
 if TYPE_CHECKING:
     from .cells import Share
-    from .exchange import Answer, Request, Target
+    from .exchange import Answer, Target
     from .indicator import JsonObject
     from .leaks import Leak
 
@@ -37,16 +37,20 @@ ANY = Filter()
 class Record:
     """One request to the DACC or the stack.
 
-    ``seq`` numbers all requests, ``n`` the indicators that were stored; it is 0 for all others.
-    ``said`` is the ruling's verdict; ``same_as`` is the ``seq`` of the latest request that this one
-    doubles, or 0. ``text`` is the indicator where it is not the body of the request itself.
-    ``share`` is what it adds to a cell.
+    ``head`` and ``raw`` are the bytes that came: the headers, and the body. ``seq`` numbers all
+    requests, ``n`` the indicators that were stored; it is 0 for all others. ``said`` is the
+    ruling's verdict; ``same_as`` is the ``seq`` of the latest request that this one doubles, or 0.
+    ``text`` is the indicator where it is not the body of the request itself. ``share`` is what it
+    adds to a cell.
     """
 
     seq: int
     n: int
     time: str
-    request: Request
+    method: str
+    path: str
+    head: bytes
+    raw: bytes
     target: Target
     said: str
     fault: str | None
@@ -84,7 +88,7 @@ class Record:
         """The indicator as it was received, or the body where there was none to be found."""
         if self.text is not None:
             return self.text
-        return self.request.body.decode("utf-8", "backslashreplace")
+        return self.raw.decode("utf-8", "backslashreplace")
 
     @property
     def indicator(self) -> JsonObject | None:
@@ -94,8 +98,8 @@ class Record:
     @property
     def size(self) -> int:
         """About how many characters it keeps in memory."""
-        texts = (self.text or "", self.said, self.request.path, self.subject.stack)
-        kept = len(self.request.head) + len(self.request.body)
+        texts = (self.text or "", self.said, self.path, self.subject.stack)
+        kept = len(self.head) + len(self.raw)
         return kept + sum(len(text) for text in texts)
 
     def as_json(self) -> str:
@@ -104,7 +108,7 @@ class Record:
             "n": self.n,
             "time": self.time,
             "target": self.target,
-            "path": self.request.path,
+            "path": self.path,
             "stack": self.subject.stack,
             "verdict": self.verdict,
             "fault": self.fault,

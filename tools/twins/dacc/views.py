@@ -47,15 +47,15 @@ def detail(record: Record) -> JsonObject:
     answer = record.answer
     return {
         **row(record),
-        "method": record.request.method,
-        "path": record.request.path,
+        "method": record.method,
+        "path": record.path,
         "stack": record.subject.stack,
         "verdict": record.verdict,
         "said": record.said,
         "leaks": [leak._asdict() for leak in record.leaks],
         "headers": list(_headers(record)),
-        "raw": record.request.body.decode("utf-8", "backslashreplace"),
-        "raw_base64": base64.b64encode(record.request.body).decode(),
+        "raw": record.raw.decode("utf-8", "backslashreplace"),
+        "raw_base64": base64.b64encode(record.raw).decode(),
         "body": record.body,
         "indicator": json.loads(record.standard_json),
         "answer": answer.body.decode("utf-8", "backslashreplace") if answer else None,
@@ -64,7 +64,7 @@ def detail(record: Record) -> JsonObject:
 
 def _headers(record: Record) -> Iterator[tuple[str, str]]:
     """Give the headers as they came, credentials apart, of which only the length is told."""
-    for line in record.request.head.decode("latin-1").split("\n")[1:]:
+    for line in record.head.decode("latin-1").split("\n")[1:]:
         name, colon, value = line.strip().partition(":")
         if colon:
             yield name, _masked(value.strip()) if name.lower() in _SECRET else value.strip()

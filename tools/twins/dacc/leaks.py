@@ -53,8 +53,8 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# Every leak has one of these; an indicator's text without them need not be taken apart, which is the
-# rule and takes time. What is escaped shows only when it is read.
+# Every leak has one of these, or is escaped; an indicator's text without them, as most are, need
+# not be taken apart, which takes time.
 _SIGNS = ("@", ".", "\\")
 _RUN = re.compile(r"[0-9a-fA-F]{8}(?:-|[0-9a-fA-F]{6})")
 _MEDIA_TYPE = re.compile(r"[\w.*+-]+/[\w.*+-]+")

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types docs bench lock clean
+.PHONY: demo test check lint types docs bench screenshots lock clean
 
 demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
@@ -26,7 +26,8 @@ docs: .venv/.run
 	$(BIN)/python docs/generate.py
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m
+# night_1m makes a million events first, which takes minutes.
+BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m page_filter
 
 bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done
@@ -45,6 +46,10 @@ bench: .venv/.test
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
+
+# The pictures of docs/, as the page is now.
+screenshots: .venv/.test
+	SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py
 
 # New versions of what is locked; needs uv.
 lock:

@@ -2,16 +2,18 @@
 
     python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,latency=5s@30%' --rate 5/s
 
-It needs nothing but a bare Python. Its first line is the address for the worker's configuration;
-then it prints a line for each request. It answers as the DACC does, or by faults on demand, and
-``/api/`` tells what arrived. In a test, ``with EchoServer() as echo:`` does the same on a thread.
+It needs nothing but a bare Python. Its first line is the address for the worker's configuration,
+and that of a page which shows what arrives; then it prints a line for each request. It answers as
+the DACC does, or by faults on demand, and ``/api/`` tells what arrived. What might tell who a
+person is, is marked (``twins/dacc/leaks.py``). In a test, ``with EchoServer() as echo:`` does the
+same on a thread.
 
 ============================  ================================================================
 ``/measure``                  the DACC itself, which takes an indicator
 ``/remote/<doctype>``         the stack, which takes an indicator in an envelope
-``/``                         either, by what the body is
+``/``                         either, by what the body is; for a browser, the page
 ``/alice/remote/<doctype>``   one stack of several: any path may stand before those above
-``/api/…``, ``/livez``        its own API, see ``twins/dacc/api.py``
+``/api/…``, ``/livez``, …     its own API, see ``twins/dacc/api.py``
 ============================  ================================================================
 
 ``--help`` tells the options, the faults of ``twins/faults.py`` and the API.
@@ -54,6 +56,11 @@ __all__ = ["EchoServer", "main"]
 PORT = 8081
 EXIT_FAILED = 1
 EXIT_USAGE = 64
+FAILURES = {
+    "dup": ("duplicate", "duplicates"),
+    "invalid": ("invalid indicator", "invalid indicators"),
+    "leak": ("leak", "leaks"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,13 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{options.host}, port {options.port}"
         return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
-    print(f'url = "{echo.url}"', flush=True)
+    print(f'url = "{echo.url}"  # the page: {echo.url}/', flush=True)
     _warn_beyond_loopback(options.host)
     if options.seed is None and echo.faults.uses_seed:
         print(f"dacc_echo: --seed {echo.seed} gives the same sequence again", file=sys.stderr)
     stop.wait()
     echo.stop()
     terminal.close()
+    came = [_came(echo.received.ever[name], name) for name in options.fail_on]
+    if any(came):
+        return _failed(EXIT_FAILED, f"there came {', '.join(filter(None, came))} (--fail-on)")
     return 0
 
 
@@ -93,8 +103,16 @@ def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
         seed=options.seed,
         rate=options.rate,
         measures=options.measures,
+        label=options.label,
         show=terminal.show,
     )
+
+
+def _came(count: int, name: str) -> str:
+    """Say how many indicators came that must not; empty where none did."""
+    if not count:
+        return ""
+    return f"{count} {FAILURES[name][count > 1]}"
 
 
 def _failed(status: int, sentence: str) -> int:
@@ -146,6 +164,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="know the measures of this definitions file (default: those of the package)",
     )
+    add("--label", default="", metavar="TEXT", help="stands in the title of the page")
+    add(
+        "--fail-on",
+        type=_failures,
+        default=(),
+        metavar="KINDS",
+        help="end with status 1 if such came, as in dup,invalid,leak (cleared or not)",
+    )
     add("--raw", action="store_true", help="print each indicator's text, as data: '…'")
     add(
         "--strict",
@@ -161,7 +187,8 @@ def _epilog() -> str:
     tables = "\n".join(module.__doc__ or "" for module in (faults, api))
     # Without the marks of code, and the first column's rule as much shorter.
     plain = tables.replace("``", "").replace("====  ", "  ")
-    return f"Its first line is the address for the configuration; Ctrl-C ends it.\n\n{plain}"
+    first = "Its first line is the address for the configuration, and the page's; Ctrl-C ends it."
+    return f"{first}\n\n{plain}"
 
 
 def _port(text: str) -> int:
@@ -182,6 +209,15 @@ def _rate(text: str) -> str:
     except RateSyntaxError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _failures(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in FAILURES:
+            allowed = ", ".join(FAILURES)
+            raise argparse.ArgumentTypeError(f"{name!r} is no such kind; allowed are {allowed}")
+    return names
 
 
 def _token(text: str) -> str:

@@ -555,6 +555,8 @@ def test_rate() -> None:
         ["--seed", "x"],
         ["--rate", "5"],
         ["--rate", "0/s"],
+        ["--fail-on", "dup,nothing"],
+        ["--fail-on", ""],
     ],
 )
 def test_wrong_options(options: list[str]) -> None:
@@ -569,18 +571,72 @@ def test_help() -> None:
     result = ended("--help")
     assert (result.returncode, result.stderr) == (0, "")
     options = ["host", "port", "token", "fault", "seed", "rate", "measures", "raw", "strict"]
+    options += ["label", "fail-on"]
     for name in [*(f"--{option}" for option in options), *FORMS]:
         assert re.search(rf"^ *{name}\b", result.stdout, re.MULTILINE), name
-    for route in ("GET /api/indicators", "DELETE /api/indicators", "PUT /api/token", "GET /livez"):
+    for route in ("GET /api/indicators", "DELETE /api/indicators", "PUT /api/token", "GET /readyz"):
         assert f"\n{route}  " in result.stdout
     assert "`" not in result.stdout
 
 
 def test_first_line() -> None:
-    """The first line is the address, as it is written in the worker's configuration."""
+    """The first line is the address as the worker's configuration has it, then the page's."""
     with running() as script:
-        assert re.fullmatch(r'url = "http://127\.0\.0\.1:[1-9][0-9]*"\n', script.first_line)
+        address = r"http://127\.0\.0\.1:[1-9][0-9]*"
+        line = rf'url = "({address})"  # the page: \1/\n'
+        assert re.fullmatch(line, script.first_line)
         assert tomllib.loads(script.first_line) == {"url": script.url}
+
+
+def test_page() -> None:
+    """The page stands at the address that is printed, with the label in its title."""
+    with running("--label", "my desk") as script:
+        page = script.send("GET", "/")
+    assert (page.status, page.content_type) == (200, "text/html; charset=utf-8")
+    assert "<title>my desk · DACC echo</title>" in page.text
+
+
+def failing(script: Script) -> tuple[int, str]:
+    """Stop it; give its exit status, and what it said last."""
+    script.process.send_signal(signal.SIGTERM)
+    _, errors = script.process.communicate(timeout=10)
+    return script.process.returncode, errors
+
+
+LEAKY = changed(group1={"slug": "alice.mycozy.cloud"})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sent", "said"),
+    [
+        ("dup", [GOOD, GOOD, GOOD], "2 duplicates"),
+        ("invalid", [changed(value="x")], "1 invalid indicator"),
+        ("invalid", [changed(value="3")], "1 invalid indicator"),
+        ("leak", [LEAKY], "1 leak"),
+        ("dup,invalid,leak", [LEAKY, LEAKY, GOOD], "1 duplicate, 2 leaks"),
+        ("dup,dup", [GOOD, GOOD], "1 duplicate"),
+        ("dup,leak", [GOOD, changed(value="x")], ""),
+        ("invalid", [GOOD, GOOD, LEAKY], ""),
+    ],
+)
+def test_fail_on(kinds: str, sent: list[object], said: str) -> None:
+    """With ``--fail-on`` it ends with status 1 and a sentence if such came, cleared or not."""
+    with running("--fail-on", kinds) as script:
+        for indicator in sent:
+            script.post(indicator)
+        script.send("DELETE", "/api/indicators")
+        status, errors = failing(script)
+    assert (status, errors) == (
+        (1, f"dacc_echo: there came {said} (--fail-on)\n") if said else (0, "")
+    )
+
+
+def test_leak_on_the_terminal() -> None:
+    """A leak is said on the terminal, with what it is and where."""
+    with running() as script:
+        script.post(LEAKY)
+        (line,) = script.end()
+    assert line.endswith("  leak: a domain name in group1.slug (alice.mycozy.cloud)")
 
 
 def test_beyond_loopback() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
+from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -286,7 +287,7 @@ def test_client_gone_before_the_answer(echo: EchoServer) -> None:
     set_fault(echo, "latency=100ms")
     with connected(echo) as client:
         client.sendall(request())
-        assert echo.received.wait(1, "", 10) == (True, 1)
+        assert echo.received.wait(1, Wanted(), 10) == (True, 1)
     connections_ended()
     assert outcome(echo) == (1, 0, 1)
 
@@ -305,7 +306,7 @@ def test_closing_client_gone(echo: EchoServer) -> None:
     set_fault(echo, "latency=100ms")
     with connected(echo) as client:
         client.sendall(request().replace(b"HTTP/1.1", b"HTTP/1.0"))
-        assert echo.received.wait(1, "", 10) == (True, 1)
+        assert echo.received.wait(1, Wanted(), 10) == (True, 1)
     connections_ended()
     assert outcome(echo) == (1, 0, 1)
 

@@ -15,6 +15,7 @@ import pytest
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc import api
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
+from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 from ecolyo_worker.tools.twins.dacc.received import Received
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def test_envelope_with_more(echo: EchoServer) -> None:
         ("PUT", "/measure", 405),
         ("BREW", "/measure", 405),
         ("GET", "/remote/cc.cozycloud.dacc", 405),
-        ("GET", "/", 405),
+        ("PUT", "/", 405),
         ("POST", "/measures", 404),
         ("POST", "/measure/", 404),
         ("POST", "/remote/", 404),
@@ -313,6 +314,8 @@ def test_count() -> None:
             "duplicates": 1,
             "refused": 2,
             "too_fast": 0,
+            "invalid": 1,
+            "leaks": 0,
             "busiest_second": 6,
             "requests": 6,
             "faults": {"status": 1, "accept-then-drop": 1},
@@ -352,7 +355,11 @@ def test_wait_in_vain(echo: EchoServer) -> None:
     reply = ask(echo, "GET", "/api/wait?n=2&timeout=0.01")
     assert (reply.status, reply.content) == (
         504,
-        {"error": "waited for 2 indicators, there are 1 (timeout: 0.01 s)", "count": 1},
+        {
+            "error": "waited for 2 indicators, there are 1 (timeout: 0.01 s)",
+            "count": 1,
+            "nearest": [],
+        },
     )
 
 
@@ -411,7 +418,7 @@ def test_stop() -> None:
         )
         headers = f"Content-Type: application/json\r\nContent-Length: {len(TEXT)}\r\n"
         busy.sendall(f"POST /measure HTTP/1.1\r\n{headers}\r\n{TEXT}".encode())
-        assert echo.received.wait(1, "", 10) == (True, 1)
+        assert echo.received.wait(1, Wanted(), 10) == (True, 1)
         idle.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
         assert idle.recv(10_000).startswith(b"HTTP/1.1 200 OK\r\n")
         echo.stop()
@@ -434,7 +441,7 @@ def test_bounded_memory(limits: dict[str, int]) -> None:
     for value in (1, 2, 3):
         indicator = {**GOOD, "value": value}
         ruling = Ruling(None, "ok", stored=True, text=json.dumps(indicator), indicator=indicator)
-        received.add(ruling, "/")
+        received.add(ruling)
     assert [record.n for record in received.records()] == [2, 3]
     counts = received.counts()
     assert (counts["received"], counts["dropped"]) == (3, 1)

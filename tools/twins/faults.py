@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FORMS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
+__all__ = ["FORMS", "MEANINGS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
 
 LONGEST_S = 3600.0
 SLOW_BODY_PAUSE_S = 1.0
@@ -146,9 +146,15 @@ class FaultPlan:
         self.replace(spec)
 
     def __repr__(self) -> str:
+        return f"<FaultPlan {self.left}>"
+
+    @property
+    def left(self) -> str:
+        """What is still to come, as a specification; ``ok`` when nothing is."""
         with self._lock:
-            left = ",".join(str(step) for step in reversed(self._steps))
-        return f"<FaultPlan {left or 'ok'}>"
+            if all(step.fault.name == "ok" for step in self._steps):
+                return "ok"
+            return ",".join(str(step) for step in reversed(self._steps))
 
     @property
     def uses_seed(self) -> bool:
@@ -207,11 +213,13 @@ class Form(NamedTuple):
     optional: bool = False
     default: float | None = None
 
+    def written(self, name: str) -> str:
+        """Give the fault as it may be written, with the value of the example."""
+        return name if self.read is None else f"{name}={self.example}"
+
     def shown(self, name: str) -> str:
-        """Give the fault as it may be written, a value that may be left out in brackets."""
-        if self.read is None:
-            return name
-        return f"{name}[={self.example}]" if self.optional else f"{name}={self.example}"
+        """Give the same, a value that may be left out in brackets."""
+        return f"{name}[={self.example}]" if self.optional else self.written(name)
 
 
 FORMS: Mapping[str, Form] = {
@@ -236,6 +244,11 @@ FORMS: Mapping[str, Form] = {
     "slow-body": Form(duration_s, "200ms", optional=True, default=SLOW_BODY_PAUSE_S),
     "accept-then-drop": Form(),
     "accept-then-cant-connect": Form(),
+}
+# What each does, by its name, from the table above.
+MEANINGS: Mapping[str, str] = {
+    name: meaning.replace("``", "")
+    for name, meaning in re.findall(r"^``([a-z0-9-]+)[^`]*`` +(.+)$", __doc__ or "", re.MULTILINE)
 }
 _EXAMPLES = (
     ", ".join(form.shown(name) for name, form in FORMS.items())

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from .exchange import Answer, Ruling, answer_json, unread
 from .indicator import Flaw, IndicatorRefusedError, read_object, weigh
+from .leaks import leaks_of
 from .stack import (
     DOCTYPES,
     INVALID_TOKEN,
@@ -79,7 +80,8 @@ def rule(request: Request, terms: Terms) -> Ruling:
     place = endpoint(request.path)
     if place is None:
         return unread(404, "nothing is here; try /measure or /remote/cc.cozycloud.dacc")
-    return replace(_ruled(request, place, terms), stack=place.stack)
+    ruling = _ruled(request, place, terms)
+    return replace(ruling, stack=place.stack, leaks=leaks_of(request, ruling))
 
 
 def too_fast(ruling: Ruling, wait_s: float) -> Ruling:
@@ -147,11 +149,14 @@ def _forwarded(variables: JsonObject | None, target: Target, terms: Terms) -> Ru
         return replace(unread(404, "the DACC has nothing at this path"), target=target)
     ruling = _weighed(cast("str", variables["data"]), target, terms, json_declared=True)
     unused = sorted(variables.keys() - WANTED[target])
-    return _blamed(ruling, [f"the envelope has the unknown key {key}" for key in unused])
+    if not unused:
+        return ruling
+    beside = replace(ruling, beside={key: variables[key] for key in unused})
+    return _blamed(beside, [f"the envelope has the unknown key {key}" for key in unused])
 
 
 def _blamed(ruling: Ruling, sentences: list[str]) -> Ruling:
-    if not sentences or ruling.answer is not CREATED:
+    if ruling.answer is not CREATED:
         return ruling
     earlier = [] if ruling.verdict == "ok" else [ruling.verdict.removeprefix("invalid: ")]
     return replace(ruling, verdict="invalid: " + "; ".join(earlier + sentences))
@@ -176,8 +181,9 @@ def _weighed(letter: bytes | str, target: Target, terms: Terms, *, json_declared
         answer = answer_json(refused.status, {"error": refused.sentence})
         return Ruling(answer, f"invalid: {refused.sentence}", False, target, text, indicator)
     verdict = "invalid: " + "; ".join(flaw.sentence for flaw in flaws) if flaws else "ok"
-    stored = not terms.strict or all(flaw.kept for flaw in flaws)
-    return Ruling(CREATED, verdict, stored, target, text, indicator)
+    counts = all(flaw.kept for flaw in flaws)
+    stored = counts or not terms.strict
+    return Ruling(CREATED, verdict, stored, target, text, indicator, counts=counts)
 
 
 def _authorized(authorization: str, token: str | None) -> bool:
@@ -206,4 +212,4 @@ def _examined(indicator: JsonObject | None, terms: Terms, *, json_declared: bool
     except IndicatorRefusedError as refused:
         if terms.strict:
             raise
-        return [Flaw(refused.sentence, kept=True)]
+        return [Flaw(refused.sentence, kept=False)]

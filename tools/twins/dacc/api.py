@@ -1,160 +1,217 @@
 """The stand-in's own API: what developers and tests ask it and tell it.
 
 ==========================  ===================================================================
-``GET /api/indicators``     what was stored; ``?measure=``, ``?startDate=`` and ``?stack=`` narrow
-``GET /api/count``          what was counted, by the same three
-``GET /api/wait``           waits for ``?n=`` indicators, of a ``?measure=``, for a ``?timeout=``
+``GET /api/indicators``     what was stored; ``?measure=``, ``?startDate=`` and ``?stack=`` narrow,
+                            ``?format=ndjson`` gives each on a line of its own, to be saved
 ``DELETE /api/indicators``  begins anew, with all counts at 0
+``GET /api/latest``         the latest of them, by the same three
+``GET /api/count``          what was counted, by the same three
+``GET /api/cells``          what Metabase would show, by ``?measure=`` and ``?startDate=``
+``GET /api/wait``           waits for ``?n=`` indicators for a ``?timeout=``, by the same three,
+                            ``?value=`` and ``?group1=`` to ``?group3=``
+``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
+``GET /api/events``         the page's live feed, as server-sent events
 ``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
 ``PUT /api/token``          a token as body, an empty one demands none; ``?stack=`` as above
 ``GET /livez``              says that it lives
+``GET /readyz``             says that it takes requests
 ==========================  ===================================================================
 
 A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Set
 to an empty specification it goes by the general one again. Of the counts, a stack narrows all but
 ``busiest_second``, a measure or a start date only ``received``, ``duplicates`` and ``unknown``.
+Waiting in vain is a 504 that names the indicators which came nearest.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
 from .exchange import Answer, answer_json
-from .received import Filter
+from .nearest import nearest
+from .queries import (
+    FILTER,
+    QueryError,
+    filter_of,
+    is_ndjson,
+    parameters,
+    timeout_s_of,
+    wanted_of,
+    whole_number,
+)
 from .stacks import TokenError
+from .views import detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .http import Head
+    from .indicator import JsonObject
+    from .live import Live
     from .pace import Pace
     from .received import Received
     from .stacks import Stacks
 
-__all__ = ["Api"]
+__all__ = ["Api", "state_of"]
 
-WAIT_S = 30.0
-LONGEST_WAIT_S = 3600.0
+# Among how many of the latest requests the nearest to a wanted indicator is looked for.
+MOST_COMPARED = 5_000
+_NDJSON = "application/x-ndjson"
 
 
-class QueryError(ValueError):
-    """A query cannot be understood; the message says what was found and what may be."""
+class Asked(NamedTuple):
+    """A request to the API, beside its method and path."""
+
+    query: str
+    body: bytes
+    headers: Mapping[str, str]
 
 
 class Api:
-    """Answers the requests under ``/api/`` and ``/livez``."""
+    """Answers the requests under ``/api/``, ``/livez`` and ``/readyz``."""
 
-    def __init__(self, received: Received, stacks: Stacks, pace: Pace) -> None:
+    def __init__(self, received: Received, stacks: Stacks, pace: Pace, live: Live) -> None:
         self._received = received
         self._pace = pace
         self._stacks = stacks
-        self._routes: Mapping[str, Mapping[str, Callable[[str, bytes], Answer]]] = {
+        self._live = live
+        self._routes: Mapping[str, Mapping[str, Callable[[Asked], Answer]]] = {
             "/api/indicators": {"GET": self._indicators, "DELETE": self._empty},
+            "/api/latest": {"GET": self._latest},
             "/api/count": {"GET": self._count},
+            "/api/cells": {"GET": self._cells},
             "/api/wait": {"GET": self._wait},
+            "/api/requests": {"GET": self._requests},
+            "/api/events": {"GET": self._events},
             "/api/fault": {"PUT": self._set_fault},
             "/api/token": {"PUT": self._set_token},
-            "/livez": {"GET": self._live},
+            "/livez": {"GET": self._livez},
+            "/readyz": {"GET": self._readyz},
         }
 
     def answers(self, path: str) -> bool:
         """Say whether a path belongs to the API."""
         return path.startswith("/api/") or path in self._routes
 
-    def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
+    def answer(self, head: Head, body: bytes) -> Answer:
         """Answer a request; everything that is wrong with it is said in the answer."""
-        methods = self._routes.get(path)
+        methods = self._routes.get(head.path)
         if methods is None:
             return answer_json(404, {"error": f"there is only {', '.join(self._routes)}"})
-        if method not in methods:
+        if head.method not in methods:
             allowed = ", ".join(methods)
             error = {"error": f"the method is not allowed here, only {allowed}"}
             plain = answer_json(405, error)
             return Answer(405, plain.body, plain.content_type, (("Allow", allowed),))
         try:
-            return methods[method](query, body)
+            return methods[head.method](Asked(head.query, body, head.headers))
         except (QueryError, FaultSyntaxError, TokenError) as error:
             return answer_json(400, {"error": str(error)})
 
-    def _indicators(self, query: str, _body: bytes) -> Answer:
-        records = self._received.records(_filter(query))
-        listed = ",\n".join(record.as_json() for record in records)
+    def _indicators(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, *FILTER, "format")
+        records = [record.as_json() for record in self._received.records(filter_of(given))]
+        if is_ndjson(given):
+            return _lines(records, "indicators")
+        listed = ",\n".join(records)
         return Answer(200, f"[{listed}]".encode())
 
-    def _empty(self, query: str, _body: bytes) -> Answer:
-        _parameters(query)
+    def _empty(self, asked: Asked) -> Answer:
+        parameters(asked.query)
         self._pace.clear()
         return answer_json(200, {"deleted": self._received.clear()})
 
-    def _count(self, query: str, _body: bytes) -> Answer:
-        counts = self._received.counts(_filter(query))
+    def _latest(self, asked: Asked) -> Answer:
+        latest = self._received.latest(filter_of(parameters(asked.query, *FILTER)))
+        if latest is None:
+            return answer_json(404, {"error": "no such indicator is kept"})
+        return Answer(200, latest.as_json().encode())
+
+    def _count(self, asked: Asked) -> Answer:
+        counts = self._received.counts(filter_of(parameters(asked.query, *FILTER)))
         # Of all stacks together, whatever the filter, for the DACC behind them is one.
         return answer_json(200, {**counts, "busiest_second": self._pace.busiest_second})
 
-    def _wait(self, query: str, _body: bytes) -> Answer:
-        given = _parameters(query, "n", "measure", "timeout")
-        n, timeout_s = _whole_number(given, "n"), _timeout_s(given)
-        reached, count = self._received.wait(n, given.get("measure", ""), timeout_s)
+    def _cells(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "measure", "startDate")
+        cells = self._received.cells(given.get("measure", ""), given.get("startDate", ""))
+        return answer_json(200, cells)
+
+    def _wait(self, asked: Asked) -> Answer:
+        given = parameters(
+            asked.query, "n", *FILTER, "value", "group1", "group2", "group3", "timeout"
+        )
+        n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), wanted_of(given)
+        reached, count = self._received.wait(n, wanted, timeout_s)
         if reached:
             return answer_json(200, {"count": count})
+        misses = nearest(wanted, self._received.requests()[-MOST_COMPARED:])
         error = f"waited for {n} indicators, there are {count} (timeout: {timeout_s:g} s)"
-        return answer_json(504, {"error": error, "count": count})
+        if misses:
+            error += "; nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
+        told = [miss.as_json() for miss in misses]
+        return answer_json(504, {"error": error, "count": count, "nearest": told})
 
-    def _set_fault(self, query: str, body: bytes) -> Answer:
-        given = _parameters(query, "stack")
-        spec = _text(body)
+    def _requests(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "seq")
+        if "seq" not in given:
+            told = [json.dumps(detail(record)) for record in self._received.requests()]
+            return _lines(told, "requests")
+        seq = whole_number(given, "seq")
+        from_there = self._received.requests(after=seq - 1)
+        if not from_there or from_there[0].seq != seq:
+            return answer_json(404, {"error": f"request {seq} is not kept, or never came"})
+        return answer_json(200, detail(from_there[0]))
+
+    def _events(self, asked: Asked) -> Answer:
+        parameters(asked.query)
+        feed = self._live.feed(asked.headers.get("last-event-id", ""))
+        if feed is None:
+            busy = answer_json(503, {"error": "there are as many listeners as there may be"})
+            return replace(busy, headers=(("Retry-After", "5"),))
+        uncached = (("Cache-Control", "no-store"),)
+        return Answer(200, b"retry: 1000\n\n", "text/event-stream", uncached, feed)
+
+    def _set_fault(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        spec = _text(asked.body)
         plan = self._stacks.set_fault(spec, given.get("stack", ""))
+        self._received.announce()
         # The seed is told where it matters, so that what then happens can happen again.
         seed = {"seed": self._stacks.seed} if plan.uses_seed else {}
         return answer_json(200, {"fault": spec, **given, **seed})
 
-    def _set_token(self, query: str, body: bytes) -> Answer:
-        given = _parameters(query, "stack")
-        token = _text(body) or None
+    def _set_token(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        token = _text(asked.body) or None
         self._stacks.set_token(token, given.get("stack", ""))
         return answer_json(200, {"demanded": token is not None, **given})
 
-    def _live(self, query: str, _body: bytes) -> Answer:
-        _parameters(query)
+    def _livez(self, asked: Asked) -> Answer:
+        parameters(asked.query)
         return answer_json(200, {"ok": True})
+
+    def _readyz(self, asked: Asked) -> Answer:
+        parameters(asked.query)
+        if self._received.closed:
+            return answer_json(503, {"error": "it is about to end"})
+        return answer_json(200, {"ok": True})
+
+
+def state_of(received: Received, stacks: Stacks, pace: Pace) -> JsonObject:
+    """Give what the page shows beside the list: the counts, and the faults still to come."""
+    counts = {**received.counts(), "busiest_second": pace.busiest_second}
+    return {"counts": counts, "faults": stacks.faults_left()}
+
+
+def _lines(records: list[str], name: str) -> Answer:
+    """Give records, each on a line of its own, as a file to be saved."""
+    saved = (("Content-Disposition", f'attachment; filename="{name}.ndjson"'),)
+    return Answer(200, "".join(f"{record}\n" for record in records).encode(), _NDJSON, saved)
 
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8", "backslashreplace").strip()
-
-
-def _parameters(query: str, *names: str) -> dict[str, str]:
-    """Read a query; a parameter of another name, or given twice, is refused."""
-    pairs = parse_qsl(query, keep_blank_values=True, errors="backslashreplace")
-    given = dict(pairs)
-    if len(given) < len(pairs) or not given.keys() <= set(names):
-        found = ", ".join(sorted({name for name, _ in pairs}))
-        allowed = ", ".join(names) or "none"
-        raise QueryError(f"the parameters are {found[:200]}; allowed, once each, are: {allowed}")
-    return {name: value for name, value in given.items() if value}
-
-
-def _filter(query: str) -> Filter:
-    given = _parameters(query, "measure", "startDate", "stack")
-    return Filter(given.get("measure", ""), given.get("startDate", ""), given.get("stack", ""))
-
-
-def _whole_number(given: dict[str, str], name: str) -> int:
-    text = given.get(name, "1")
-    if not re.fullmatch("[0-9]{1,9}", text):
-        raise QueryError(f"{name} is {text[:60]!r}; allowed are whole numbers")
-    return int(text)
-
-
-def _timeout_s(given: dict[str, str]) -> float:
-    text = given.get("timeout", str(WAIT_S))
-    try:
-        timeout_s = float(text)
-    except ValueError:
-        timeout_s = math.nan
-    if not 0 <= timeout_s <= LONGEST_WAIT_S:
-        raise QueryError(f"timeout is {text[:60]!r}; allowed are seconds up to {LONGEST_WAIT_S:g}")
-    return timeout_s

@@ -3,37 +3,74 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from .definitions import GroupKeys
     from .indicator import JsonObject
+    from .leaks import Leak
 
-__all__ = ["Answer", "Request", "Ruling", "Target", "Terms", "answer_json", "unread"]
+__all__ = [
+    "NO_REQUEST",
+    "Answer",
+    "Request",
+    "Ruling",
+    "Stream",
+    "Target",
+    "Terms",
+    "answer_json",
+    "unread",
+]
 
 Target: TypeAlias = Literal["native", "cozy-v1", "cozy-v2"]
 
 
+class Stream(Protocol):
+    """A body that comes piece by piece for as long as somebody reads it; close it in any case."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer."""
+    """An HTTP answer; after the ``body`` comes the ``stream``, if there is one."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is read of an HTTP request; absent headers are empty."""
+    """An HTTP request: the names of ``headers`` in lower case, ``head`` the bytes as they came."""
 
     method: str
     path: str
-    content_type: str
-    authorization: str
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    head: bytes = b""
+
+    @property
+    def content_type(self) -> str:
+        """What the body is said to be; empty where nothing is said."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def authorization(self) -> str:
+        """The sender's credential with its scheme; empty where none is given."""
+        return self.headers.get("authorization", "")
+
+
+# Of a request that could not be read nothing is known.
+NO_REQUEST = Request("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +93,10 @@ class Ruling:
 
     ``verdict`` is ``ok``, ``invalid: …`` (the indicator), ``refused: …`` (the request) or
     ``fault: …``; ``text`` is the indicator as received; ``stack`` is what stands before the path,
-    which tells one person's stack from another's; ``too_fast`` is what the rate refuses. No answer:
-    the connection just ends.
+    which tells one person's stack from another's; ``too_fast`` is what the rate refuses; ``counts``
+    is what the DACC's statistics take in, which without ``strict`` is less than what is stored;
+    ``beside`` is what its envelope holds that it should not; ``leaks`` is what might tell who a
+    person is. No answer: the connection just ends.
     """
 
     answer: Answer | None
@@ -68,6 +107,9 @@ class Ruling:
     indicator: JsonObject | None = None
     stack: str = ""
     too_fast: bool = False
+    counts: bool = True
+    beside: JsonObject | None = None
+    leaks: tuple[Leak, ...] = ()
 
     @property
     def acknowledged(self) -> bool:

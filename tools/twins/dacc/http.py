@@ -34,13 +34,17 @@ class BadHeadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a request; the names of headers in lower case, repeated ones joined."""
+    """The head of a request; the names of headers in lower case, repeated ones joined.
+
+    ``raw`` is all of it as it came, with its line ends.
+    """
 
     method: str
     path: str
     query: str
     version: str
     headers: Mapping[str, str]
+    raw: bytes = b""
 
     @property
     def closes(self) -> bool:
@@ -69,23 +73,24 @@ def read_head(source: BufferedIOBase) -> Head | None:
 
     Raises BadHeadError.
     """
-    first = _line(source, 414)
+    raw: list[bytes] = []
+    first = _line(source, 414, raw)
     if first is None:
         return None
     words = first.split()
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         raise BadHeadError(400, "the request line must be METHOD PATH HTTP/1.1")
-    headers = _headers(source)
+    headers = _headers(source, raw)
     if headers is None:
         return None
     path, _, query = words[1].partition("?")
-    return Head(words[0], path, query, words[2], headers)
+    return Head(words[0], path, query, words[2], headers, b"".join(raw))
 
 
-def _headers(source: BufferedIOBase) -> dict[str, str] | None:
+def _headers(source: BufferedIOBase, raw: list[bytes]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
     for _ in range(MOST_HEADERS + 1):
-        line = _line(source, 431)
+        line = _line(source, 431, raw)
         if not line:
             return None if line is None else headers
         name, colon, value = line.partition(":")
@@ -96,10 +101,11 @@ def _headers(source: BufferedIOBase) -> dict[str, str] | None:
     raise BadHeadError(431, f"there are more than {MOST_HEADERS} headers")
 
 
-def _line(source: BufferedIOBase, too_long: int) -> str | None:
+def _line(source: BufferedIOBase, too_long: int, raw: list[bytes]) -> str | None:
     line = source.readline(LONGEST_LINE + 1)
     if len(line) > LONGEST_LINE:
         raise BadHeadError(too_long, f"a line is longer than {LONGEST_LINE} bytes")
+    raw.append(line)
     return line.decode("latin-1").rstrip("\r\n") if line.endswith(b"\n") else None
 
 
@@ -113,6 +119,7 @@ def answer_bytes(answer: Answer, *, to_head: bool, closes: bool) -> tuple[bytes,
     ]
     if not bodiless:
         lines.append(f"Content-Type: {answer.content_type}")
+    if not bodiless and answer.stream is None:
         lines.append(f"Content-Length: {len(answer.body)}")
     if closes:
         lines.append("Connection: close")

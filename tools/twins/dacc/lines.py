@@ -8,14 +8,15 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .exchange import Ruling
+    from .indicator import JsonObject
 
-__all__ = ["Handled", "Terminal", "line", "raw_line"]
+__all__ = ["Columns", "Handled", "Terminal", "columns_of", "line", "raw_line"]
 
 MOST_WAITING = 50_000
 CLOSING_S = 1.0
@@ -32,19 +33,37 @@ class Handled:
     fault: str | None
 
 
+class Columns(NamedTuple):
+    """An indicator as it is shown on one line."""
+
+    measure: str
+    start_date: str
+    value: str
+    groups: tuple[str, ...]
+
+
 def line(handled: Handled) -> str:
     """Give time, measure, start date, value, groups and verdict, and the stack if one is named."""
-    indicator = handled.ruling.indicator or {}
-    groups = [_group(indicator[name]) for name in _GROUPS if name in indicator]
+    columns = columns_of(handled.ruling.indicator or {})
     return "  ".join(
         (
             time.strftime("%H:%M:%S", time.localtime(handled.at_s)),
-            _field(indicator, "measureName", 40).ljust(30),
-            _field(indicator, "startDate", 40).ljust(10),
-            _field(indicator, "value", 40).rjust(8),
-            " ".join(groups) or "-",
+            columns.measure.ljust(30),
+            columns.start_date.ljust(10),
+            columns.value.rjust(8),
+            " ".join(columns.groups) or "-",
             _shown(handled.verdict, 300) + _marks(handled),
         )
+    )
+
+
+def columns_of(indicator: JsonObject) -> Columns:
+    """Give the fields of an indicator, cut where they are long; ``-`` is what it has not."""
+    return Columns(
+        _field(indicator, "measureName", 40),
+        _field(indicator, "startDate", 40),
+        _field(indicator, "value", 40),
+        tuple(_group(indicator[name]) for name in _GROUPS if name in indicator),
     )
 
 
@@ -112,7 +131,7 @@ def _write(fd: int, text: str) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _field(indicator: dict[str, object], name: str, longest: int) -> str:
+def _field(indicator: JsonObject, name: str, longest: int) -> str:
     if name not in indicator:
         return "-"
     value = indicator[name]

@@ -1,67 +1,33 @@
-"""What the stand-in has received: the stored indicators, in order of arrival, and its counts."""
+"""What the stand-in has received: the latest requests, in order of arrival, and its counts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import random
 import threading
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from .cells import Cells
+from .exchange import NO_REQUEST
+from .record import ANY, Filter, Record
+
 if TYPE_CHECKING:
-    from .exchange import Ruling
+    from collections.abc import Callable
 
-__all__ = ["Filter", "Received", "Record"]
+    from .exchange import Request, Ruling
+    from .indicator import JsonObject
+    from .nearest import Wanted
 
-MOST_RECORDS = 200_000
+__all__ = ["Arrivals", "Received"]
+
+MOST_RECORDS = 100_000
+MOST_REFUSED = 2_000
 MOST_CHARACTERS = 256 * 1024 * 1024
-
-
-class Filter(NamedTuple):
-    """Which indicators are meant, by fields as they were received and by stack; empty means any."""
-
-    measure: str = ""
-    start_date: str = ""
-    stack: str = ""
-
-    def admits(self, cell: Filter) -> bool:
-        """Say whether indicators of this measure, start date and stack are meant."""
-        pairs = zip(self, cell, strict=True)
-        return all(wanted in ("", found) for wanted, found in pairs)
-
-
-ANY = Filter()
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One indicator that the DACC would have stored."""
-
-    n: int
-    time: str
-    target: str
-    path: str
-    verdict: str
-    fault: str | None
-    body: str
-    cell: Filter
-    digest: bytes
-
-    def as_json(self) -> str:
-        """Give the record as the API shows it, the indicator decoded beside its own text."""
-        about = {
-            "n": self.n,
-            "time": self.time,
-            "target": self.target,
-            "path": self.path,
-            "stack": self.cell.stack,
-            "verdict": self.verdict,
-            "fault": self.fault,
-            "body": self.body,
-        }
-        return f'{json.dumps(about)[:-1]}, "indicator": {_standard_json(self.body)}}}'
 
 
 @dataclass(slots=True)
@@ -80,106 +46,222 @@ class Counts:
     refused: int = 0
     too_fast: int = 0
     requests: int = 0
+    invalid: int = 0
+    leaks: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
 
 
+@dataclass(slots=True)
+class Twins:
+    """How many equal indicators are kept, and the number of the latest request with one."""
+
+    count: int = 0
+    latest_seq: int = 0
+
+
+class Arrivals(NamedTuple):
+    """What came after a place; ``run`` changes whenever all begins anew."""
+
+    run: str
+    records: list[Record]
+    version: int
+
+
+class Shelf:
+    """Keeps the latest records, up to so many and so many characters."""
+
+    def __init__(self, most_records: int, most_characters: int) -> None:
+        self._most_records = most_records
+        self._most_characters = most_characters
+        self._characters = 0
+        self.records: deque[Record] = deque()
+
+    def add(self, record: Record) -> list[Record]:
+        """Keep a record; give those that had to make room for it."""
+        self.records.append(record)
+        self._characters += record.size
+        dropped = []
+        while len(self.records) > self._most_records or self._characters > self._most_characters:
+            dropped.append(self.records.popleft())
+            self._characters -= dropped[-1].size
+        return dropped
+
+    def after(self, seq: int) -> list[Record]:
+        """Give what came after this number, the latest first."""
+        return list(takewhile(lambda record: record.seq > seq, reversed(self.records)))
+
+
 class Received:
-    """Keeps the latest indicators, and counts everything; safe between threads.
+    """Keeps the latest requests, and counts everything; safe between threads.
 
     ``received`` + ``refused`` is always ``requests``, and ``too_fast`` a part of ``refused``.
     ``unknown`` counts indicators that are stored while the sender cannot know it. Older records
     make room for newer ones (``dropped``), and are then no longer recognised when they come again.
-    What two stacks send alike is no duplicate: those are two people.
+    Refused requests have room of their own, so that a storm of them drives out no indicator. What
+    two stacks send alike is no duplicate: those are two people. ``ever`` counts what is wrong with
+    indicators (``dup``, ``invalid``, ``leak``) since the start, whatever is cleared.
     """
 
     def __init__(
-        self, *, most_records: int = MOST_RECORDS, most_characters: int = MOST_CHARACTERS
+        self,
+        *,
+        most_records: int = MOST_RECORDS,
+        most_refused: int = MOST_REFUSED,
+        most_characters: int = MOST_CHARACTERS,
     ) -> None:
-        self._most_records = most_records
-        self._most_characters = most_characters
+        self._limits = (most_records, most_refused, most_characters)
         self._changed = threading.Condition()
         self._closed = False
+        self._version = 0
+        self.ever: Counter[str] = Counter()
         self._begin()
 
     def __repr__(self) -> str:
         return f"<Received {self.counts()}>"
 
     def _begin(self) -> None:
-        self._records: deque[Record] = deque()
-        self._characters = 0
+        most_records, most_refused, most_characters = self._limits
+        self._run = f"{random.getrandbits(48):012x}"
+        self._stored = Shelf(most_records, most_characters)
+        self._refused = Shelf(most_refused, most_characters // 8)
         self._last_n = 0
-        self._seen: Counter[bytes] = Counter()
+        self._last_seq = 0
+        self._twins: defaultdict[bytes, Twins] = defaultdict(Twins)
         self._tallies: defaultdict[Filter, Tally] = defaultdict(Tally)
         self._by_measure: Counter[str] = Counter()
         self._counts: defaultdict[str, Counts] = defaultdict(Counts)
+        self._cells = Cells()
 
-    def add(self, ruling: Ruling, path: str, fault: str | None = None) -> str:
-        """Take note of a request, store its indicator if so ruled, and give the final verdict."""
+    def add(
+        self, ruling: Ruling, request: Request = NO_REQUEST, fault: str | None = None
+    ) -> Record:
+        """Take note of a request, store its indicator if so ruled, and give what is kept of it."""
         digest = _digest(ruling) if ruling.stored else b""
         with self._changed:
-            counts = self._counts[ruling.stack]
-            counts.requests += 1
-            if fault is not None:
-                counts.faults[fault] += 1
-            counts.too_fast += ruling.too_fast
-            if not ruling.stored:
-                counts.refused += 1
-                return ruling.verdict
-            record = self._record(ruling, path, fault, digest)
-            self._store(record)
-            self._changed.notify_all()
-            return record.verdict
+            self._count(ruling, fault)
+            record = self._record(ruling, request, fault, digest)
+            self._last_seq = record.seq
+            if ruling.stored:
+                self._store(record)
+            else:
+                self._refused.add(record)
+            self._announce()
+            return record
 
-    def _record(self, ruling: Ruling, path: str, fault: str | None, digest: bytes) -> Record:
-        cell = cell_of(ruling)
+    def _count(self, ruling: Ruling, fault: str | None) -> None:
+        counts = self._counts[ruling.stack]
+        counts.requests += 1
+        if fault is not None:
+            counts.faults[fault] += 1
+        counts.too_fast += ruling.too_fast
+        counts.refused += not ruling.stored
+        invalid, leaky = ruling.verdict.startswith("invalid: "), bool(ruling.leaks)
+        counts.invalid += invalid
+        counts.leaks += leaky
+        self.ever["invalid"] += invalid
+        self.ever["leak"] += leaky
+
+    def _record(self, ruling: Ruling, request: Request, fault: str | None, digest: bytes) -> Record:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        is_body = ruling.target == "native" and request is not NO_REQUEST
+        twins = self._twins.get(digest)
         return Record(
-            self._last_n + 1,
-            now,
-            ruling.target,
-            path,
-            self._recognise(digest, cell, ruling.verdict),
-            fault,
-            ruling.text or "",
-            cell,
-            digest,
+            seq=self._last_seq + 1,
+            n=self._last_n + 1 if ruling.stored else 0,
+            time=now,
+            method=request.method,
+            path=request.path,
+            head=request.head,
+            raw=request.body,
+            target=ruling.target,
+            said=ruling.verdict,
+            fault=fault,
+            text=None if is_body else ruling.text,
+            subject=subject_of(ruling),
+            answer=ruling.answer,
+            leaks=ruling.leaks,
+            digest=digest,
+            same_as=twins.latest_seq if twins else 0,
+            share=self._cells.add(ruling) if ruling.stored else None,
         )
 
-    def _recognise(self, digest: bytes, cell: Filter, verdict: str) -> str:
-        if not self._seen[digest]:
-            return verdict
-        self._tallies[cell].duplicates += 1
-        return "dup" if verdict == "ok" else verdict
-
     def _store(self, record: Record) -> None:
+        twins, tally = self._twins[record.digest], self._tallies[record.subject]
+        twins.count += 1
+        twins.latest_seq = record.seq
+        doubled = record.same_as > 0
+        tally.duplicates += doubled
+        self.ever["dup"] += doubled
+        tally.received += 1
         self._last_n = record.n
-        self._records.append(record)
-        self._seen[record.digest] += 1
-        self._characters += _size(record)
-        self._tallies[record.cell].received += 1
-        self._by_measure[record.cell.measure] += 1
-        while len(self._records) > self._most_records or self._characters > self._most_characters:
-            self._drop_oldest()
+        self._by_measure[record.subject.measure] += 1
+        for oldest in self._stored.add(record):
+            self._forget(oldest)
 
-    def _drop_oldest(self) -> None:
-        oldest = self._records.popleft()
-        self._characters -= _size(oldest)
-        self._seen[oldest.digest] -= 1
-        if not self._seen[oldest.digest]:
-            del self._seen[oldest.digest]
-        self._counts[oldest.cell.stack].dropped += 1
+    def _forget(self, dropped: Record) -> None:
+        twins = self._twins[dropped.digest]
+        twins.count -= 1
+        if not twins.count:
+            del self._twins[dropped.digest]
+        if dropped.share is not None:
+            self._cells.remove(dropped.share)
+        self._counts[dropped.subject.stack].dropped += 1
 
     def add_unknown(self, ruling: Ruling) -> None:
         """Take note that the sender of a stored indicator cannot know that it is."""
         with self._changed:
-            self._tallies[cell_of(ruling)].unknown += 1
+            self._tallies[subject_of(ruling)].unknown += 1
+            self._announce()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self._closed
+
+    def announce(self) -> None:
+        """Tell those who follow that something else has changed."""
+        with self._changed:
+            self._announce()
+
+    def _announce(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
     def records(self, wanted: Filter = ANY) -> list[Record]:
-        """Give the kept records, in order of arrival."""
+        """Give the kept indicators, in order of arrival."""
         with self._changed:
-            kept = list(self._records)
-        return [record for record in kept if wanted.admits(record.cell)]
+            kept = list(self._stored.records)
+        return [record for record in kept if wanted.admits(record.subject)]
+
+    def latest(self, wanted: Filter = ANY) -> Record | None:
+        """Give the latest kept indicator, if there is any."""
+        with self._changed:
+            latest = reversed(self._stored.records)
+            return next((record for record in latest if wanted.admits(record.subject)), None)
+
+    def requests(self, after: int = 0) -> list[Record]:
+        """Give all kept requests after this number, stored or not, in order of arrival."""
+        with self._changed:
+            kept = self._stored.after(after) + self._refused.after(after)
+        return sorted(kept, key=lambda record: record.seq)
+
+    def arrivals(self, run: str, after: int) -> Arrivals:
+        """Give what came after this place; all there is where the run is another one."""
+        with self._changed:
+            records = self.requests(after if run == self._run else 0)
+            return Arrivals(self._run, records, self._version)
+
+    def follow(self, version: int, timeout_s: float) -> bool:
+        """Wait until something changes after this version; give whether it is still open."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._version != version, timeout_s)
+            return not self._closed
+
+    def cells(self, measure: str = "", start_date: str = "") -> list[JsonObject]:
+        """Give what Metabase would show of the kept indicators, see ``Cells``."""
+        with self._changed:
+            return self._cells.as_json(measure, start_date)
 
     def counts(self, wanted: Filter = ANY) -> dict[str, object]:
         """Give all counts; a stack narrows all, a measure and a start date only three of them.
@@ -187,35 +269,54 @@ class Received:
         Those are ``received``, ``duplicates`` and ``unknown``.
         """
         with self._changed:
-            tallies = [tally for cell, tally in self._tallies.items() if wanted.admits(cell)]
+            tallies = [tally for key, tally in self._tallies.items() if wanted.admits(key)]
             counts = [count for stack, count in self._counts.items() if wanted.stack in ("", stack)]
             return {
                 "received": sum(tally.received for tally in tallies),
                 "duplicates": sum(tally.duplicates for tally in tallies),
                 "refused": sum(count.refused for count in counts),
                 "too_fast": sum(count.too_fast for count in counts),
+                "invalid": sum(count.invalid for count in counts),
+                "leaks": sum(count.leaks for count in counts),
                 "requests": sum(count.requests for count in counts),
                 "faults": dict(sum((count.faults for count in counts), Counter())),
                 "unknown": sum(tally.unknown for tally in tallies),
                 "dropped": sum(count.dropped for count in counts),
             }
 
-    def wait(self, n: int, measure: str, timeout_s: float) -> tuple[bool, int]:
-        """Wait until n indicators are stored; give whether they are, and how many."""
+    def wait(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[bool, int]:
+        """Wait until n indicators that are wanted are stored; give whether, and how many are.
+
+        Those that made room for others are counted by their measure alone.
+        """
+        count = self._counter(wanted)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._stored(measure) >= n, timeout_s)
-            stored = self._stored(measure)
+            self._changed.wait_for(lambda: self._closed or count() >= n, timeout_s)
+            stored = count()
             return stored >= n, stored
 
-    def _stored(self, measure: str) -> int:
-        return self._by_measure[measure] if measure else self._last_n
+    def _counter(self, wanted: Wanted) -> Callable[[], int]:
+        """Give what counts the wanted indicators, looking at each but once; needs the lock."""
+        if not wanted.beyond_measure:
+            return lambda: self._by_measure[wanted.measure] if wanted.measure else self._last_n
+        run, seen, found = "", 0, 0
+
+        def count() -> int:
+            nonlocal run, seen, found
+            if run != self._run:
+                run, seen, found = self._run, 0, 0
+            found += sum(wanted.is_met_by(record) for record in self._stored.after(seen))
+            seen = self._last_seq
+            return found
+
+        return count
 
     def clear(self) -> int:
-        """Begin anew, with all counts at 0; give how many records were deleted."""
+        """Begin anew, with all counts at 0; give how many indicators were deleted."""
         with self._changed:
-            deleted = len(self._records)
+            deleted = len(self._stored.records)
             self._begin()
-            self._changed.notify_all()
+            self._announce()
             return deleted
 
     def close(self) -> None:
@@ -225,7 +326,7 @@ class Received:
             self._changed.notify_all()
 
 
-def cell_of(ruling: Ruling) -> Filter:
+def subject_of(ruling: Ruling) -> Filter:
     """Give the measure, start date and stack of a ruling's indicator; empty what is no text."""
     indicator = ruling.indicator or {}
     measure, day = indicator.get("measureName"), indicator.get("startDate")
@@ -244,17 +345,3 @@ def _digest(ruling: Ruling) -> bytes:
         canonical = repr(ruling.text)
     whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")
     return hashlib.blake2b(whole, digest_size=16).digest()
-
-
-def _size(record: Record) -> int:
-    return len(record.body) + len(record.verdict) + len(record.path) + len(record.cell.stack)
-
-
-def _standard_json(text: str) -> str:
-    """Give an indicator as JSON that every reader takes: NaN and the like become text."""
-    if text.isascii() and "NaN" not in text and "Infinity" not in text:
-        return text
-    try:
-        return json.dumps(json.loads(text, parse_constant=str))
-    except RecursionError:
-        return "null"

@@ -11,18 +11,22 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ..faults import Fault, FaultPlan
+from ..faults import FORMS, MEANINGS, Fault, FaultPlan
 from .answers import endpoint, rule, stack_of, too_fast
-from .api import Api
+from .api import Api, state_of
+from .cells import THRESHOLD
 from .definitions import read_group_keys, shipped_group_keys
-from .exchange import Request, Ruling, Terms, unread
+from .exchange import NO_REQUEST, Request, Ruling, Terms, unread
 from .http import BadHeadError, answer_bytes, read_head
 from .injected import with_fault
 from .lines import Handled
+from .live import SLOW_S, Live
 from .pace import Pace, parse_rate
-from .received import Received
+from .page import Page
+from .received import MOST_RECORDS, Received
 from .stacks import Stacks, check_token
 
 if TYPE_CHECKING:
@@ -31,8 +35,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from .exchange import Answer
+    from .exchange import Answer, Stream
     from .http import Head
+    from .indicator import JsonObject
 
     # As the base class has it, which serves datagrams too.
     _Socket: TypeAlias = socket.socket | tuple[bytes, socket.socket]
@@ -57,7 +62,9 @@ class EchoServer:
     ``seed`` lets faults with a probability happen in the same order; without one it is random.
     ``measures`` is a definitions file to go by instead of the package's own. More requests than a
     ``rate`` such as ``5/s`` allows, by the seconds of ``clock``, are refused.
-    What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone.
+    What is set here and in ``faults`` is general; ``stacks`` sets it for one stack alone. The page
+    has the ``label`` in its title, and is let go when it takes nothing for ``slow_s``;
+    ``most_records`` is how many indicators are kept.
     Raises FaultSyntaxError, RateSyntaxError, TokenError and DefinitionsError; entering raises
     OSError when the port is not free.
     """
@@ -73,6 +80,9 @@ class EchoServer:
         seed: int | None = None,
         rate: str | None = None,
         measures: Path | None = None,
+        label: str = "",
+        most_records: int = MOST_RECORDS,
+        slow_s: float = SLOW_S,
         clock: Callable[[], float] = time.monotonic,
         show: Callable[[Handled], None] | None = None,
     ) -> None:
@@ -81,7 +91,7 @@ class EchoServer:
         self._thread: threading.Thread | None = None
         self.seed = random.getrandbits(32) if seed is None else seed
         self.faults = FaultPlan(fault, self.seed)
-        self.received = Received()
+        self.received = Received(most_records=most_records)
         terms = Terms(
             None if token is None else check_token(token),
             strict,
@@ -89,8 +99,12 @@ class EchoServer:
         )
         self.stacks = Stacks(terms, self.faults, self.seed)
         self.pace = Pace(None if rate is None else parse_rate(rate), clock)
-        self.api = Api(self.received, self.stacks, self.pace)
+        state = partial(state_of, self.received, self.stacks, self.pace)
+        live = Live(self.received, _about(label, strict=strict, rate=rate), state)
+        self.api = Api(self.received, self.stacks, self.pace, live)
+        self.page = Page(self.received, label, state)
         self.show = show
+        self.slow_s = slow_s
         self.stopping = threading.Event()
 
     def __enter__(self) -> Self:
@@ -137,6 +151,18 @@ class EchoServer:
             self._thread.join()
             self._server.server_close()
             self._server.end_connections()
+
+
+def _about(label: str, *, strict: bool, rate: str | None) -> JsonObject:
+    """Give what the page needs to know once."""
+    faults = {form.written(name): MEANINGS.get(name, "") for name, form in FORMS.items()}
+    return {
+        "label": label,
+        "strict": strict,
+        "rate": rate,
+        "threshold": THRESHOLD,
+        "faults": faults,
+    }
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -215,7 +241,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 self._serve(head)
         except BadHeadError as bad:
             self._last = None
-            self._turn_away(unread(bad.status, str(bad)))
+            ruling = unread(bad.status, str(bad))
+            self._note(ruling, NO_REQUEST, _OK)
+            self._turn_away(ruling)
 
     def _serve(self, head: Head) -> None:
         self._closing = head.closes
@@ -225,17 +253,18 @@ class _Handler(socketserver.StreamRequestHandler):
         except BadHeadError as bad:
             ruling = replace(unread(bad.status, str(bad)), stack=stack_of(head.path))
             if not to_api:
-                self._note(ruling, head.path, _OK)
+                self._note(ruling, _request(head), _OK)
             self._turn_away(ruling)
             return
         if body is None:
             self._closing = True
             stack = stack_of(head.path)
             cut_short = Ruling(None, "refused: the body was cut short", stack=stack)
-            self._note(cut_short, head.path, _OK)
+            self._note(cut_short, _request(head), _OK)
         elif to_api:
-            answer = self._echo.api.answer(head.method, head.path, head.query, body)
-            self._send(answer, to_head=head.method == "HEAD")
+            self._send(self._echo.api.answer(head, body), to_head=head.method == "HEAD")
+        elif self._echo.page.answers(head.method, head.path):
+            self._send(self._echo.page.answer(), to_head=head.method == "HEAD")
         else:
             self._deal(head, body)
 
@@ -276,33 +305,31 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _deal(self, head: Head, body: bytes) -> None:
         """Rule about a request to the DACC or the stack, and answer it."""
-        ruling, fault = self._ruling(head, body)
-        self._note(ruling, head.path, fault)
+        request = _request(head, body)
+        ruling, fault = self._ruling(request)
+        self._note(ruling, request, fault)
         answered = self._answered(ruling, fault, to_head=head.method == "HEAD")
         if ruling.acknowledged and answered:
             self._last = ruling
         elif ruling.stored:
             self._echo.received.add_unknown(ruling)
 
-    def _ruling(self, head: Head, body: bytes) -> tuple[Ruling, Fault]:
+    def _ruling(self, request: Request) -> tuple[Ruling, Fault]:
         """Rule about a request, and give the fault it meets: one that is too fast draws none."""
-        to_measure = head.method == "POST" and endpoint(head.path) is not None
+        to_measure = request.method == "POST" and endpoint(request.path) is not None
         wait_s = self._echo.pace.arrive() if to_measure else 0
-        stack = stack_of(head.path)
-        content_type = head.headers.get("content-type", "")
-        authorization = head.headers.get("authorization", "")
-        request = Request(head.method, head.path, content_type, authorization, body)
+        stack = stack_of(request.path)
         ruling = rule(request, self._echo.stacks.terms(stack))
         if wait_s > 0:
             return too_fast(ruling, wait_s), _OK
         fault = self._echo.stacks.draw(stack) if to_measure else _OK
         return with_fault(ruling, fault, time.time()), fault
 
-    def _note(self, ruling: Ruling, path: str, fault: Fault) -> None:
+    def _note(self, ruling: Ruling, request: Request, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name
-        verdict = self._echo.received.add(ruling, path, name)
+        record = self._echo.received.add(ruling, request, name)
         if self._echo.show is not None:
-            self._echo.show(Handled(time.time(), ruling, verdict, name))
+            self._echo.show(Handled(time.time(), ruling, record.verdict, name))
 
     def _answered(self, ruling: Ruling, fault: Fault, *, to_head: bool) -> bool:
         """Answer, in the manner of the fault; give whether the whole answer was written."""
@@ -329,13 +356,22 @@ class _Handler(socketserver.StreamRequestHandler):
         """Send an answer in one piece, or its body byte by byte; give whether all was written."""
         # After an interim status a client would wait for the real one.
         self._closing |= answer.status < 200
+        self._closing |= answer.stream is not None
         head, body = answer_bytes(answer, to_head=to_head, closes=self._closing)
+        if answer.stream is not None:
+            return self._send_stream(head + body, answer.stream)
         if not pause_s:
             return self._write(head + body)
         return self._write(head) and all(
             not self._echo.stopping.wait(pause_s) and self._write(body[place : place + 1])
             for place in range(len(body))
         )
+
+    def _send_stream(self, beginning: bytes, stream: Stream) -> bool:
+        """Send what comes for as long as it is read; who reads nothing any more is let go."""
+        self.connection.settimeout(self._echo.slow_s)
+        with contextlib.closing(stream):
+            return self._write(beginning) and all(self._write(piece) for piece in stream)
 
     def _write(self, content: bytes) -> bool:
         try:
@@ -344,3 +380,7 @@ class _Handler(socketserver.StreamRequestHandler):
             self._closing = True
             return False
         return True
+
+
+def _request(head: Head, body: bytes = b"") -> Request:
+    return Request(head.method, head.path, head.headers, body, head.raw)

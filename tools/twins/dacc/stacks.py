@@ -56,6 +56,14 @@ class Stacks:
             plan = self._plans.get(stack, self._faults)
         return plan.draw()
 
+    def faults_left(self) -> dict[str, str]:
+        """Give the faults still to come: the general ones by ``""``, a stack's own by its name."""
+        with self._lock:
+            return {
+                "": self._faults.left,
+                **{name: plan.left for name, plan in self._plans.items()},
+            }
+
     def set_token(self, token: str | None, stack: str = "") -> None:
         """Demand another token from now on, or none; raises TokenError."""
         if token is not None:

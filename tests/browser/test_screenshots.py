@@ -1,0 +1,142 @@
+"""The pictures of the page in docs/: made by this test when it is told to, and looked at always."""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ecolyo_worker.tools.dacc_echo import EchoServer
+
+FOLDER = Path(__file__).parents[2] / "docs" / "images"
+NAMES = ["empty", "full", "detail", "metabase", "dark"]
+SIZE = (1360, 850)
+WRITTEN = os.environ.get("SCREENSHOTS") == "write"
+# Only for pictures that are kept it matters which address they show.
+PORT = 8081 if WRITTEN else 0
+
+Indicator = dict[str, Any]
+Post = Callable[..., int]
+
+
+@pytest.fixture
+def echo() -> Iterator[EchoServer]:
+    with EchoServer(label="my desk", seed=1, port=PORT) as server:
+        yield server
+
+
+def indicator(measure: str, day: int, value: object, **groups: str) -> Indicator:
+    numbered = {f"group{n + 1}": dict([group]) for n, group in enumerate(groups.items())}
+    date = f"2026-11-{day:02}"
+    named = {"createdBy": "ecolyo", "measureName": measure, "startDate": date, "value": value}
+    return {**named, **numbered}
+
+
+def of_a_day(day: int) -> Iterator[Indicator]:
+    """Give what a few people's day makes, the same each time."""
+    for n, page in zip(range(5), cycle(["consumption", "challenges", "ecogesture"])):
+        yield indicator("navigation-count-daily", day, 2 + n, page=page)
+    for n, device in zip(range(7), cycle(["mobile", "desktop", "mobile"])):
+        yield indicator("connection-count-daily", day, 1 + n % 3, device=device)
+    for slug in ("enedissgegrandlyon", "grdfgrandlyon", "eglgrandlyon"):
+        states = {"slug": slug, "event_type": "refresh", "status": "success"}
+        yield indicator("konnector-event-daily", day, 1, **states)
+    yield indicator("quiz-stars", day, 4, challenge_id="CHALLENGE0004", quiz_id="QUIZ0004")
+    yield indicator("session-duration", day, 312, number_pages="4", session_type="any")
+
+
+def send_all(echo: EchoServer, post: Post) -> None:
+    """Let five days arrive by all wire forms, with all that can be wrong at the end."""
+    v1, v2 = "remote/cc.cozycloud.dacc", "remote/cc.cozycloud.dacc_v2"
+    ways = cycle(["/measure", f"/alice/{v1}", f"/bob/{v2}", f"/carol/{v2}"])
+    for day in range(16, 21):
+        for n, content in enumerate(of_a_day(day)):
+            deliver(post, {**content, "value": content["value"] + n % 2}, next(ways))
+    feature = {"page": "electricity", "feature": "ConsumptionChangeTimeStepEvent"}
+    clicks = indicator("navigation-action-daily", 20, 3, **feature, params="month")
+    deliver(post, clicks, f"/alice/{v1}")
+    deliver(post, clicks, f"/alice/{v1}")
+    echo.faults.replace("status=503,cozy-502,accept-then-cant-connect")
+    for _ in range(3):
+        deliver(post, indicator("session-duration", 20, 45, number_pages="2", session_type="any"))
+    deliver(post, indicator("quiz-stars", 20, "four", challenge_id="CHALLENGE0005", quiz_id="Q1"))
+    leaky = {"slug": "12345678901234", "event_type": "connexion", "status": "success"}
+    deliver(post, indicator("konnector-event-daily", 20, 1, **leaky), f"/bob/{v2}")
+    for content in list(of_a_day(20))[:4]:
+        deliver(post, {**content, "value": 9})
+
+
+def deliver(post: Post, content: Indicator, way: str = "/measure") -> None:
+    envelope = {"data": json.dumps(content), **({"path": "measure"} if "_v2" in way else {})}
+    post(envelope if "remote" in way else content, way, Authorization="Bearer made-up-token")
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Take a picture: for docs/ if that is wanted, else to throw it away."""
+
+    def take(page: Page, name: str) -> None:
+        page.mouse.move(0, 0)
+        folder = FOLDER if WRITTEN else tmp_path
+        # What has just arrived fades for a moment.
+        page.screenshot(path=folder / f"{name}.png", animations="disabled")
+        assert size(folder / f"{name}.png") == SIZE
+
+    return take
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Give the width and the height of a PNG file."""
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height
+
+
+def test_pictures(
+    page: Page, echo: EchoServer, post: Post, keep: Callable[[Page, str], None]
+) -> None:
+    """The page as it is can be pictured: empty, full, with a request open, and its cells."""
+    keep(page, "empty")
+    send_all(echo, post)
+    expect(page.locator("#memory")).to_have_text(re.compile("^96 requests listed"))
+    expect(page.locator("#count-received b")).to_have_text("93")
+    keep(page, "full")
+    page.locator("#spacer .line", has_text="leak").click()
+    expect(page.locator("#detail")).to_contain_text("Leak: a number of 14 digits")
+    keep(page, "detail")
+    page.keyboard.press("Escape")
+    page.locator("#plan").click()
+    page.get_by_label("A button sets its fault").select_option("for the next 3 requests")
+    page.get_by_role("button", name="status=503", exact=True).click()
+    expect(page.locator("#plan")).to_have_text("Faults: status=503*3")
+    page.get_by_role("tab", name="What Metabase would show").click()
+    expect(page.locator("#cell-rows tr").first).to_be_visible()
+    keep(page, "metabase")
+
+
+def test_picture_in_the_dark(
+    browser: Browser, echo: EchoServer, post: Post, keep: Callable[[Page, str], None]
+) -> None:
+    """So can it be where the system is dark."""
+    send_all(echo, post)
+    with browser.new_context(
+        color_scheme="dark", viewport={"width": SIZE[0], "height": SIZE[1]}
+    ) as context:
+        page = context.new_page()
+        page.goto(f"{echo.url}/")
+        page.locator("#spacer .line", has_text="dup").first.click()
+        expect(page.locator("#detail")).to_contain_text("Duplicate: the same as request")
+        keep(page, "dark")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documented(name: str) -> None:
+    """The pictures stand in docs/, and are as large as they were made."""
+    assert size(FOLDER / f"{name}.png") == SIZE

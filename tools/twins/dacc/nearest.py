@@ -1,0 +1,151 @@
+"""Which indicators are waited for, and which of those that came are nearest to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from .lines import columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .indicator import JsonObject
+    from .record import Record
+
+__all__ = ["Miss", "Wanted", "nearest"]
+
+MOST_MISSES = 3
+_GROUPS = ("group1", "group2", "group3")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an indicator must have, as text; empty means any. A group is told by its value."""
+
+    measure: str = ""
+    start_date: str = ""
+    stack: str = ""
+    value: str = ""
+    group1: str = ""
+    group2: str = ""
+    group3: str = ""
+
+    @property
+    def beyond_measure(self) -> bool:
+        """Whether more than the measure is wanted."""
+        return bool(self.fields.keys() - {"measure"})
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What is wanted, by the names that the API has for it."""
+        all_fields = {
+            "measure": self.measure,
+            "startDate": self.start_date,
+            "stack": self.stack,
+            "value": self.value,
+            "group1": self.group1,
+            "group2": self.group2,
+            "group3": self.group3,
+        }
+        return {name: text for name, text in all_fields.items() if text}
+
+    def is_met_by(self, record: Record) -> bool:
+        """Say whether a request carries such an indicator."""
+        return not self.differences(record)
+
+    def differences(self, record: Record) -> dict[str, str]:
+        """Give the fields of a request that are not as wanted, and what they are."""
+        if not self.fields:
+            return {}
+        found = _found(record)
+        return {
+            name: found[name]
+            for name, text in self.fields.items()
+            if text != found[name] and not (name == "value" and _equal_numbers(text, found[name]))
+        }
+
+
+class Miss(NamedTuple):
+    """A request that is near to what is wanted, and the fields in which it is not that."""
+
+    record: Record
+    differences: Mapping[str, str]
+
+    def sentence(self, wanted: Wanted) -> str:
+        """Tell what came, and why it is not what was wanted."""
+        columns = columns_of(self.record.indicator or {})
+        shown = " ".join((columns.measure, columns.start_date, columns.value, *columns.groups))
+        why = [
+            f"{name} is {found or 'absent'}, not {wanted.fields[name]}"
+            for name, found in self.differences.items()
+        ]
+        if not self.record.stored:
+            why.append(self.record.verdict)
+        return f"{shown} ({'; '.join(why)})"
+
+    def as_json(self) -> JsonObject:
+        """Give the request's number, what was said of it, and where it differs."""
+        return {
+            "seq": self.record.seq,
+            "n": self.record.n or None,
+            "verdict": self.record.verdict,
+            "differs": dict(self.differences),
+            "indicator": self.record.body,
+        }
+
+
+def nearest(wanted: Wanted, records: Iterable[Record]) -> list[Miss]:
+    """Give the requests that come nearest and are not what is wanted, the nearest first.
+
+    Among equals the latest is first, and what is alike in all that matters is given once. A
+    refused request is near however well it fits: that it was refused is why it is missed.
+    """
+    misses: dict[tuple[object, ...], Miss] = {}
+    for record in records:
+        differences = wanted.differences(record)
+        if (differences or not record.stored) and record.subject.measure:
+            alike = (record.subject, record.stored, *differences.items())
+            misses.pop(alike, None)
+            misses[alike] = Miss(record, differences)
+    latest_first = reversed(misses.values())
+    return sorted(latest_first, key=lambda miss: _distance(wanted, miss))[:MOST_MISSES]
+
+
+def _distance(wanted: Wanted, miss: Miss) -> float:
+    texts = wanted.fields
+    return sum(1.5 - _likeness(texts[name], text) for name, text in miss.differences.items())
+
+
+@lru_cache(maxsize=4096)
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one[:100], other[:100]).ratio()
+
+
+def _found(record: Record) -> Mapping[str, str]:
+    indicator = record.indicator or {}
+    return {
+        "measure": record.subject.measure,
+        "startDate": record.subject.start_date,
+        "stack": record.subject.stack,
+        "value": _text(indicator["value"]) if "value" in indicator else "",
+        **{name: _group_value(indicator.get(name)) for name in _GROUPS},
+    }
+
+
+def _group_value(group: object) -> str:
+    return _text(next(iter(group.values()), "")) if isinstance(group, dict) else ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _equal_numbers(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False

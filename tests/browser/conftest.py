@@ -27,9 +27,12 @@ PATIENCE_MS = 20_000
 Post = Callable[..., int]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; none is a skip, and a failure where `REQUIRE_BROWSER` is set."""
+    """One Chromium for a module; none is a skip, and a failure where `REQUIRE_BROWSER` is set.
+
+    It ends with its module, for its driver keeps an event loop that others would collide with.
+    """
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("REQUIRE_BROWSER"):

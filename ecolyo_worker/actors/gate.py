@@ -10,13 +10,11 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, day_of, day_text
 from ecolyo_worker.errors import IndicatorRefused
 from ecolyo_worker.facts import acceptance
-from ecolyo_worker.store import instances, outbox
+from ecolyo_worker.store import countings, instances, outbox
 from ecolyo_worker.store.draw import Drawn, Verdict
 
 __all__ = ["Gate"]
 
-# A row exists only if a consent held when it was made; what the host said since decides.
-_ALWAYS = 2**62
 # So many texts are remembered that the definitions allow: most indicators are like many others.
 _MOST_TEXTS = 2048
 
@@ -36,7 +34,7 @@ class Gate:
         """Say of each row whether it may leave now."""
         today = self._today()
         later = now + self._context.settings.dacc.backoff_cap // timedelta(milliseconds=1)
-        agreed = self._agreed(connection, {row.instance for row in drawn})
+        agreed = self._agreed(connection, {row.instance for row in drawn}, self._moment(connection))
         return [self._verdict(row, today, later, agreed) for row in drawn]
 
     def _verdict(self, row: Drawn, today: str, later: int, agreed: set[int]) -> Verdict:
@@ -66,14 +64,23 @@ class Gate:
             self._allowed.popitem(last=False)
         return None
 
-    def _agreed(self, connection: sqlite3.Connection, ids: set[int]) -> set[int]:
-        """Give those of some instances that have a consent in force."""
+    def _agreed(self, connection: sqlite3.Connection, ids: set[int], moment: int) -> set[int]:
+        """Give those of some instances that have a consent in force as of a civil time."""
         least = self._context.settings.aggregation.consent_version
         return {
             ident
             for ident, (consents, withdrawn) in instances.consents_of(connection, ids).items()
-            if acceptance(consents, withdrawn, _ALWAYS, least) is not None
+            if acceptance(consents, withdrawn, moment, least) is not None
         }
+
+    def _moment(self, connection: sqlite3.Connection) -> int:
+        """Give the civil time as of which a consent must be in force, in ms.
+
+        That is now; where all is sent to this machine, the latest time that a trial run was as of,
+        if that lies ahead.
+        """
+        now = civil_from_instant(self._context.clock.now(), self._context.settings.civil_zone)
+        return max(now, countings.latest_as_of(connection)) if self._is_local else now
 
     def _today(self) -> str:
         now, zone = self._context.clock.now(), self._context.settings.civil_zone

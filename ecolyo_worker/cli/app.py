@@ -25,6 +25,7 @@ from ecolyo_worker.cli import (
     service,
     state,
 )
+from ecolyo_worker.cli.files import STDIN
 from ecolyo_worker.cli.logs import LogFormat, LogLevel
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
@@ -75,7 +76,9 @@ def _launch(
         The least level that is logged; default: warning, and for the service info.
     """
     session = Session(config, state_dir, log_format, log_level, Output(as_json=json))
-    command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    # The parser takes a lone hyphen for an option.
+    words = [str(STDIN) if word == "-" else word for word in tokens]
+    command, bound, given = app.parse_args(words, exit_on_error=False, print_error=False)
     call = partial(command, *bound.args, **bound.kwargs, **dict.fromkeys(given, session))
     try:
         code = anyio.run(call) if iscoroutinefunction(command) else call()

@@ -20,7 +20,7 @@ def register(app: App) -> None:
 
 
 async def import_consumption(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: Path,
     /,
     *,
     session: Annotated[Session, Parameter(parse=False)],

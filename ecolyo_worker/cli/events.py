@@ -21,7 +21,7 @@ def register(app: App) -> None:
 
 
 async def import_events(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: Path,
     /,
     *,
     instance: str | None = None,

@@ -14,7 +14,10 @@ from ecolyo_worker.errors import CommandRefused, InputRefused
 from ecolyo_worker.events import MAX_EVENT_BYTES
 from ecolyo_worker.requests import Line
 
-__all__ = ["EVENTS_DOCTYPE", "chunks", "opened", "read_lines"]
+__all__ = ["EVENTS_DOCTYPE", "STDIN", "chunks", "opened", "read_lines"]
+
+STDIN = Path("/dev/stdin")
+"""What `-` on the command line means."""
 
 EVENTS_DOCTYPE = "com.grandlyon.ecolyo.usageevents"
 
@@ -26,8 +29,8 @@ _LARGEST_DOCUMENT = 256 * 1024 * 1024
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, or stdin for `-`; raises `CommandRefused` if it cannot be read."""
-    if str(path) == "-":
+    """Open a file, or take stdin as it is; raises `CommandRefused` if it cannot be read."""
+    if path == STDIN:
         yield sys.stdin.buffer
         return
     try:

@@ -28,7 +28,7 @@ def register(app: App) -> None:
 
 
 async def import_instances(
-    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    file: Path,
     /,
     *,
     yes: bool = False,

@@ -27,6 +27,7 @@ __all__ = [
     "WaitingDay",
     "begin_run",
     "connected_key",
+    "latest_as_of",
     "new_rows",
     "note_connected",
     "row_key",
@@ -131,6 +132,12 @@ def runs(connection: sqlite3.Connection) -> int:
     """Give how many runs were ever begun."""
     count: int = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
     return count
+
+
+def latest_as_of(connection: sqlite3.Connection) -> int:
+    """Give the latest civil time that a run was as of, in ms; 0 if there was none."""
+    as_of: int = connection.execute("SELECT coalesce(max(as_of), 0) FROM runs").fetchone()[0]
+    return as_of
 
 
 def waiting(

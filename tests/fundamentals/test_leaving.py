@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import ConsumptionImport, InstancesImport, Line, OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
+from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.echo import echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
@@ -168,6 +169,25 @@ async def test_an_interrupted_row_of_someone_who_left_is_not_tried_again(
                 sending.cancel_scope.cancel()
             assert worker.status().outbox["sent?"] == 1
             assert (await worker.send()).attempts == 0
+
+
+async def test_a_consent_to_come_lets_nothing_out_yet(
+    state_dir: Path, event: Event, agree: Agree
+) -> None:
+    """What counts is the consent in force now, not one that is dated after now."""
+    async with echo_server() as echo:
+        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+        clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+        async with Worker(settings, clock=clock).opened() as worker:
+            await agree(worker)
+            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+            await worker.run_once(NIGHT)
+            for version, at in (("0.9.0", "2026-11-21T12:00:00"), ("1.0.0", "2026-12-01T00:00:00")):
+                consent = {"version": version, "accepted_at": at}
+                await agree(worker, {"instance": "alice.example", "consent": consent})
+            assert (await worker.send()).attempts == 0
+            clock.jump(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
+            assert (await worker.send()).outcomes == {"delivered": 1}
 
 
 @pytest.mark.parametrize("change", ["consent", "setting"])

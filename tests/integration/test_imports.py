@@ -210,3 +210,16 @@ async def test_a_null_instance_is_like_none(cli: Cli) -> None:
     text = line(instance=None) + b"\n" + line(instance="") + b"\n"
     code, report = await imported(cli, text, "--instance", "alice.example")
     assert (code, report["accepted"]) == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ["events", "instances", "consumption"])
+@pytest.mark.parametrize("name", ["-", "file.ndjson"])
+async def test_options_may_stand_before_the_file(
+    cli: Cli, tmp_path: Path, kind: str, name: str
+) -> None:
+    """A file, or `-`, is found behind the options that hold for every command, too."""
+    (tmp_path / "file.ndjson").write_bytes(b"[]")
+    file = name if name == "-" else tmp_path / name
+    done = await cli(kind, "import", "--json", "--log-level", "info", file, stdin=b"[]")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["accepted"] == 0

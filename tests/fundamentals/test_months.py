@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from ecolyo_worker import CommandRefused, Settings, Worker
-from ecolyo_worker.actors.aggregator import RunReport
 from ecolyo_worker.actors.night import InstanceNight
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.clock import civil_from_instant
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.measures import MONTHLY, Month, Observation, Rules, measure

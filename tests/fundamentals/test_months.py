@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 from ecolyo_worker import CommandRefused, Settings, Worker
+from ecolyo_worker.actors.night import InstanceNight
+from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.clock import civil_from_instant
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.measures import MONTHLY, Month, Observation, Rules, measure
@@ -249,7 +251,9 @@ async def test_the_last_month_of_the_calendar_is_no_error(open_worker: Any, agre
     """A preview as of the year 9999 tells what there would be."""
     async with open_worker() as worker:
         await agree(worker, said())
-        assert (await worker.foresee(datetime(9999, 12, 31))).months == 1
+        *_, report = [found async for found in worker.preview(datetime(9999, 12, 31))]
+        assert isinstance(report, RunReport)
+        assert report.months == 1
 
 
 async def test_a_preview_of_a_month_stores_nothing(open_worker: Any, agree: Agree) -> None:
@@ -258,8 +262,11 @@ async def test_a_preview_of_a_month_stores_nothing(open_worker: Any, agree: Agre
         await agree(worker, said())
         seen = []
         for _ in range(2):
-            nights = [night async for night in worker.preview(NIGHT, month="2026-10")]
-            seen.append([row.indicator.encode() for night in nights for row in night.rows])
+            *nights, _ = [found async for found in worker.preview(NIGHT, month="2026-10")]
+            rows = [
+                row for night in nights if isinstance(night, InstanceNight) for row in night.rows
+            ]
+            seen.append([row.indicator.encode() for row in rows])
         assert seen[0] == seen[1] != []
         await worker.run_once(NIGHT)
         stored = await worker.database.read(

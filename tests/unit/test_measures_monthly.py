@@ -427,7 +427,7 @@ def test_what_is_left_out_says_why(months: Callable[..., Month]) -> None:
     found = list(MONTHLY[-1].observe(month))
     assert [item for item in found if isinstance(item, LeftOut)] == [
         LeftOut(1, "its target begins like no known konnector: 'engie'"),
-        LeftOut(3, "electricity was connected before"),
+        LeftOut(3, "electricity had its first success before it"),
     ]
     assert Observation(("electricity", "true"), 1, (2,)) in found
 

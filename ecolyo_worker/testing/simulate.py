@@ -106,7 +106,7 @@ def simulated(state_dir: Path, url: str, world: World) -> Settings:
         state_dir=state_dir,
         aggregation=Aggregation(not_before=str(world.first_day)),
         # With one lane, a seed gives the same order of sending too.
-        dacc=Dacc(url=url, rate=1000.0, concurrency=1),
+        dacc=Dacc(url=url, rate=10000.0, concurrency=1),
         retention=Retention(events_days=kept_days, sent_days=kept_days),
     )
 

@@ -40,6 +40,7 @@ from ecolyo_worker.facts import (
     FLUIDS,
     Consent,
     InstanceFacts,
+    acceptance,
     check_facts,
     check_instance,
     check_version,
@@ -333,7 +334,15 @@ class Commands:
 
     async def _document(self, instance: Instance) -> dict[str, object]:
         held = await self._worker.database.read(consumption.held, instance.id)
-        return _instance_document(instance) | {
+        accepted = acceptance(
+            instance.consents,
+            instance.withdrawn_through,
+            civil_from_instant(self._worker.clock.now(), self._zone),
+            self._worker.settings.aggregation.consent_version,
+        )
+        document = _instance_document(instance)
+        document["consent_in_force_since"] = None if accepted is None else civil_text(accepted)
+        return document | {
             "consumption": [_held_document(item, self._zone) for item in sorted(held, key=_place)]
         }
 

@@ -60,7 +60,8 @@ async def demo(
     seed
         The same seed gives the same people.
     keep
-        Keep the state directory, to look at it afterwards.
+        Keep the state directory, to look at it afterwards. It is always a new one, whatever
+        --state-dir says.
     """
     if not (1 <= days <= 400 and 1 <= instances <= 1000):
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")

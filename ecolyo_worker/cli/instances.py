@@ -102,7 +102,13 @@ async def consent(
     """
     async with session.commands() as commands:
         request = ask.GiveConsent(instance, version, at)
-        _show(session.output, await commands.instances_consent(request))
+        document = await commands.instances_consent(request)
+    _show(session.output, document)
+    if document["consent_in_force_since"] is None:
+        session.output.talk(
+            "nothing is counted by that now: the consent is older than aggregation.consent_version,"
+            " was withdrawn, or is dated later than now"
+        )
 
 
 async def withdraw(

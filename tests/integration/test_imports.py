@@ -223,3 +223,22 @@ async def test_options_may_stand_before_the_file(
     done = await cli(kind, "import", "--json", "--log-level", "info", file, stdin=b"[]")
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["accepted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--version", "1.0.0", "--at", "2026-01-05T10:00:00"), b""),
+        (("--version", "0.9.0"), b"nothing is counted by that now"),
+        (("--version", "abc"), b"nothing is counted by that now"),
+        (("--version", "1.0.0", "--at", "2999-01-05T10:00:00"), b"nothing is counted by that now"),
+    ],
+)
+async def test_a_consent_that_does_not_suffice_says_so(
+    cli: Cli, words: tuple[str, ...], says: bytes
+) -> None:
+    """Whoever notes a consent is told when nothing can be counted by it now."""
+    done = await cli("instances", "consent", "alice.example", *words)
+    assert done.returncode == 0
+    assert says in done.stderr
+    assert bool(done.stderr) == bool(says)

@@ -61,7 +61,9 @@ class ValueTooLarge(Exception):
     """A value of 1e10 or more, which the DACC takes and loses."""
 
 
-class Indicator(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Indicator(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
     """One number for one measure, one start date and one set of groups, in the order it is sent."""
 
     created_by: Literal["ecolyo"]

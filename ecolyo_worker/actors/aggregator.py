@@ -130,7 +130,7 @@ class Aggregator(Actor):
             countings.begin_run,
             utc_ms(self._context.clock.now()),
             plan.as_of,
-            plan.rules.definitions.digest,
+            plan.rules,
             self._context.settings.mode,
         )
         tally = Tally()

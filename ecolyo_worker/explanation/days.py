@@ -75,7 +75,8 @@ def _done(
         counting.rows.extend(rows.only_stored(connection, place, range(stored.rows)))
         return counting
     counted = stored.recount(view.definitions)
-    explained = explain_day(measure, counted, stored.events, stored.as_of, view.plan.rules)
+    rules = view.rules_then(stored)
+    explained = explain_day(measure, counted, stored.events, stored.as_of, rules)
     return rows.done(connection, place, explained, counting, stored.rows, view)
 
 

@@ -106,7 +106,7 @@ class _Story:
             )
             return f"it is in {which}, {run}"
         counted = stored.recount(view.definitions)
-        reason = why_not_counted(self._event, counted, stored.as_of, view.plan.rules)
+        reason = why_not_counted(self._event, counted, stored.as_of, view.rules_then(stored))
         tell = partial(self._stored, day_text(stored.day), stored.n)
         self._daily(counted, stored.events, stored.as_of, run, tell)
         return f"{'it was counted' if reason is None else reason}; {which}, {run}"

@@ -264,3 +264,29 @@ async def test_a_month_tells_what_was_before_the_acceptance(asking: Asking, even
             await asked.run()
         (note,) = (await asked.event("early")).notes
         assert note == "2026-10: it is older than the acceptance, 2026-10-15T00:00:00.000"
+
+
+async def test_an_event_is_explained_by_the_settings_of_its_run(
+    asking: Asking, event: Event
+) -> None:
+    """Settings that were changed after a counting do not change what is told of it."""
+    agreed = {"version": "1.0.0", "accepted_at": "2026-08-01T00:00"}
+    old, early = "it expired: 2026-10-10 lies 42 days before the run of 2026-11-21", "2026-11-20"
+    moving = Aggregation(not_before=early)
+    async with asking() as asked:
+        await asked.tell({"instance": "ann.example", "consent": agreed})
+        await asked.record(event("NavigationEvent", "2026-10-10T10:00", "old", target="gas"))
+        await asked.run()
+    async with asking(aggregation=moving) as asked:
+        await asked.record(event("NavigationEvent", "2026-11-10T10:00", "early", target="gas"))
+        await asked.run("2026-11-21T02:00:00")
+    later = Aggregation(max_age_days=60, not_before="2026-01-01")
+    async with asking(aggregation=later) as asked:
+        counting = await asked.one("navigation-count-daily", "2026-10-10", "ann.example")
+        said = [item.reason for item in counting.absent]
+        assert said == [f"{old}, and aggregation.max_age_days is 31"]
+        assert (await asked.event("old")).why.startswith(said[0])
+        words = f"2026-11-10 lies before aggregation.not_before, {early}, so it counts as done"
+        counting = await asked.one("navigation-count-daily", "2026-11-10", "ann.example")
+        assert [item.reason for item in counting.absent] == [words]
+        assert (await asked.event("early")).why.startswith(words)

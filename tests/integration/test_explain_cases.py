@@ -369,3 +369,17 @@ async def test_a_row_made_otherwise_tells_only_what_is_certain(
         change(state_dir, "UPDATE outbox SET state = 'sent', body = NULL WHERE body IS NOT NULL")
         (row,) = (await asked.one(name, "2026-11-20", "ann.example")).rows
         assert bytes(row.indicator) == b"null"
+
+
+async def test_an_earlier_end_that_comes_late_is_told_truly(ann: Any, event: Event) -> None:
+    """An end that came after an equal, later one was counted does not say that one was earlier."""
+    end = {"target": "DUEL0001", "startDate": "2026-11-18T09:00"}
+    await ann.record(event("DuelEndEvent", "2026-11-20T11:00", "e1", **end))
+    await ann.run("2026-11-21T02:00:00")
+    await ann.record(event("DuelEndEvent", "2026-11-19T11:00", "e0", **end))
+    for _ in range(2):
+        reasons = {item.measure: item.reason for item in (await ann.event("e0")).left_out}
+        assert reasons["event-duration"] == (
+            "it comes late: an equal end (type, target, startDate) was counted before it"
+        )
+        await ann.run("2026-11-21T02:30:00")

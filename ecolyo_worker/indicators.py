@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +23,7 @@ from ecolyo_worker.section import wrong
 from ecolyo_worker.tables import parse, read_text, refuse_unknown, to_struct
 
 __all__ = [
+    "ARITHMETIC",
     "OTHER",
     "Definition",
     "Definitions",
@@ -35,8 +36,20 @@ __all__ = [
 OTHER = "other"
 """What a group value is sent as that the definitions do not allow."""
 
+ARITHMETIC = Context(
+    prec=28,
+    rounding=ROUND_HALF_UP,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero],
+)
+"""How values are calculated and rounded, whatever the host sets for its own decimals."""
+
 _NONE = "none"
-_LIMIT = Decimal(10) ** 10
+_LIMIT = Decimal("1e10")
 _CENT = Decimal("0.01")
 _SHIPPED = Path(__file__).parent / "measures" / "measures.toml"
 _HEADER = re.compile(r"\s*\[\[\s*measure\s*\]\]")
@@ -61,7 +74,9 @@ class ValueTooLarge(Exception):
     """A value of 1e10 or more, which the DACC takes and loses."""
 
 
-class Indicator(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Indicator(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False
+):
     """One number for one measure, one start date and one set of groups, in the order it is sent."""
 
     created_by: Literal["ecolyo"]
@@ -309,10 +324,10 @@ def number(value: int | Decimal) -> int | float:
         if abs(value) >= 10**10:  # a plain number, for it is compared with millions of times
             raise ValueTooLarge(str(value))
         return value
-    if not value.is_finite() or abs(value) >= 2 * _LIMIT:
+    if not value.is_finite() or value.copy_abs() >= _LIMIT:
         raise ValueTooLarge(str(value))
-    rounded = value.quantize(_CENT, ROUND_HALF_UP)
-    if abs(rounded) >= _LIMIT:
+    rounded = value.quantize(_CENT, context=ARITHMETIC)
+    if rounded.copy_abs() >= _LIMIT:
         raise ValueTooLarge(str(value))
     return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)
 

@@ -25,6 +25,7 @@ from ecolyo_worker.clock import (
 )
 from ecolyo_worker.errors import FactsRefused, kind_of, quote
 from ecolyo_worker.facts import check_fluid, check_instance
+from ecolyo_worker.indicators import ARITHMETIC
 
 __all__ = ["STEPS", "Reading", "check_reading", "start_text"]
 
@@ -151,4 +152,4 @@ def _amount(found: object, fluid: str) -> int:
     allowed = f"allowed: a number of {unit} from 0 to {_LARGEST}"
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _LARGEST:
         raise FactsRefused("value", f"found {kind_of(found)}; {allowed}")
-    return int((Decimal(repr(found)) * 1000).to_integral_value(ROUND_HALF_UP))
+    return int(ARITHMETIC.multiply(Decimal(repr(found)), 1000).to_integral_value(ROUND_HALF_UP))

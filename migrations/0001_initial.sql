@@ -125,6 +125,8 @@ CREATE TABLE runs (
     started     INTEGER NOT NULL,
     as_of       INTEGER NOT NULL,           -- civil time
     definitions TEXT NOT NULL,              -- digest of the definitions it went by
+    max_age_days INTEGER NOT NULL,          -- the settings it went by
+    not_before  INTEGER,                    -- civil day
     mode        TEXT NOT NULL CHECK (mode IN ('local', 'on'))
 ) STRICT;
 

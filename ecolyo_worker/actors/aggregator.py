@@ -130,7 +130,7 @@ class Aggregator(Actor):
             countings.begin_run,
             utc_ms(self._context.clock.now()),
             plan.as_of,
-            plan.rules.definitions.digest,
+            plan.rules,
             self._context.settings.mode,
         )
         tally = Tally()
@@ -140,7 +140,7 @@ class Aggregator(Actor):
         ):
             tally.update(batch.tally)
             self._log(batch)
-        report = tally.report(plan.as_of)
+        report = tally.report(plan)
         reach("aggregation.finished")
         self.succeeded()
         made = sum(report.indicators.values())
@@ -160,7 +160,7 @@ class Aggregator(Actor):
             self._log(batch)
             for night in batch.nights:
                 yield night
-        yield tally.report(plan.as_of)
+        yield tally.report(plan)
 
     async def _batches(self, step: "_Step") -> AsyncIterator["_Batch"]:
         """Take one step after the other, each behind the last one's last instance.

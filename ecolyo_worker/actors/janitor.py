@@ -8,7 +8,7 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.clock import civil_from_instant, utc_ms
+from ecolyo_worker.clock import civil_from_instant, day_of, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, instances, retention
 
@@ -54,7 +54,7 @@ class Janitor(Actor):
     async def _go_round(self) -> None:
         now = self._clock.now()
         if self._is_confirmed(now):
-            await self._prune_sent(utc_ms(now))
+            await self._prune_sent(now)
             await self._prune_events(now)
         await self._context.database.run(retention.give_space_back, _PAGES)
         await self._erase(now)
@@ -78,12 +78,14 @@ class Janitor(Actor):
         expected = then + timedelta(seconds=self._clock.monotonic() - begun)
         return abs(now - expected) <= _SLACK
 
-    async def _prune_sent(self, now: int) -> None:
-        days = timedelta(days=self._context.settings.retention.sent_days)
-        before = now - days // timedelta(milliseconds=1)
-        pruned = gone = await self._context.database.run(_prune_some, before)
+    async def _prune_sent(self, now: datetime) -> None:
+        settings = self._context.settings
+        before = utc_ms(now - timedelta(days=settings.retention.sent_days))
+        today = day_of(civil_from_instant(now, settings.civil_zone))
+        first_day = today - self._context.rules.max_age_days
+        pruned = gone = await self._context.database.run(_prune_some, before, first_day)
         while gone == _ROWS and not self.stopping:
-            gone = await self._context.database.run(_prune_some, before)
+            gone = await self._context.database.run(_prune_some, before, first_day)
             pruned += gone
             self.sign()
         if pruned:
@@ -107,8 +109,8 @@ class Janitor(Actor):
             self._context.logger.info("old events pruned", events=pruned)
 
 
-def _prune_some(connection: sqlite3.Connection, before: int) -> int:
-    pruned = retention.prune_sent(connection, before, _ROWS)
+def _prune_some(connection: sqlite3.Connection, before: int, first_day: int) -> int:
+    pruned = retention.prune_sent(connection, before, first_day, _ROWS)
     reach("janitor.pruning")
     return pruned
 

@@ -4,8 +4,9 @@ from collections import Counter
 
 from msgspec import Struct
 
-from ecolyo_worker.actors.night import InstanceNight, Without
-from ecolyo_worker.clock import civil_text
+from ecolyo_worker.actors.night import InstanceNight, Plan, Without
+from ecolyo_worker.clock import civil_text, day_of, day_text, month_days, month_text
+from ecolyo_worker.store import months
 
 __all__ = ["RunReport", "Tally"]
 
@@ -23,6 +24,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     """Values of 1e10 or more, by measure: they make no indicator."""
     without_consent: int
     """People whose events wait, because no consent of theirs is in force."""
+    reason: str | None = None
+    """Why nothing was done of the day or month that was chosen, if so."""
 
 
 class Tally:
@@ -54,10 +57,11 @@ class Tally:
         self.made.update(other.made)
         self.too_large.update(other.too_large)
 
-    def report(self, as_of: int) -> RunReport:
-        """Give what it comes to; `as_of` is the run's civil time, in ms."""
+    def report(self, plan: Plan) -> RunReport:
+        """Give what the run of a plan comes to."""
+        is_nothing = not (self.sums["days"] or self.sums["months"] or self.made)
         return RunReport(
-            as_of=civil_text(as_of),
+            as_of=civil_text(plan.as_of),
             instances=self.sums["instances"],
             days=self.sums["days"],
             months=self.sums["months"],
@@ -65,4 +69,49 @@ class Tally:
             indicators=dict(sorted(self.made.items())),
             too_large=dict(self.too_large),
             without_consent=self.sums["without_consent"],
+            reason=_why_nothing(plan, self.sums["instances"]) if is_nothing else None,
         )
+
+
+def _why_nothing(plan: Plan, people: int) -> str | None:
+    """Say why nothing is done of what is chosen; `people` have a consent in force."""
+    chosen = []
+    if plan.day is not None:
+        chosen.append(_why_no_day(plan, plan.day) or _why_none(plan, day_text(plan.day), people))
+    if plan.month is not None:
+        found = _why_no_month(plan, plan.month)
+        chosen.append(found or _why_none(plan, month_text(plan.month), people))
+    return "; ".join(chosen) or None
+
+
+def _why_no_day(plan: Plan, day: int) -> str | None:
+    return _not_over(plan, day_text(day)) if day >= day_of(plan.as_of) else None
+
+
+def _why_no_month(plan: Plan, month: int) -> str | None:
+    rules, name = plan.rules, month_text(month)
+    if rules.not_before is not None and month_days(month).stop <= rules.not_before:
+        limit = day_text(rules.not_before)
+        return f"{name} ended before aggregation.not_before, {limit}, so it counts as done"
+    if day_of(plan.as_of) < month_days(month).stop:
+        return _not_over(plan, name)
+    due = month_days(month).stop + rules.monthly_day - 1
+    if day_of(plan.as_of) < due:
+        return f"{name} is not due before {day_text(due)} (aggregation.monthly_day)"
+    if month < months.farthest(plan.as_of):
+        return f"{name} is not counted any more: a run looks three months back at most"
+    return None
+
+
+def _not_over(plan: Plan, period: str) -> str:
+    return f"{period} is not over as of {civil_text(plan.as_of)[:16]}"
+
+
+def _why_none(plan: Plan, period: str, people: int) -> str:
+    if not people:
+        who = "nobody has a" if plan.instance is None else f"{plan.instance} has no"
+        return f"{who} consent in force"
+    return (
+        f"nothing of {period} is left to count: it is done already, or there is nothing of it that"
+        " is counted"
+    )

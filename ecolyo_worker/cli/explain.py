@@ -172,9 +172,9 @@ def _show_event(output: Output, found: EventExplanation) -> None:
     _say(output, _event(found.event, is_day=False), 2)
     _say(output, found.why, 2)
     for row in found.rows:
-        rests = f"with {row.of - 1} more" if row.of > 1 else "alone"
+        rests = {0: "", 1: ", alone"}.get(row.of, f", with {row.of - 1} more")
         told = _indicator(row.indicator, row.state, row.outbox)
-        _say(output, f"{row.measure} {row.period}: {told}, {rests}", 4)
+        _say(output, f"{row.measure} {row.period}: {told}{rests}", 4)
         _show_others(output, row.others, row.note, 6)
     if not found.rows:
         _say(output, "it is in no indicator", 4)

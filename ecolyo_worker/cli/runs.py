@@ -141,6 +141,8 @@ def show_outlook(output: Output, report: RunReport) -> None:
         f" · months {report.months}"
         f" · events: {fates or 'none to count'} · indicators: {sum(report.indicators.values())}"
     )
+    if report.reason is not None:
+        output.talk(report.reason)
     if report.events.get("expired"):
         output.talk("expired events are older than aggregation.max_age_days, and not counted")
     if report.without_consent:

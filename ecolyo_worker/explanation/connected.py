@@ -44,8 +44,8 @@ def _counting(
     found = outbox.of_key(connection, place.key(0))
     if found is not None:
         counting = rows.empty(rows.DONE, f"made at {instant_text(found[0].created)}")
-        told = [rows.stored_row(connection, place, row, view) for row in made]
-        counting.rows.extend(told or rows.only_stored(connection, place, [0]))
+        told, rest = rows.made_rows(connection, place, [(row, ()) for row in made], view)
+        counting.rows.extend([*told, *rest])
         return counting
     if (reason := _never(instance, day, view)) is not None:
         return rows.never(0, reason)

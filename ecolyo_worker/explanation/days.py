@@ -7,7 +7,6 @@ from ecolyo_worker.clock import civil_text, day_of, day_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.explanation import rows
 from ecolyo_worker.explanation.documents import ExplainedCounting
-from ecolyo_worker.explanation.rows import Place
 from ecolyo_worker.explanation.view import View
 from ecolyo_worker.measures.explaining import explain_day
 from ecolyo_worker.store import books, events
@@ -62,7 +61,7 @@ def _done(
     stored: StoredCounting,
     view: View,
 ) -> ExplainedCounting:
-    place = Place(instance.salt, measure, day_text(stored.day), stored.n)
+    place = rows.place_of_day(instance.salt, measure, stored, view)
     run, as_of = view.done(stored.as_of, stored.started), civil_text(stored.as_of)
     counting = rows.empty(rows.DONE, run, stored.n, as_of)
     if stored.definitions != view.definitions.digest:
@@ -72,11 +71,12 @@ def _done(
             f"{stored.lost} of its {len(stored.events) + stored.lost} events were deleted since,"
             " by age or with a consent, so it cannot be reckoned again"
         )
-        counting.rows.extend(rows.only_stored(connection, place, range(stored.rows)))
+        counting.rows.extend(rows.only_stored(connection, place))
         return counting
     counted = stored.recount(view.definitions)
-    explained = explain_day(measure, counted, stored.events, stored.as_of, view.plan.rules)
-    return rows.done(connection, place, explained, counting, stored.rows, view)
+    rules = view.rules_then(stored)
+    explained = explain_day(measure, counted, stored.events, stored.as_of, rules)
+    return rows.done(connection, place, explained, counting, view)
 
 
 def _waiting(

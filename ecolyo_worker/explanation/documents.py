@@ -43,7 +43,8 @@ class ExplainedRow(Struct, frozen=True, kw_only=True):
     indicator: Raw
     """As it is sent, byte for byte; `null` where nobody knows its text any more."""
     state: str
-    """That of its outbox row; `to come` before the run, `gone` where there is none any more."""
+    """That of its outbox row; `to come` before the run, `gone` where there is none any more,
+    `not made` where there never was one."""
     outbox: int | None
     """The number of its outbox row."""
     others: list[OtherValue]
@@ -102,7 +103,7 @@ class EventRow(Struct, frozen=True, kw_only=True):
     outbox: int | None
     others: list[OtherValue]
     of: int
-    """On how many events it rests."""
+    """On how many events it rests; 0 where nobody can tell."""
     run: str
     note: str | None
 

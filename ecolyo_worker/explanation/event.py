@@ -12,7 +12,7 @@ from ecolyo_worker.explanation.documents import EventExplanation, EventRow, Expl
 from ecolyo_worker.explanation.months import TOO_LATE, ended_before, month_then, next_month
 from ecolyo_worker.explanation.rows import Place
 from ecolyo_worker.explanation.view import View
-from ecolyo_worker.measures import Counted, CountedMonth, Month, Row, count_month
+from ecolyo_worker.measures import Counted, CountedMonth, Month, count_month
 from ecolyo_worker.measures.explaining import Explained, explain_day, explain_month, why_not_counted
 from ecolyo_worker.store import books, events, instances, months
 from ecolyo_worker.store.books import StoredCounting
@@ -20,8 +20,8 @@ from ecolyo_worker.store.instances import Instance
 
 __all__ = ["explain_event"]
 
-_Tell = Callable[[str, Row], ExplainedRow]
-"""Gives the row of a measure with what became of it."""
+_Tell = Callable[[str, rows.Reckoned], list[ExplainedRow]]
+"""Gives the rows of a measure, each with what became of it."""
 
 
 def explain_event(
@@ -106,8 +106,8 @@ class _Story:
             )
             return f"it is in {which}, {run}"
         counted = stored.recount(view.definitions)
-        reason = why_not_counted(self._event, counted, stored.as_of, view.plan.rules)
-        tell = partial(self._stored, day_text(stored.day), stored.n)
+        reason = why_not_counted(self._event, counted, stored.as_of, view.rules_then(stored))
+        tell = partial(self._stored, partial(rows.place_of_day, stored=stored))
         self._daily(counted, stored.events, stored.as_of, run, tell)
         return f"{'it was counted' if reason is None else reason}; {which}, {run}"
 
@@ -127,7 +127,7 @@ class _Story:
         else:
             known = month_then(self._connection, self._instance, stored, self._view)
             run = self._view.done(stored.as_of, stored.started)
-            tell = partial(self._stored, day_text(month_days(month).start), 0)
+            tell = partial(self._stored, partial(rows.place_of_month, stored=stored))
             self._monthly(known, count_month(known, self._view.plan.rules), run, tell)
 
     def _month_to_come(self, month: int) -> None:
@@ -161,31 +161,40 @@ class _Story:
 
     def _add(self, measure: str, period: str, explained: Explained, run: str, tell: _Tell) -> None:
         seq = self._event.seq
-        for row, resting in explained.rows:
-            if seq in row.events:
-                told = tell(measure, row)
-                self.rows.append(
-                    EventRow(
-                        measure=measure,
-                        period=period,
-                        indicator=told.indicator,
-                        state=told.state,
-                        outbox=told.outbox,
-                        others=told.others,
-                        of=len(resting),
-                        run=run,
-                        note=told.note,
-                    )
-                )
+        told = tell(measure, explained.rows)
+        for (row, _), found in zip(explained.rows, told, strict=True):
+            if seq not in row.events:
+                continue
+            if found.state == rows.NOT_MADE:
+                self.left_out.append(LookedAt(measure, period, str(found.note)))
+            else:
+                self.rows.append(_event_row(measure, period, found, run))
         self.left_out += [
             LookedAt(measure, period, item.reason)
             for item in explained.absent
             if item.event.seq == seq and item.kind == "rule"
         ]
 
-    def _stored(self, start_date: str, n: int, measure: str, row: Row) -> ExplainedRow:
-        place = Place(self._instance.salt, measure, start_date, n)
-        return rows.stored_row(self._connection, place, row, self._view)
+    def _stored(
+        self, place_of: Callable[..., Place], measure: str, reckoned: rows.Reckoned
+    ) -> list[ExplainedRow]:
+        place = place_of(self._instance.salt, measure, view=self._view)
+        told, _ = rows.made_rows(self._connection, place, reckoned, self._view)
+        return told
 
-    def _to_come(self, _measure: str, row: Row) -> ExplainedRow:
-        return rows.to_come(row, self._view.definitions)
+    def _to_come(self, _measure: str, reckoned: rows.Reckoned) -> list[ExplainedRow]:
+        return [rows.to_come(row, self._view.definitions, events) for row, events in reckoned]
+
+
+def _event_row(measure: str, period: str, told: ExplainedRow, run: str) -> EventRow:
+    return EventRow(
+        measure=measure,
+        period=period,
+        indicator=told.indicator,
+        state=told.state,
+        outbox=told.outbox,
+        others=told.others,
+        of=len(told.events),
+        run=run,
+        note=told.note,
+    )

@@ -15,7 +15,6 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.events import Event, event_document
 from ecolyo_worker.explanation import rows
 from ecolyo_worker.explanation.documents import AbsentEvent, ExplainedCounting
-from ecolyo_worker.explanation.rows import Place
 from ecolyo_worker.explanation.view import View
 from ecolyo_worker.measures import Month, count_month
 from ecolyo_worker.measures.explaining import explain_month, facts_of_month
@@ -98,7 +97,7 @@ def _done(
         counting.missing.append(before)
         return counting
     days = month_days(stored.month)
-    place = Place(instance.salt, measure, day_text(days.start))
+    place = rows.place_of_month(instance.salt, measure, stored, view)
     if stored.definitions != view.definitions.digest:
         counting.notes.append("other definitions held when it was counted")
     if lost := books.lost_events(connection, instance.id, days):
@@ -106,13 +105,13 @@ def _done(
             f"{lost} events of the month were deleted since, by age or with a consent, so it cannot"
             " be reckoned again"
         )
-        counting.rows.extend(rows.only_stored(connection, place, range(stored.rows)))
+        counting.rows.extend(rows.only_stored(connection, place))
         return counting
     known = month_then(connection, instance, stored, view)
     counting.facts.extend(facts_of_month(measure, known))
     counting.absent.extend(_unread(connection, instance, known, stored))
     explained = explain_month(measure, count_month(known, view.plan.rules), known)
-    return rows.done(connection, place, explained, counting, stored.rows, view)
+    return rows.done(connection, place, explained, counting, view)
 
 
 def _unread(

@@ -9,6 +9,8 @@ from ecolyo_worker.actors.night import InstanceNight, Plan, count_nights
 from ecolyo_worker.clock import civil_text, instant_text
 from ecolyo_worker.facts import acceptance
 from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.measures import Rules
+from ecolyo_worker.store.books import StoredCounting
 from ecolyo_worker.store.instances import Instance
 
 __all__ = ["View"]
@@ -58,6 +60,12 @@ class View(Struct, frozen=True, kw_only=True):
     def done(self, as_of: int, started: int) -> str:
         """Name a run of the past in words."""
         return f"by the run as of {civil_text(as_of)[:16]} (it began at {instant_text(started)})"
+
+    def rules_then(self, stored: StoredCounting) -> Rules:
+        """Give the rules with the settings that a counting of the past went by."""
+        return msgspec.structs.replace(
+            self.plan.rules, max_age_days=stored.max_age_days, not_before=stored.not_before
+        )
 
     def without_consent(self, instance: Instance) -> str | None:
         """Say why no consent is in force as of the next run; None if one is."""

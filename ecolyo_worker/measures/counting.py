@@ -72,7 +72,7 @@ class Other(Struct, frozen=True, gc=False):
     found: str | None
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """One indicator, and its place among those of its measure, day and counting."""
 
     indicator: Indicator

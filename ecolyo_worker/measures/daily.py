@@ -133,7 +133,7 @@ def event_duration(day: Day) -> Iterator[Observation | LeftOut]:
         elif event.start is None:
             yield LeftOut(event.seq, _without_start(event))
         elif end_key(event) in made or not day.facts.may_make_row(event):
-            yield LeftOut(event.seq, "an equal end (type, target, startDate) was there before it")
+            yield LeftOut(event.seq, _not_first(day, event))
         else:
             made.add(end_key(event))
             yield _duration(event, event.start)
@@ -183,6 +183,13 @@ def _duration(event: Event, start: int) -> Observation | LeftOut:
         return LeftOut(event.seq, "its startDate is later than its own time by more than 24 hours")
     groups = (_STARTS[event.type], event.type, event.target)
     return Observation(groups, _seconds(event.time - start), (event.seq,))
+
+
+def _not_first(day: Day, event: Event) -> str:
+    known = day.facts.ends.get(end_key(event))
+    if known is not None and known.first >= event.order:
+        return "it comes late: an equal end (type, target, startDate) was counted before it"
+    return "an equal end (type, target, startDate) was there before it"
 
 
 def _without_start(event: Event) -> str:

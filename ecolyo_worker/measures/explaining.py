@@ -12,6 +12,7 @@ from msgspec import Struct
 from ecolyo_worker.clock import civil_text, day_of, day_text, month_days, month_of, month_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
+from ecolyo_worker.indicators import ARITHMETIC
 from ecolyo_worker.measures.counting import Counted, CountedMonth, Fate, Row, Rules
 from ecolyo_worker.measures.period import Consumption, Month
 
@@ -168,7 +169,7 @@ def _two_months(month: Month, fluid: str) -> str:
         found = by_fluid.get(fluid, Consumption())
         name = month_text(month_of(days.start))
         texts.append(
-            f"{name} {Decimal(found.total) / 1000:f} {_UNITS[fluid]}"
+            f"{name} {ARITHMETIC.divide(Decimal(found.total), 1000):f} {_UNITS[fluid]}"
             f" on {found.days} of {len(days)} days"
         )
     return f"{fluid}: {', '.join(texts)}"

@@ -10,6 +10,7 @@ from decimal import Decimal
 from ecolyo_worker.clock import civil_datetime, day_start, month_of, month_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
+from ecolyo_worker.indicators import ARITHMETIC
 from ecolyo_worker.measures.period import Consumption, LeftOut, Month, Observation, measure
 
 _SLUGS = {"enedis": "electricity", "egl": "water", "grdf": "gas"}
@@ -125,7 +126,7 @@ def _change(month: Month, fluid: str) -> Decimal | str:
             return f"{name} has a value for {found.days} of its {len(days)} days"
     if before.total <= 0:
         return f"the sum of {month_text(month.number - 1)} is 0"
-    return Decimal(100) * (now.total - before.total) / before.total
+    return ARITHMETIC.divide(100 * (now.total - before.total), before.total)
 
 
 def _attempts(month: Month, fluid: str, attempts: list[Event]) -> Iterator[Observation | LeftOut]:

@@ -38,7 +38,7 @@ def end_key(event: Event) -> EndKey:
     return event.type, event.target or "", event.start
 
 
-class End(Struct, frozen=True):
+class End(Struct, frozen=True, gc=False):
     """What is known of equal end events: the first one ever stored, the first one counted."""
 
     first: tuple[int, int]

@@ -85,6 +85,9 @@ class StoredCounting(Struct, frozen=True, kw_only=True):
     """When its run began, in ms of UTC."""
     definitions: str
     """The digest of the definitions it went by."""
+    max_age_days: int
+    """The setting it went by, as is `not_before`."""
+    not_before: int | None
     fate: str
     after_seq: int
     upto_seq: int
@@ -213,7 +216,7 @@ def _stored(
 ) -> StoredCounting:
     instance, day, n, after, upto, fate, accepted, first, number, made, *run = row
     found = events.of_day(connection, instance, day, after, upto)
-    as_of, started, definitions = run
+    as_of, started, definitions, max_age_days, not_before = run
     errors = connection.execute(
         "SELECT f.seq, f.error FROM failures AS f JOIN events AS e ON e.seq = f.seq"
         " WHERE e.instance = ? AND e.day = ? AND f.seq > ? AND f.seq <= ?",
@@ -226,6 +229,8 @@ def _stored(
         as_of=as_of,
         started=started,
         definitions=definitions,
+        max_age_days=max_age_days,
+        not_before=not_before,
         fate=fate,
         after_seq=after,
         upto_seq=upto,
@@ -265,7 +270,8 @@ def _facts_then(connection: sqlite3.Connection, known: Instance) -> Facts:
 
 _COUNTINGS = """
     SELECT c.instance, c.day, c.n, c.after_seq, c.upto_seq, c.fate, c.acceptance,
-           c.first_connection, c.events, c.rows, r.as_of, r.started, r.definitions
+           c.first_connection, c.events, c.rows, r.as_of, r.started, r.definitions,
+           r.max_age_days, r.not_before
       FROM countings AS c JOIN runs AS r ON r.id = c.run
 """
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ecolyo_worker.events import END_TYPES, Event
 from ecolyo_worker.indicators import OTHER
-from ecolyo_worker.measures import Counted, End, EndKey, Fate, Row, end_key
+from ecolyo_worker.measures import Counted, End, EndKey, Fate, Row, Rules, end_key
 from ecolyo_worker.store import events, outbox, totals
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.ladder import Ladder
@@ -116,13 +116,12 @@ class DayCounting(Struct, frozen=True):
     counted: Counted
 
 
-def begin_run(
-    connection: sqlite3.Connection, now: int, as_of: int, definitions: str, mode: str
-) -> int:
-    """Note that a run begins, and give its id; `definitions` is their digest."""
+def begin_run(connection: sqlite3.Connection, now: int, as_of: int, rules: Rules, mode: str) -> int:
+    """Note that a run begins, and by which rules, and give its id."""
     cursor = connection.execute(
-        "INSERT INTO runs (started, as_of, definitions, mode) VALUES (?, ?, ?, ?)",
-        (now, as_of, definitions, mode),
+        "INSERT INTO runs (started, as_of, definitions, max_age_days, not_before, mode)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (now, as_of, rules.definitions.digest, rules.max_age_days, rules.not_before, mode),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid

@@ -151,7 +151,7 @@ def of_day(
 ) -> list[Event]:
     """Give the events of one day that arrived within a range, in the order of events."""
     values = {"after": after_seq, "upto": upto_seq}
-    condition = "seq > :after AND seq <= :upto"
+    condition = "+seq > :after AND +seq <= :upto"  # +: the index serves the place of a page
     return list(_of_days(connection, instance, range(day, day + 1), condition, values))
 
 
@@ -335,20 +335,41 @@ def _of_days(
     condition: str,
     values: dict[str, int],
 ) -> Iterator[Event]:
-    """Give the events of some days that meet a condition, in their order, page by page."""
+    """Give the events of some days that meet a condition, in their order, day by day."""
+    day = days.start
+    while True:
+        query = "SELECT min(day) FROM events WHERE instance = ? AND day >= ? AND day < ?"
+        day = connection.execute(query, (instance, day, days.stop)).fetchone()[0]
+        if day is None:
+            return
+        yield from _of_one_day(connection, instance, day, condition, values)
+        day += 1
+
+
+def _of_one_day(
+    connection: sqlite3.Connection,
+    instance: int,
+    day: int,
+    condition: str,
+    values: dict[str, int],
+) -> Iterator[Event]:
+    """Give the events of a day that meet a condition, in their order, page by page."""
+    # Not `(day, time, seq) > …`: of that, the index would serve the day alone, and each page would
+    # begin with the first event of the day again.
+    of_day = f"SELECT * FROM events WHERE instance = :instance AND day = :day AND {condition}"  # noqa: S608
     query = (
-        f"SELECT json_group_array({_AS_JSON}) FROM (SELECT * FROM events"  # noqa: S608
-        " WHERE instance = :instance AND day >= :day AND day < :stop AND (day, time, seq) >"
-        f" (:day, :time, :seq) AND {condition} ORDER BY day, time, seq LIMIT {_PAGE}) AS e"
+        f"SELECT json_group_array({_AS_JSON}) FROM ("  # noqa: S608  SQL of ours
+        f"{of_day} AND time = :time AND seq > :seq UNION ALL {of_day} AND time > :time"
+        f" ORDER BY time, seq LIMIT {_PAGE}) AS e"
     )
-    place = {"instance": instance, "day": days.start, "stop": days.stop, "time": -(2**63), "seq": 0}
+    place = {"instance": instance, "day": day, "time": -(2**63), "seq": 0}
     while True:
         (text,) = connection.execute(query, place | values).fetchone()
         page = sorted(_EVENTS_OF.decode(text), key=ORDER)
         yield from page
         if len(page) < _PAGE:
             return
-        place |= {"day": page[-1].day, "time": page[-1].time, "seq": page[-1].seq}
+        place |= {"time": page[-1].time, "seq": page[-1].seq}
 
 
 def _event(row: Sequence[int | str | None]) -> Event:

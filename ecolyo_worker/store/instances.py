@@ -251,6 +251,11 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
         " WHERE instance = ?1) WHERE id = ?1",
         (instance,),
     )
+    for table in ("countings", "month_countings"):  # it may be the time of an event that is gone
+        connection.execute(
+            f"UPDATE {table} SET first_connection = NULL WHERE instance = ?",  # noqa: S608
+            (instance,),
+        )
     erasing.owe(connection)
     reach("withdrawal.deleting")
     return abandoned

@@ -28,6 +28,7 @@ __all__ = [
     "StoredMonth",
     "done",
     "due",
+    "farthest",
     "first",
     "first_open",
     "month_of_instance",
@@ -76,7 +77,7 @@ def done(
     (text,) = connection.execute(
         "SELECT json_group_array(json_array(c.instance, c.month)) FROM json_each(?) AS j"
         " CROSS JOIN month_countings AS c ON c.instance = j.value AND c.month >= ?",
-        (json.dumps(instances), month_of(day_of(as_of)) - _FARTHEST),
+        (json.dumps(instances), farthest(as_of)),
     ).fetchone()
     found: dict[int, set[int]] = {}
     for instance, month in json.loads(text):
@@ -99,6 +100,11 @@ def due(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> 
 def first_open(instance: Instance, done: Collection[int], as_of: int, rules: Rules) -> int:
     """Give the first month that a run as of a civil time, or a later one, may still count."""
     return next(_open(instance, done, month_of(day_of(as_of)), rules))
+
+
+def farthest(as_of: int) -> int:
+    """Give the first month that any run as of a civil time looks at."""
+    return month_of(day_of(as_of)) - _FARTHEST
 
 
 def first(as_of: int) -> int:

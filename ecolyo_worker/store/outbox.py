@@ -141,7 +141,7 @@ class Mark(Struct, frozen=True):
     """Its next random place in the draw."""
 
 
-class NewRow(Struct, frozen=True):
+class NewRow(Struct, frozen=True, gc=False):
     """A checked indicator of an instance, and the key that makes it unique."""
 
     instance: int

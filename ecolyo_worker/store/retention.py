@@ -5,10 +5,10 @@ from collections import Counter
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import day_of, day_start, month_days
+from ecolyo_worker.clock import day_of, day_start, day_text, month_days
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.facts import acceptance
-from ecolyo_worker.measures import Rules
+from ecolyo_worker.measures import CONNECTED, Rules
 from ecolyo_worker.store import countings, events, instances, months, totals
 from ecolyo_worker.store.instances import Instance
 
@@ -55,16 +55,19 @@ def prune_events(connection: sqlite3.Connection, instance: int, age: EventAge, l
     return removed.total()
 
 
-def prune_sent(connection: sqlite3.Connection, before: int, limit: int) -> int:
+def prune_sent(connection: sqlite3.Connection, before: int, first_day: int, limit: int) -> int:
     """Delete finished rows whose last attempt ended before an instant, in ms of UTC.
 
-    At most `limit` of them; gives how many. A row that waits, or is dead, is never among them.
+    At most `limit` of them; gives how many. A row that waits, or is dead, is never among them, nor
+    a connected row of a civil day that a run may still make, which is one from `first_day` on.
     """
+    # The connected row of a day chosen by hand is all that remembers that the day was made.
     rows = connection.execute(
         "SELECT id, state, maybe_delivered FROM outbox"
         " WHERE state IN ('sent', 'sent?', 'discarded') AND attempted < ?"
+        " AND NOT (measure = ? AND start_date >= ?)"
         " ORDER BY attempted LIMIT ?",
-        (before, limit),
+        (before, CONNECTED.name, day_text(first_day), limit),
     ).fetchall()
     counts = {"outbox.maybe_delivered": sum(maybe for _, _, maybe in rows)}
     for _, state, _ in rows:

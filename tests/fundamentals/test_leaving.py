@@ -49,6 +49,33 @@ async def test_withdrawing_deletes_what_waits(
     other.close()
 
 
+async def test_no_time_of_a_deleted_event_stays(
+    settings: Settings, event: Event, agree: Agree, state_dir: Path
+) -> None:
+    """That days and months were counted stays known, but not when her first connection was."""
+    connected = event("ConnectionEvent", "2026-10-19T10:11:12", result="firstConnection")
+    async with Worker(settings).opened() as worker:
+        await agree(worker, consent("2026-10-01T00:00:00"))
+        await worker.record("alice.example", connected)
+        for as_of in (datetime(2026, 10, 20, 1, 0), NIGHT):
+            await worker.run_once(as_of)
+        before = await worker.database.read(_counted)
+        assert before == {"countings": (1, 1), "month_countings": (2, 2)}
+        await agree(worker, WITHDRAWN)
+        after = await worker.database.read(_counted)
+        assert after == {"countings": (1, 0), "month_countings": (2, 0)}
+    await assert_balanced(state_dir)
+
+
+def _counted(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Give how often something was counted, and how many of these know a first connection."""
+    query = "SELECT count(*), count(first_connection) FROM "
+    return {
+        table: connection.execute(query + table).fetchone()
+        for table in ("countings", "month_countings")
+    }
+
+
 async def test_consumption_stays_after_a_withdrawal(worker: Worker, agree: Agree) -> None:
     """What she consumed serves herself: a withdrawal leaves it as it was."""
     commands = Commands(worker)

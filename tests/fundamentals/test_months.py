@@ -571,3 +571,38 @@ async def test_the_night_makes_a_month_by_itself(state_dir: Path, agree: Agree) 
             await clock.step(datetime(2026, 11, day, 1, tzinfo=paris).astimezone(UTC))
             found.append(len(await made(worker)))
         assert found == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"month": "2026-10"}, "2026-10 is not due before 2026-11-06 (aggregation.monthly_day)"),
+        ({"month": "2026-09"}, "nothing of 2026-09 is left to count: it is done already, or "),
+        ({"month": "2026-07"}, "2026-07 is not counted any more: a run looks three months back"),
+        ({"month": "9999-12"}, "9999-12 is not over as of 2026-11-01T01:00"),
+        ({"day": "2026-11-01"}, "2026-11-01 is not over as of 2026-11-01T01:00"),
+        ({"day": "2026-10-31"}, "nothing of 2026-10-31 is left to count: it is done already, or "),
+        ({}, None),
+    ],
+)
+async def test_what_does_nothing_says_why(
+    open_worker: Any, agree: Agree, chosen: dict[str, str], words: str | None
+) -> None:
+    """A run of a chosen day or month that does nothing gives the reason, as its preview does."""
+    async with open_worker() as worker:
+        await agree(worker, said())
+        await worker.run_once(datetime(2026, 10, 20))
+        as_of = datetime(2026, 11, 1, 1)
+        seen = [found async for found in worker.preview(as_of, **chosen)][-1]
+        report = await worker.run_once(as_of, **chosen)
+        assert (report.months, report.reason) == (0, seen.reason)
+        assert str(report.reason).startswith(str(words))
+
+
+async def test_without_a_consent_a_chosen_month_says_so(open_worker: Any, agree: Agree) -> None:
+    """What nobody agreed to is named; a run that does something has no reason to give."""
+    async with open_worker() as worker:
+        report = await worker.run_once(NIGHT, month="2026-10")
+        assert report.reason == "nobody has a consent in force"
+        await agree(worker, said())
+        assert (await worker.run_once(NIGHT, month="2026-10")).reason is None

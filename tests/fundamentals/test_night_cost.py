@@ -5,7 +5,7 @@ import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.events import Event, check_event
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.measures import devices
 from ecolyo_worker.requests import Preview
+from ecolyo_worker.store import events
 from ecolyo_worker.testing.clock import SteppedClock
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
@@ -103,6 +105,39 @@ async def test_a_day_of_many_events_is_one_counting(worker: Worker) -> None:
     report = await worker.run_once(NIGHT)
     assert (report.days, report.events) == (1, {"counted": 4400})
     assert await worker.database.read(_values, "navigation-count-daily") == [4400]
+
+
+@pytest.mark.parametrize("seconds", [1, 0])
+async def test_a_long_day_is_read_in_steps_by_the_event(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Twice as many events of a day cost twice as much to read, at different times or at one."""
+    monkeypatch.setattr(events, "_PAGE", 50)
+    zone = worker.settings.civil_zone
+    begin = datetime(2026, 11, 20)
+    steps = []
+    for number, many in enumerate((2000, 4000), 1):
+        await worker.store_facts(InstanceFacts(f"p{number}.example", Consent(0, "1.0.0")))
+        times = [begin + timedelta(seconds=seconds * n) for n in range(many)]
+        made = [
+            {"_id": f"e{n}", "type": "NavigationEvent", "eventDate": f"{time:%FT%T}"}
+            for n, time in enumerate(times)
+        ]
+        batch = [(number, check_event(one, zone, "wall")) for one in made]
+        await worker.database.run(events.insert, batch)
+        found, cost = await worker.database.read(_read_day, number, batch[0][1].day)
+        assert [event.id for event in found] == [one["_id"] for one in made]
+        steps.append(cost)
+    assert steps[1] < 2.2 * steps[0]
+
+
+def _read_day(connection: sqlite3.Connection, instance: int, day: int) -> tuple[list[Event], int]:
+    """Give the events of a day, and how many steps SQLite's machine took for them, in hundreds."""
+    steps: list[None] = []
+    connection.set_progress_handler(lambda: steps.append(None), 100)
+    found = events.of_day(connection, instance, day, 0, 2**62)
+    connection.set_progress_handler(None, 0)
+    return found, len(steps)
 
 
 async def test_browsers_are_classified_in_a_thread_of_their_own(

@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.requests import Aggregate, OutboxList
+from ecolyo_worker.settings import Retention
 from ecolyo_worker.testing.clock import SteppedClock
 from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
+Agree = Callable[..., Awaitable[None]]
+
+ALICE = {"instance": "alice.example"}
 HOUR = timedelta(hours=1)
 
 
@@ -51,6 +57,32 @@ async def test_old_sent_rows_go(sent: Settings, state_dir: Path, echo: Echo) -> 
         assert worker.status().removed == {"outbox.sent": 4}
     ledger = await assert_balanced(state_dir, echo.url)
     assert (ledger.indicators, ledger.received) == (6, 4)
+
+
+@pytest.mark.parametrize(("days_later", "left"), [(2, {"sent"}), (60, set())])
+async def test_a_connected_day_chosen_by_hand_is_made_once(
+    echo: Echo, quick: Callable[..., Settings], agree: Agree, days_later: int, left: set[str]
+) -> None:
+    """Its row stays, though it is sent and old, for as long as a run might make that day again."""
+    now = datetime.now(UTC)
+    days = [f"{now - timedelta(days=ago):%F}" for ago in range(12)]
+    settings = quick(echo.url).replace(retention=Retention(sent_days=1))
+    async with Worker(settings).opened() as worker:
+        consent = {"version": "1.0.0", "accepted_at": f"{days[10]}T00:00"}
+        gas = {"fluid": "gas", "connected": True, "since": f"{days[10]}T00:00"}
+        await agree(worker, {**ALICE, "consent": consent, "konnectors": [gas]})
+        commands = Commands(worker)
+        await commands.aggregate(Aggregate(f"{days[6]}T01:00"))
+        await commands.aggregate(Aggregate(f"{days[2]}T01:00", days[4]))
+        await worker.send()
+    clock = SteppedClock(now + timedelta(days=days_later))
+    async with Worker(settings.replace(mode="off"), clock=clock) as worker:
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+        await clock.step(clock.now() + HOUR)
+    async with Worker(settings, clock=clock).opened() as worker:
+        await worker.run_once()
+        rows = [row async for row in Commands(worker).outbox_list(OutboxList())]
+        assert {row.state for row in rows if row.start_date == days[4]} == left
 
 
 async def test_nothing_goes_at_once(sent: Settings) -> None:

@@ -183,6 +183,17 @@ async def test_a_preview_tells_what_would_expire(cli: Cli) -> None:
     assert b"aggregation.max_age_days" in done.stderr
 
 
+async def test_what_does_nothing_says_why(cli: Cli) -> None:
+    """A chosen day or month of which nothing is done says why on stderr, and a preview too."""
+    await cli("migrate")
+    for command in ("preview", "aggregate"):
+        done = await cli(command, "--as-of", "2026-05-03T01:00:00", "--month", "2026-04")
+        assert done.returncode == 0
+        assert b"2026-04 is not due before 2026-05-06 (aggregation.monthly_day)" in done.stderr
+        done = await cli(command, "--as-of", "2026-05-03T01:00:00", "--day", "2026-05-03")
+        assert b"2026-05-03 is not over as of 2026-05-03T01:00" in done.stderr
+
+
 async def test_no_colour_where_none_is_wanted(cli: Cli) -> None:
     """A pipe gets plain text; NO_COLOR takes the colour even from what looks like a terminal."""
     await cli("migrate")

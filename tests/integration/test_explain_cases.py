@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ecolyo_worker import measures
-from ecolyo_worker.requests import ExplainEvent
+from ecolyo_worker.requests import ConsumptionImport, ExplainEvent, Line
 from ecolyo_worker.settings import Aggregation
 
 Asking = Callable[..., Any]
@@ -264,3 +264,122 @@ async def test_a_month_tells_what_was_before_the_acceptance(asking: Asking, even
             await asked.run()
         (note,) = (await asked.event("early")).notes
         assert note == "2026-10: it is older than the acceptance, 2026-10-15T00:00:00.000"
+
+
+async def test_an_event_is_explained_by_the_settings_of_its_run(
+    asking: Asking, event: Event
+) -> None:
+    """Settings that were changed after a counting do not change what is told of it."""
+    agreed = {"version": "1.0.0", "accepted_at": "2026-08-01T00:00"}
+    old, early = "it expired: 2026-10-10 lies 42 days before the run of 2026-11-21", "2026-11-20"
+    moving = Aggregation(not_before=early)
+    async with asking() as asked:
+        await asked.tell({"instance": "ann.example", "consent": agreed})
+        await asked.record(event("NavigationEvent", "2026-10-10T10:00", "old", target="gas"))
+        await asked.run()
+    async with asking(aggregation=moving) as asked:
+        await asked.record(event("NavigationEvent", "2026-11-10T10:00", "early", target="gas"))
+        await asked.run("2026-11-21T02:00:00")
+    later = Aggregation(max_age_days=60, not_before="2026-01-01")
+    async with asking(aggregation=later) as asked:
+        counting = await asked.one("navigation-count-daily", "2026-10-10", "ann.example")
+        said = [item.reason for item in counting.absent]
+        assert said == [f"{old}, and aggregation.max_age_days is 31"]
+        assert (await asked.event("old")).why.startswith(said[0])
+        words = f"2026-11-10 lies before aggregation.not_before, {early}, so it counts as done"
+        counting = await asked.one("navigation-count-daily", "2026-11-10", "ann.example")
+        assert [item.reason for item in counting.absent] == [words]
+        assert (await asked.event("early")).why.startswith(words)
+
+
+SINCE_LONG = {
+    "instance": "ann.example",
+    "consent": {"version": "1.0.0", "accepted_at": "2026-08-01T00:00"},
+    "first_connection_at": "2026-08-01T00:00:00",
+}
+
+
+async def test_a_row_is_known_by_its_body_when_facts_came_later(
+    asking: Asking, event: Event
+) -> None:
+    """A fact that was said after a month was done shifts no row, and makes none."""
+    name = "summary-subscription-monthly"
+    async with asking() as asked:
+        await asked.tell(SINCE_LONG)
+        await asked.record(
+            event("ConnectionEvent", "2026-10-30T10:00", "c1", context="mobile"),
+            event("ReportFromEvent", "2026-10-30T10:01", "r1"),
+        )
+        await asked.run()
+        yes = [{"subscribed": True, "since": "2026-10-01T00:00"}]
+        await asked.tell({"instance": "ann.example", "monthly_summary": yes})
+        subscription, analysis = (await asked.one(name, "2026-10", "ann.example")).rows
+        assert (subscription.state, subscription.outbox) == ("not made", None)
+        assert str(subscription.note).startswith("not made then: what it rests on")
+        assert (analysis.state, analysis.note) == ("pending", None)
+        assert [item["_id"] for item in analysis.events] == ["r1"]
+        (row,) = [row for row in (await asked.event("r1")).rows if row.measure == name]
+        assert (row.state, row.outbox, row.of) == ("pending", analysis.outbox, 1)
+
+
+async def test_what_was_never_made_is_not_told_as_deleted(
+    asking: Asking, event: Event, state_dir: Path
+) -> None:
+    """Readings that came after their month make no row; with rows deleted, nobody can tell."""
+    name = "consumption-variation-monthly"
+    async with asking() as asked:
+        await asked.tell(SINCE_LONG)
+        await asked.record(event("ConnectionEvent", "2026-10-30T10:00", "c1", context="mobile"))
+        await asked.run()
+        days = [f"2026-09-{day:02}" for day in range(1, 31)]
+        days += [f"2026-10-{day:02}" for day in range(1, 32)]
+        gas = {"instance": "ann.example", "fluid": "gas", "step": "day", "value": 1}
+        found = [Line(1, msgspec.json.encode({**gas, "start": day})) for day in days]
+        await asked.commands.consumption_import(ConsumptionImport(found))
+        (row,) = (await asked.one(name, "2026-10", "ann.example")).rows
+        assert row.state == "not made"
+        told = await asked.event("c1")
+        assert name not in {row.measure for row in told.rows}
+        (left,) = [item for item in told.left_out if item.measure == name]
+        assert left.reason.startswith("not made then")
+        change(state_dir, "DELETE FROM outbox WHERE measure = 'connection-count-monthly'")
+        (row,) = (await asked.one(name, "2026-10", "ann.example")).rows
+        assert row.state == "gone"
+        assert "or it was never made" in str(row.note)
+
+
+async def test_a_row_made_otherwise_tells_only_what_is_certain(
+    asking: Asking, event: Event, tmp_path: Path, state_dir: Path
+) -> None:
+    """Of a row that other definitions made, neither today's `other` nor its events are told."""
+    async with asking() as asked:
+        await asked.tell(ANN)
+        await asked.record(event("NavigationEvent", "2026-11-20T10:01", "n1", target="gas"))
+        await asked.run()
+    shipped = (Path(measures.__file__).parent / "measures.toml").read_text(encoding="utf-8")
+    other = tmp_path / "other.toml"
+    other.write_text(shipped.replace('"electricity", "gas", "eau"', '"electricity", "eau"'))
+    name = "navigation-count-daily"
+    async with asking(aggregation=Aggregation(measures_file=other)) as asked:
+        (row,) = (await asked.one(name, "2026-11-20", "ann.example")).rows
+        assert msgspec.json.decode(row.indicator)["group1"] == {"page": "gas"}
+        assert (row.others, row.events) == ([], [])
+        (told,) = [row for row in (await asked.event("n1")).rows if row.measure == name]
+        assert (told.others, told.of) == ([], 0)
+        change(state_dir, "UPDATE outbox SET state = 'sent', body = NULL WHERE body IS NOT NULL")
+        (row,) = (await asked.one(name, "2026-11-20", "ann.example")).rows
+        assert bytes(row.indicator) == b"null"
+
+
+async def test_an_earlier_end_that_comes_late_is_told_truly(ann: Any, event: Event) -> None:
+    """An end that came after an equal, later one was counted does not say that one was earlier."""
+    end = {"target": "DUEL0001", "startDate": "2026-11-18T09:00"}
+    await ann.record(event("DuelEndEvent", "2026-11-20T11:00", "e1", **end))
+    await ann.run("2026-11-21T02:00:00")
+    await ann.record(event("DuelEndEvent", "2026-11-19T11:00", "e0", **end))
+    for _ in range(2):
+        reasons = {item.measure: item.reason for item in (await ann.event("e0")).left_out}
+        assert reasons["event-duration"] == (
+            "it comes late: an equal end (type, target, startDate) was counted before it"
+        )
+        await ann.run("2026-11-21T02:30:00")

@@ -1,7 +1,7 @@
 """Indicators: their numbers, their bytes, and what is never sent."""
 
 import json
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, Rounded, localcontext
 from typing import Any
 
 import pytest
@@ -50,6 +50,12 @@ def test_values_are_rounded_half_up(value: str, rounded: float) -> None:
     """A value has two decimals at most, ties go away from zero, and −0 is 0."""
     found = number(Decimal(value))
     assert json.dumps(found) == json.dumps(rounded)
+
+
+def test_values_are_rounded_whatever_the_host_does_with_decimals() -> None:
+    """A host's own precision and traps are no business of ours."""
+    with localcontext(Context(prec=6, traps=[Inexact, Rounded])):
+        assert number(Decimal("-9999999999.985")) == -9999999999.99
 
 
 @pytest.mark.parametrize("value", [0, 1, -7, 9_999_999_999, -9_999_999_999])

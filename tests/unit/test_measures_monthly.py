@@ -1,6 +1,7 @@
 """The six monthly measures: what makes a row, its value, and its groups."""
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import ROUND_DOWN, Context, Inexact, Rounded, localcontext
 from typing import Any
 
 import pytest
@@ -120,6 +121,15 @@ def test_a_variation_is_in_percent(
     """6.1: 100 × (T(M) − T(M−1)) / T(M−1) to two decimals, half up; more is positive."""
     rows = seen(VARIATION, VISIT, first=LONG_AGO, **consumed("gas", before, now))
     assert rows == [(percent, "gas", "8", "none")]
+
+
+def test_a_variation_is_the_same_whatever_the_host_does_with_decimals(
+    seen: Callable[..., Cells],
+) -> None:
+    """6.1: a host's own precision, rounding and traps are no business of ours."""
+    with localcontext(Context(prec=6, rounding=ROUND_DOWN, traps=[Inexact, Rounded])):
+        rows = seen(VARIATION, VISIT, first=LONG_AGO, **consumed("gas", 210, 3_827_167))
+    assert [row[0] for row in rows] == [1_822_360.48]
 
 
 def test_a_tiny_decrease_is_written_as_zero(months: Callable[..., Month], rules: Rules) -> None:

@@ -98,14 +98,14 @@ async def ours(state: Path, ticker: Ticker) -> tuple[float, int, list[tuple[Any,
     with copied(state) as directory:
         async with Worker(_SETTINGS.replace(state_dir=directory)) as worker:
             batches = 0
-            sign = worker.aggregator.sign
+            log = worker.aggregator._log  # noqa: SLF001  called for each batch
 
-            def counted() -> None:
+            def counted(batch: Any) -> None:  # noqa: ANN401
                 nonlocal batches
                 batches += 1
-                sign()
+                log(batch)
 
-            worker.aggregator.sign = counted  # type: ignore[method-assign]
+            worker.aggregator._log = counted  # type: ignore[method-assign]  # noqa: SLF001
             async with anyio.create_task_group() as ticking:
                 ticking.start_soon(ticker.tick)
                 begin = perf_counter()

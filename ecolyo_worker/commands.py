@@ -49,7 +49,7 @@ from ecolyo_worker.facts import (
 from ecolyo_worker.ledger import Ledger, balance
 from ecolyo_worker.readings import STEPS, Reading, check_reading, start_text
 from ecolyo_worker.remote.echo import received
-from ecolyo_worker.store import consumption, events, instances, outbox
+from ecolyo_worker.store import consumption, erasing, events, instances, outbox
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.migrations import latest_version
@@ -164,11 +164,16 @@ class Commands:
         await self._worker.store_facts(facts)
         return await self.instances_show(request.instance)
 
-    async def instances_withdraw(self, name: str) -> dict[str, object]:
-        """End an instance's consents; what waits of it, and its raw events, are deleted."""
+    async def instances_withdraw(self, name: str) -> dict[str, Any]:
+        """End an instance's consents; what waits of it, and its raw events, are deleted.
+
+        `holding` names the files of the state that may hold something of it still.
+        """
         await self._known(name)
         await self._worker.store_facts(InstanceFacts(name, consent=None))
-        return await self.instances_show(name)
+        owed = await self._worker.database.read(erasing.is_owed)
+        holding = [str(self._worker.settings.directory / DATABASE)] if owed else []
+        return {**await self.instances_show(name), "holding": holding}
 
     async def instances_forget(self, name: str) -> ask.Forgotten:
         """Delete every trace of a person; raises `CommandRefused` for an unknown one.

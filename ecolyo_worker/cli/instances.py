@@ -1,5 +1,6 @@
 """`instances import`, `list`, `show`, `consent`, `withdraw` and `forget`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -130,7 +131,13 @@ async def withdraw(
     if not yes:
         raise CommandRefused(f"this deletes what waits of {instance}; say --yes to do it")
     async with session.commands() as commands:
-        _show(session.output, await commands.instances_withdraw(instance))
+        document = await commands.instances_withdraw(instance)
+    if session.output.as_json:
+        session.output.document(document)
+        return
+    holding = document.pop("holding", [])
+    _show(session.output, document)
+    _tell_holding(session.output, instance, holding)
 
 
 async def forget(
@@ -162,13 +169,17 @@ async def forget(
         output.talk(f"{gone.kept} indicators may have been delivered: their number stays, no text")
     if gone.in_flight:
         output.talk(f"{gone.in_flight} indicators are being sent; each goes when that has ended")
-    for path in gone.holding:
+    _tell_holding(output, instance, gone.holding)
+
+
+def _tell_holding(output: Output, instance: str, paths: Iterable[str]) -> None:
+    for path in paths:
         output.talk(f"{path} may hold something of {instance} still: {_advice(path)}")
 
 
 def _advice(path: str) -> str:
     if Path(path).name in {DATABASE, f"{DATABASE}-wal"}:
-        return "a running service overwrites it within the hour, a large database at night"
+        return "only a running service overwrites it, within the hour, a large one at night"
     return "remove it if you can"
 
 

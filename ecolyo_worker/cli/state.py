@@ -12,7 +12,8 @@ from ecolyo_worker.store.status import Status
 
 __all__ = ["register", "show_status"]
 
-_MOST_NAMES = 3
+_WIDTH = 80
+"""What a line of counts by name is cut to; --json tells all."""
 
 
 def register(app: App) -> None:
@@ -87,7 +88,7 @@ def show_status(output: Output, found: Status) -> None:
 def _show_values(output: Output, found: Status) -> None:
     for counts, what in ((found.other_values, "sent as other"), (found.too_large, "too large")):
         if counts:
-            output.line(f"values    {_by_name(counts, what)}")
+            output.line(_by_name(counts, what))
 
 
 def _task(task: ActorHealth) -> str:
@@ -100,11 +101,15 @@ def _task(task: ActorHealth) -> str:
 
 
 def _by_name(counts: dict[str, int], what: str) -> str:
-    """Give a sum, and the first of what it is made of."""
-    named = [f"{name} {count}" for name, count in list(counts.items())[:_MOST_NAMES]]
-    rest = len(counts) - len(named)
-    more = f", and {rest} more (--json tells all)" if rest else ""
-    return f"{sum(counts.values())} {what}: {', '.join(named)}{more}"
+    """Give a sum, and as many of the first things it is made of as fit on the line."""
+    names = [f"{name} {count}" for name, count in counts.items()]
+    begin = f"values    {sum(counts.values())} {what}"
+    line = f"{begin}: {', '.join(names)}"
+    for shown in range(len(names) - 1, -1, -1):
+        if len(line) <= _WIDTH:
+            break
+        line = f"{begin}: {', '.join([*names[:shown], f'{len(names) - shown} more'])}"
+    return line
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -123,6 +123,19 @@ async def test_a_large_database_is_written_anew_at_night(
         assert bool(await worker.database.read(_owed)) is is_owed
 
 
+async def test_a_withdrawal_names_what_may_hold_something(
+    state_dir: Path, agree: Agree, cli: Any
+) -> None:
+    """What a withdrawal does not overwrite at once is told, with who does it."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await agree(worker)
+        assert (await Commands(worker).instances_withdraw(ALICE))["holding"] == []
+        await worker.database.run(_grow, 34_000_000)
+    told = (await cli("instances", "withdraw", ALICE, "--yes")).stderr.decode()
+    assert "ecolyo.db may hold something" in told
+    assert "only a running service" in told
+
+
 def _grow(connection: sqlite3.Connection, size: int) -> None:
     connection.execute("INSERT INTO meta VALUES ('ballast', hex(zeroblob(?)))", (size // 2,))
 

@@ -11,6 +11,7 @@ from ecolyo_worker.clock import (
     month_days,
     month_of,
     month_text,
+    parse_day,
 )
 from ecolyo_worker.events import Event, event_document
 from ecolyo_worker.explanation import rows
@@ -146,7 +147,9 @@ def _why_not_due(instance: Instance, month: int, view: View) -> str:
         )
     if instance.pruned_through is not None and month_days(month).start <= instance.pruned_through:
         return f"{name} is never counted: of its events some were removed for their age"
-    due = month_days(month + 1).start + rules.monthly_day - 1
+    if month_days(month).stop > parse_day("9999-12-31"):
+        return f"{name} is never counted: the calendar ends before it is due"
+    due = month_days(month).stop + rules.monthly_day - 1
     if day_of(as_of) < due:
         return f"{name} is counted from {day_text(due)} on (aggregation.monthly_day)"
     return f"{name} is never counted: a run looks three months back at most"

@@ -117,6 +117,7 @@ async def test_no_consent_is_told_in_words(
         ("2026-11", "what is to come in it counts, too"),
         ("2026-09", "2026-09 is never counted: a person's first run looks at the month before"),
         ("2028-01", "2028-01 is counted from 2028-02-06 on (aggregation.monthly_day)"),
+        ("9999-12", "9999-12 is never counted: the calendar ends before it is due"),
     ],
 )
 async def test_a_month_says_why_it_has_no_row(ann: Any, month: str, words: str) -> None:

@@ -185,16 +185,16 @@ def store_nights(
     """Store all that a run made of some instances."""
     if not nights:
         return
-    days = [(night.instance, item) for night in nights for item in night.countings]
-    connected = [(night.instance, rows) for night in nights for _, rows in night.connected]
-    made = [(night.instance, item) for night in nights for item in night.months]
-    new = [row for one, item in days for row in _rows(one, item.counted.rows, item.n)]
-    new += [row for one, rows in connected for row in _rows(one, rows, 0)]
-    new += [row for one, item in made for row in _rows(one, item.counted.rows, 0)]
-    outbox.insert(connection, new, sink)
-    countings.store(connection, days, run)
-    countings.note_connected(connection, [row for _, rows in connected for row in rows])
-    months.store(connection, made, run)
+    outbox.insert(connection, [row for night in nights for row in _new_rows(night)], sink)
+    countings.store(
+        connection, [(night.instance, item) for night in nights for item in night.countings], run
+    )
+    countings.note_connected(
+        connection, [row for night in nights for _, rows in night.connected for row in rows]
+    )
+    months.store(
+        connection, [(night.instance, item) for night in nights for item in night.months], run
+    )
     instances.note_run(
         connection,
         [night.instance.id for night in nights],
@@ -204,7 +204,14 @@ def store_nights(
     )
 
 
-_rows = countings.new_rows
+def _new_rows(night: InstanceNight) -> Iterator[outbox.NewRow]:
+    """Give an instance's rows in an order that does not depend on who else is in the batch."""
+    for item in night.countings:
+        yield from countings.new_rows(night.instance, item.counted.rows, item.n)
+    for _, rows in night.connected:
+        yield from countings.new_rows(night.instance, rows, 0)
+    for done in night.months:
+        yield from countings.new_rows(night.instance, done.counted.rows, 0)
 
 
 def _with_events(

@@ -2,16 +2,15 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import anyio
 import msgspec
-from anyio import to_thread
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from ecolyo_worker.actors.actor import Actor
+from ecolyo_worker.actors.classifier import Classifier
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.night import (
     InstanceNight,
@@ -33,7 +32,6 @@ from ecolyo_worker.clock import (
 )
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StoreUnavailable
-from ecolyo_worker.measures.devices import learn
 from ecolyo_worker.store import countings, instances, outbox, slots
 
 __all__ = ["Aggregator"]
@@ -45,6 +43,7 @@ _MOST_PEOPLE = 500
 _MOST_EVENTS = 4_000
 _FEWEST_EVENTS = 100
 _YEAR = 366
+_NAMES = 50  # of browsers, which take some 20 ms each
 
 
 class Aggregator(Actor):
@@ -168,27 +167,33 @@ class Aggregator(Actor):
         Each is a sign of life.
         """
         begin: _Begin | None = _Begin()
-        while begin is not None:
-            batch = await self._classifying(step, begin)
-            begin = batch.following
-            self.sign()
-            reach("aggregation.committed")
-            yield batch
+        classifier = Classifier()
+        try:
+            while begin is not None:
+                batch = await self._classifying(step, begin, classifier)
+                begin = batch.following
+                self.sign()
+                reach("aggregation.committed")
+                yield batch
+        finally:
+            await classifier.aclose()
 
-    async def _classifying(self, step: "_Step", begin: "_Begin") -> "_Batch":
+    async def _classifying(
+        self, step: "_Step", begin: "_Begin", classifier: Classifier
+    ) -> "_Batch":
         """Take a step; if its events name devices that are not known yet, learn these first.
 
-        A thread of its own does that, for it takes long, and others wait for the database's.
+        Outside the transaction, for it takes long, and others wait for the database.
         """
         while True:
             self._check_going()
             try:
                 return await step(begin)
             except UnseenDevices as unseen:
-                for name in unseen.names:
+                names = sorted(unseen.names)
+                for first in range(0, len(names), _NAMES):
                     self._check_going()
-                    with suppress(Exception):  # counting meets it again, and sets the event aside
-                        await to_thread.run_sync(learn, name)
+                    await classifier.learn(names[first : first + _NAMES])
                     self.sign()
                 # So that it ends, even if they are more than can be remembered.
                 begin = msgspec.structs.replace(begin, learned=begin.learned | unseen.names)

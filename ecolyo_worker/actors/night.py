@@ -189,14 +189,17 @@ def store_nights(
     """Store all that a run made of some instances."""
     if not nights:
         return
-    days = [(night.instance, item) for night in nights for item in night.countings]
-    connected = [(night.instance, rows) for night in nights for _, rows in night.connected]
-    made = [(night.instance, item) for night in nights for item in night.months]
     outbox.insert(connection, [row for night in nights for row in _new_rows(night)], sink)
-    countings.store(connection, days, run)
-    countings.note_connected(connection, [row for _, rows in connected for row in rows])
+    countings.store(
+        connection, [(night.instance, item) for night in nights for item in night.countings], run
+    )
+    countings.note_connected(
+        connection, [row for night in nights for _, rows in night.connected for row in rows]
+    )
     reach("aggregation.storing")
-    months.store(connection, made, run)
+    months.store(
+        connection, [(night.instance, item) for night in nights for item in night.months], run
+    )
     instances.note_run(
         connection,
         [night.instance.id for night in nights],

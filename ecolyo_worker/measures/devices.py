@@ -1,27 +1,34 @@
 """What kind of device a browser name or user agent belongs to.
 
-The classifier takes a second or two to load, and some milliseconds for each name it has not seen.
-So a run asks `unseen` first and lets a thread `learn` these; then `device` is a look-up.
+The classifier takes a second or two to load, and some milliseconds for each name it has not seen,
+in which it holds Python's lock for up to a quarter of a second at a time. So a run asks for what is
+`unseen` first, has it classified by this file as a program of its own, and lets it `remember`; then
+`device` is a look-up.
 """
 
+import json
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["device", "learn", "unseen"]
+__all__ = ["Kind", "device", "learn", "main", "remember", "unseen"]
+
+Kind = Literal["mobile", "desktop"]
+"""What a device is."""
 
 _WORDS = frozenset({"", "mobile", "desktop"})
 _MOST: Final = 32_768  # of up to 256 characters
-_known: dict[str, str] = {}
-_learning = Lock()
+_known: dict[str, Kind] = {}
+_writing = Lock()
 
 _MOBILE_TYPES = frozenset({"smartphone", "tablet", "phablet", "feature phone"})
 _MOBILE_SYSTEMS = frozenset({"Android", "iOS", "iPadOS", "KaiOS", "Windows Phone", "HarmonyOS"})
 _MOBILE_WORDS = re.compile(r"\b(?:mobile|android|ios|tablet)\b", re.IGNORECASE)
 
 
-def device(context: str | None) -> str:
+def device(context: str | None) -> Kind:
     """Give `mobile` for phones and tablets, else `desktop`, also for what cannot be told."""
     text = (context or "").strip()
     return _known.get(text) or (_word(text) if text.lower() in _WORDS else learn(text))
@@ -33,23 +40,43 @@ def unseen(contexts: Iterable[str | None]) -> set[str]:
     return {text for text in found if text not in _known and text.lower() not in _WORDS}
 
 
-def learn(text: str) -> str:
-    """Classify a name, remember it, and give what it is; one thread at a time does it."""
-    with _learning:
-        if (known := _known.get(text)) is not None:
-            return known
-        kind = _classify(text)
-        if len(_known) >= _MOST:
-            del _known[next(iter(_known))]
-        _known[text] = kind
+def learn(text: str) -> Kind:
+    """Classify a name here and now, remember it, and give what it is."""
+    kind = _classify(text)
+    remember({text: kind})
     return kind
 
 
-def _word(text: str) -> str:
-    return text.lower() or "desktop"
+def remember(kinds: Mapping[str, Kind]) -> None:
+    """Remember what some names are; the oldest ones are forgotten for them, if need be."""
+    with _writing:
+        _known.update(kinds)
+        while len(_known) > _MOST:
+            del _known[next(iter(_known))]
 
 
-def _classify(text: str) -> str:
+def main() -> None:
+    """Answer each line of stdin, a JSON array of names, by one with what they are.
+
+    It is null for a name that breaks the classifier.
+    """
+    for line in sys.stdin.buffer:
+        sys.stdout.write(json.dumps([_try(text) for text in json.loads(line)]) + "\n")
+        sys.stdout.flush()
+
+
+def _try(text: str) -> Kind | None:
+    try:
+        return _classify(text)
+    except Exception:  # noqa: BLE001  whoever counts the event meets it again, and sets it aside
+        return None
+
+
+def _word(text: str) -> Kind:
+    return "mobile" if text.lower() == "mobile" else "desktop"
+
+
+def _classify(text: str) -> Kind:
     from device_detector import DeviceDetector
 
     found = DeviceDetector(text).parse()
@@ -70,3 +97,7 @@ def _names_mobile_browser(text: str) -> bool:
 
     mobile = {AVAILABLE_BROWSERS[code].lower() for code in MOBILE_ONLY_BROWSERS}
     return text.lower() in mobile or _MOBILE_WORDS.search(text) is not None
+
+
+if __name__ == "__main__":
+    main()

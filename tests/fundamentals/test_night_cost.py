@@ -1,10 +1,11 @@
 """What a night costs: statements and memory by the piece, and no waiting for what is slow."""
 
 import sqlite3
+import sys
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import device_detector
 import pytest
 
-from ecolyo_worker import Settings, Worker
+from ecolyo_worker import RunReport, Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.events import Event, check_event
 from ecolyo_worker.facts import Consent, InstanceFacts
@@ -20,6 +21,8 @@ from ecolyo_worker.measures import devices
 from ecolyo_worker.requests import Preview
 from ecolyo_worker.store import events
 from ecolyo_worker.testing.clock import SteppedClock
+
+Forgetful = Callable[..., list[int]]
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 KINDS = ("NavigationEvent", "ConnectionEvent", "QuizEndEvent", "KonnectorAttemptEvent")
@@ -47,6 +50,35 @@ async def fill(worker: Worker, people: int, events: int) -> None:
     await worker.run_once(datetime(2026, 11, 20, 1, 0))
     for name in names:
         await worker.record(name, day(events))
+
+
+async def count_browsers(worker: Worker, *names: str) -> RunReport:
+    """Let one person come with each of these browsers once, and run the night."""
+    await fill(worker, 1, 0)
+    found = [{**day(2)[1], "_id": name, "context": name} for name in names]
+    await worker.record("p0.example", found)
+    return await worker.run_once(NIGHT)
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Forgetful:
+    """Forget all browsers, and note in which thread of this process one is classified."""
+    classify = device_detector.DeviceDetector
+
+    def forget(broken: str | None = None) -> list[int]:
+        threads: list[int] = []
+
+        def noting(text: str) -> Any:
+            threads.append(threading.get_ident())
+            if text == broken:
+                raise RecursionError(text)
+            return classify(text)
+
+        monkeypatch.setattr(device_detector, "DeviceDetector", noting)
+        monkeypatch.setattr(devices, "_known", {})
+        return threads
+
+    return forget
 
 
 @pytest.fixture
@@ -140,62 +172,55 @@ def _read_day(connection: sqlite3.Connection, instance: int, day: int) -> tuple[
     return found, len(steps)
 
 
-async def test_browsers_are_classified_in_a_thread_of_their_own(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+async def test_browsers_are_classified_in_a_process_of_their_own(
+    worker: Worker, forgetful: Forgetful
 ) -> None:
-    """Neither the event loop nor the database's thread waits for the classifier."""
-    threads: list[int] = []
-    classify = device_detector.DeviceDetector
+    """Nothing in this process waits for the classifier, which holds Python's lock for long."""
+    here = forgetful()
+    await count_browsers(worker, "Firefox Mobile", "Firefox")
+    assert await worker.database.read(_values, "connection-count-daily") == [1, 1]
+    assert here == []
 
-    def noting(text: str) -> Any:
-        threads.append(threading.get_ident())
-        return classify(text)
 
-    monkeypatch.setattr(device_detector, "DeviceDetector", noting)
-    monkeypatch.setattr(devices, "_known", {})
-    await fill(worker, 1, 0)
-    found = {**day(2)[1], "context": "Firefox Mobile"}
-    await worker.record("p0.example", found)
-    report = await worker.run_once(NIGHT)
-    assert report.indicators["connection-count-daily"] == 1
+@pytest.mark.parametrize("program", ["/nonexistent", "/bin/false", "/bin/cat", "the host"])
+async def test_without_such_a_process_a_thread_does_it(
+    worker: Worker,
+    forgetful: Forgetful,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    program: str,
+) -> None:
+    """Where no process can be started, or it fails, neither loop nor database waits either."""
+    python = tmp_path / "python3"
+    python.symlink_to(program)
+    monkeypatch.setattr(sys, "executable", program if program == "the host" else str(python))
+    threads = forgetful()
+    await count_browsers(worker, "Firefox Mobile", "Firefox")
+    assert await worker.database.read(_values, "connection-count-daily") == [1, 1]
     database = await worker.database.read(lambda _: threading.get_ident())
-    assert len(threads) == 1
+    assert len(threads) == 2
     assert not {database, threading.get_ident()} & {*threads}
 
 
 async def test_a_name_that_breaks_the_classifier_costs_its_event(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, forgetful: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that the classifier cannot bear is one event set aside, and the night goes on."""
-    classify = device_detector.DeviceDetector
-
-    def broken(text: str) -> Any:
-        if text == "poison":
-            raise RecursionError(text)
-        return classify(text)
-
-    monkeypatch.setattr(device_detector, "DeviceDetector", broken)
-    monkeypatch.setattr(devices, "_known", {})
-    await fill(worker, 1, 0)
-    found = [{**day(2)[1], "_id": name, "context": name} for name in ("poison", "Firefox")]
-    await worker.record("p0.example", found)
-    report = await worker.run_once(NIGHT)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    forgetful("poison")
+    report = await count_browsers(worker, "poison", "Firefox")
     assert report.events == {"failed": 1, "counted": 1}
 
 
 async def test_more_browsers_than_are_remembered_are_counted(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, forgetful: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day with more names than are kept in memory is counted all the same."""
+    forgetful()
     monkeypatch.setattr(devices, "_MOST", 2)
-    monkeypatch.setattr(devices, "_known", {})
-    await fill(worker, 1, 0)
     names = ("Firefox Mobile", "Chrome Mobile", "Firefox", "Chrome", "Safari")
-    found = [{**day(2)[1], "_id": name, "context": name} for name in names]
-    await worker.record("p0.example", found)
-    await worker.run_once(NIGHT)
-    devices_seen = await worker.database.read(_values, "connection-count-daily")
-    assert devices_seen == [2, 3]
+    await count_browsers(worker, *names)
+    assert await worker.database.read(_values, "connection-count-daily") == [2, 3]
 
 
 async def test_a_text_with_a_zero_in_it_is_counted(worker: Worker) -> None:

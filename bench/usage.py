@@ -18,6 +18,7 @@ from ecolyo_worker.store.database import DATABASE
 __all__ = ["make_events", "opened_worker", "raw_insert"]
 
 INSTANCES = 50
+_START = datetime(2026, 11, 20, 6)  # noqa: DTZ001  civil time
 _PAGES = ("consumption", "electricity", "gas", "water", "challenges", "ecogestures")
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"
 _SETTINGS = Settings(state_dir=Path("/nonexistent"))
@@ -37,11 +38,15 @@ _MIX: tuple[tuple[str, int, dict[str, Any]], ...] = (
 
 
 def make_events(
-    count: int, *, seed: int = 1, people: int = INSTANCES, days: int = 3
+    count: int,
+    *,
+    seed: int = 1,
+    people: int = INSTANCES,
+    start: datetime = _START,
+    days: int = 3,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Give that many events as the app writes them, each with its instance's name."""
     draw = random.Random(seed)
-    start = datetime(2026, 11, 20)  # noqa: DTZ001  civil time
     chosen = draw.choices(_MIX, [often for _, often, _ in _MIX], k=count)
     made = []
     for number, (kind, _, fields) in enumerate(chosen):

@@ -48,7 +48,7 @@ class Tally:
         for counting in found.countings:
             self.fates.update(counting.counted.fates.values())
         self.too_large.update(found.too_large)
-        self.made.update(row.indicator.measure_name for row in found.rows)
+        self.made.update([row.indicator.measure_name for row in found.rows])
 
     def update(self, other: "Tally") -> None:
         """Add all of another one."""

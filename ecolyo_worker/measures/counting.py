@@ -122,7 +122,7 @@ def count(facts: Facts, events: Sequence[Event], as_of: int, rules: Rules) -> Co
     elsewhere, or too old is not counted; an event that breaks a measure is set aside as failed.
     """
     fates = _fates(facts, events, as_of, rules)
-    countable = tuple(event for event in events if fates[event.seq] == "counted")
+    countable = tuple([event for event in events if fates[event.seq] == "counted"])
 
     def observe(events: tuple[Event, ...]) -> _Result:
         result = _Result(rules.definitions, day_text(countable[0].day) if countable else "")

@@ -91,7 +91,7 @@ def session_duration(day: Day) -> Iterator[Observation | LeftOut]:
             continue
         pages = [event.type for event in session].count("NavigationEvent")
         kind = "first" if begin.outcome == "firstconnection" else "any"
-        events = tuple(event.seq for event in session)
+        events = tuple([event.seq for event in session])
         yield Observation((str(pages), kind), _seconds(end.time - begin.time), events)
 
 

@@ -29,7 +29,8 @@ DATABASE: Final = "ecolyo.db"
 _BUSY_TIMEOUT_MS = 5000
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
 # is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
-# the first two, that would write to the file.
+# the first two, that would write to the file. The cache, in KiB, is for a night, which writes all
+# over an index.
 _PRAGMAS = (
     ("auto_vacuum", "INCREMENTAL", 2),
     ("journal_mode", "WAL", "wal"),
@@ -38,6 +39,7 @@ _PRAGMAS = (
     ("secure_delete", "ON", 1),
     ("busy_timeout", str(_BUSY_TIMEOUT_MS), _BUSY_TIMEOUT_MS),
     ("trusted_schema", "OFF", 0),
+    ("cache_size", "-16000", -16000),
 )
 
 

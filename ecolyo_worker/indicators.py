@@ -170,12 +170,6 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Give the group values as they may be sent, one for each group."""
         return tuple(rule.check(value) for rule, value in zip(self.groups, values, strict=True))
 
-    def others(self, checked: Sequence[str]) -> Iterator[str]:
-        """Name each group whose checked value is `other`, as `measure.key`."""
-        for rule, value in zip(self.groups, checked, strict=True):
-            if value == OTHER:
-                yield f"{self.name}.{rule.key}"
-
 
 class Definitions:
     """The measures that may be sent. A mapping from a measure's name to its `Definition`."""

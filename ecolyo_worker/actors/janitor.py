@@ -129,4 +129,4 @@ def _prune_people(
         if gone >= _ROWS:  # this one may have more
             return after, gone
         after = person
-    return after if people else None, gone
+    return after if len(people) == _PEOPLE else None, gone

@@ -54,7 +54,7 @@ class Pass:
         `patience_s` is how long a database may refuse what is to be written before it raises.
         """
         self._hands = hands
-        self._claim = claim
+        self._claim_some = claim
         self._target = target
         self._clients = clients
         self._grid = grid
@@ -67,6 +67,8 @@ class Pass:
         self._few = 2 * self._settings.concurrency
         self._drawn: deque[Claimed] = deque()
         self._claiming = anyio.Lock()
+        self._dry: anyio.Event | None = None
+        """The writing since which nothing could be drawn: only the next one may change that."""
         self._hurry = Channel()
         self._ahead = anyio.Event()
         self._looking = 0
@@ -182,7 +184,8 @@ class Pass:
     async def _draw(self, few: int = 0) -> None:
         """Claim rows when there are `few`: one for each lane that looks for one, or many."""
         async with self._claiming:
-            if len(self._drawn) > few or not self._goes_on():
+            is_dry = self._dry is self._hands.written
+            if is_dry or len(self._drawn) > few or not self._goes_on():
                 return
             limit = self._looking
             if self._is_fast:
@@ -192,18 +195,22 @@ class Pass:
                 if self._hands.is_urgent or not self._is_fast:
                     # How the destinations do is on disk before anything is drawn by it.
                     await self._hands.write()
-                while await self._claim_some(limit) and not self._drawn and self._goes_on():
-                    pass
+                await self._claim(limit)
             except EcolyoError as error:
                 if not self._hands.is_stuck:
                     self._give_up(error)
 
-    async def _claim_some(self, limit: int) -> bool:
-        claims = await self._claim(limit)
-        self._hands.take(claims)
-        self._drawn.extend(claims.rows)
-        self._sign()
-        return claims.more
+    async def _claim(self, limit: int) -> None:
+        """Claim until there are some, or it is known that there are none."""
+        written, more = self._hands.written, True
+        while more and self._goes_on():
+            claims = await self._claim_some(limit)
+            self._hands.take(claims)
+            self._drawn.extend(claims.rows)
+            self._sign()
+            more = claims.more and not self._drawn
+        if not more and not self._drawn:
+            self._dry = written
 
     async def _keep_writing(self) -> None:
         """Write what landed as soon as it did; where it goes fast, much at once."""

@@ -105,8 +105,8 @@ def simulated(state_dir: Path, url: str, world: World) -> Settings:
     return Settings(
         state_dir=state_dir,
         aggregation=Aggregation(not_before=str(world.first_day)),
-        # With one lane, a seed gives the same order of sending too.
-        dacc=Dacc(url=url, rate=10000.0, concurrency=1),
+        # A second lane makes use of the time in which the echo server answers the first one.
+        dacc=Dacc(url=url, rate=10000.0, concurrency=2),
         retention=Retention(events_days=kept_days, sent_days=kept_days),
     )
 

@@ -13,7 +13,7 @@ import msgspec
 from cyclopts import App, Parameter
 from rich.progress import Progress
 
-from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.runs import show_ledger
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
@@ -90,8 +90,8 @@ def _introduce(output: Output, world: World) -> None:
     if output.as_json:
         return
     output.line(
-        f"{world.people} people use the app; each night their day is counted and sent to a"
-        " DACC on this machine,"
+        f"{several(world.people, 'person uses', 'people use')} the app; each night their day is"
+        " counted and sent to a DACC on this machine,"
     )
     output.line("which is away for two requests, and once takes an indicator and does not say so.")
     output.line("The nights come by themselves, on a clock that takes no time.")

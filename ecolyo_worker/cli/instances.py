@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.importing import pieces, show_report
-from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.output import Output, cell, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
 from ecolyo_worker.store.database import DATABASE
@@ -215,17 +215,16 @@ def _show(output: Output, document: dict[str, Any]) -> None:
         elif isinstance(value, dict):
             rows.append((key, _words(value)))
         else:
-            rows.append((key, "–" if value is None else str(value)))
+            rows.append((key, str(cell(value))))
     output.table(["fact", "value"], rows)
 
 
 def _words(item: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {'–' if value is None else value}" for key, value in item.items())
+    return ", ".join(f"{key} {cell(value)}" for key, value in item.items())
 
 
 def _held(item: dict[str, Any]) -> str:
-    intervals = f"{item['step']}s" if item["points"] != 1 else item["step"]
     return (
-        f"{item['fluid']}: {item['points']} {intervals},"
+        f"{item['fluid']}: {several(item['points'], item['step'])},"
         f" {item['first'][:10]} to {item['last'][:10]} ({item['source']})"
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "PipeConsole"]
+__all__ = ["Output", "PipeConsole", "cell", "several"]
 
 # A table is made whole before it is printed.
 _MOST_ROWS = 1000
@@ -56,7 +56,7 @@ class Output:
                 continue
             else:
                 fields = item if isinstance(item, dict) else msgspec.structs.asdict(item)
-                rows.append([_cell(fields.get(field)) for field in columns.values()])
+                rows.append([cell(fields.get(field)) for field in columns.values()])
         if not self.as_json:
             self.table(list(columns), rows) if rows else self.talk(empty)
             if count > _MOST_ROWS:
@@ -96,14 +96,26 @@ class Output:
         return self._talk
 
 
+def cell(value: object) -> str | int | float:
+    """Give a value as a table shows it: a number stays one."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return value
+        case _:
+            return str(value)
+
+
+def several(count: int, one: str, more: str | None = None) -> str:
+    """Give a number with its noun, such as `1 day` or `2 days`; `more` where an s does not do."""
+    return f"{count} {one if count == 1 else more or f'{one}s'}"
+
+
 def _shown(text: str) -> str:
     """Escape what a terminal would obey: texts of events and errors come from outside."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return "–"
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from ecolyo_worker import requests as ask
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import SendReport
-from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.ledger import Ledger
 
@@ -146,9 +146,9 @@ def show_outlook(output: Output, report: RunReport) -> None:
     if report.events.get("expired"):
         output.talk("expired events are older than aggregation.max_age_days, and not counted")
     if report.without_consent:
+        people = several(report.without_consent, "person", "people")
         output.talk(
-            f"events wait of {report.without_consent} people without a consent in force;"
-            " `instances consent` notes one"
+            f"events wait of {people} without a consent in force; `instances consent` notes one"
         )
     for measure, count in report.too_large.items():
         output.talk(f"{measure}: {count} values of 1e10 or more make no indicator")

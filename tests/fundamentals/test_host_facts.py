@@ -175,7 +175,7 @@ async def test_the_command_line_shows_what_is_known(cli: Any) -> None:
     }
     await cli("instances", "import", "-", stdin=msgspec.json.encode(line))
     shown = (await cli("instances", "show", ALICE)).stdout.decode()
-    for words in ("version 1.0.0", "fluid gas, connected True", "heating gas", "2026-01-05T11:00"):
+    for words in ("version 1.0.0", "fluid gas, connected yes", "heating gas", "2026-01-05T11:00"):
         assert words in shown
     (found,) = (await cli("instances", "list", "--json")).stdout.splitlines()
     assert found == (await cli("instances", "show", ALICE, "--json")).stdout.strip()

@@ -170,7 +170,7 @@ async def test_a_run_tells_of_people_without_consent(cli: Cli) -> None:
     await cli("events", "import", "-", "--instance", "a.example", stdin=visit)
     for command in ("preview", "aggregate"):
         done = await cli(command, "--as-of", "2026-03-03T01:00:00")
-        assert b"events wait of 1 people without a consent in force" in done.stderr
+        assert b"events wait of 1 person without a consent in force" in done.stderr
 
 
 async def test_a_preview_tells_what_would_expire(cli: Cli) -> None:

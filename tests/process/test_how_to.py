@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +12,24 @@ import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+LIMIT_S = 30
+# The address on the pages; the tests put a free port in its place.
+PAGE_URL = "http://127.0.0.1:8081"
 ROOT = Path(__file__).parents[2]
 PARTS = ["docs", "ecolyo_worker", "migrations", "tests", "tools", "pyproject.toml"]
-# A paragraph's last line, if it names a file, then a block of code.
+# A line of its own, if it names a file or the other terminal, then a block of code.
 BLOCK = re.compile(
-    r"(?:^(?P<verb>Append to|Create) `(?P<path>\S+)`:\n\n)?"
+    r"(?:^(?P<verb>Append to|Create|The echo server) (?:`(?P<path>\S+)`|prints):\n\n)?"
     r"^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 
 
 class Step(NamedTuple):
-    """A block: what to do with which file, or what to type, and what is printed then."""
+    """A block: what to do with which file, or what to type, and what is printed then.
+
+    Of `The echo server` it is what that has printed meanwhile, in any order.
+    """
 
     verb: str
     path: str
@@ -33,9 +40,10 @@ class Step(NamedTuple):
 def steps(page: str) -> Iterator[Step]:
     blocks = list(BLOCK.finditer((ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")))
     for block, after in zip(blocks, [*blocks[1:], None], strict=True):
-        if block["language"] == "text":
+        if block["language"] == "text" and block["verb"] is None:
             continue
-        printed = after["code"] if after is not None and after["language"] == "text" else None
+        is_answer = after is not None and after["language"] == "text" and after["verb"] is None
+        printed = after["code"] if after is not None and is_answer else None
         assert block["verb"] or block["language"] == "sh", f"for which file is {block[0]}?"
         yield Step(block["verb"] or "Type", block["path"] or "", block["code"], printed)
 
@@ -57,8 +65,12 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def env(checkout: Path, tmp_path: Path) -> dict[str, str]:
     """What a shell in the copy has: its package, the programs of this Python, a state folder."""
+    program = tmp_path / "bin" / "ecolyo-worker"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ecolyo_worker "$@"\n')
+    program.chmod(0o755)
     return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": f"{program.parent}:{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONPATH": str(checkout),
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "HOME": str(tmp_path),
@@ -80,48 +92,98 @@ async def test_adding_an_indicator_goes_as_the_page_says(
     checkout: Path, env: dict[str, str]
 ) -> None:
     """Each block is written into its file or typed, and prints what the page shows."""
-    found = list(steps("add-an-indicator.md"))
-    echo = ["python", "tools/dacc_echo.py", "--port", "8081"]
-    assert " ".join(echo) + "\n" in [step.code for step in found]
-    url = ""
+    await follow("add-an-indicator.md", checkout, env)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debian's package curl")
+async def test_testing_locally_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """From the first terminal to CI, every command works and prints what the page shows."""
+    await follow("test-locally.md", checkout, env)
+
+
+class Terminal:
+    """The first terminal, where the echo server runs, on a port that is free."""
+
+    def __init__(self, printed: BufferedByteReceiveStream) -> None:
+        self._printed = printed
+        self.url = PAGE_URL
+
+    async def line(self) -> str:
+        with anyio.fail_after(LIMIT_S):
+            line = (await self._printed.receive_until(b"\n", 10_000)).decode()
+        return line.replace(self.url, PAGE_URL)
+
+    async def start(self, first: str | None) -> None:
+        """Learn its address; it prints its first line as the page shows it."""
+        line = await self.line()
+        self.url = line.split('"')[1]
+        assert first is None or line.replace(self.url, PAGE_URL) == first.strip()
+
+    async def check(self, code: str) -> None:
+        """Check the next lines, which may come in any order."""
+        wanted = code.splitlines()
+        found = [await self.line() for _ in wanted]
+        for one in wanted:
+            fitting = [line for line in found if re.fullmatch(pattern(one), line)]
+            assert fitting, f"{one} is not among {found}"
+            found.remove(fitting[0])
+
+
+async def follow(page: str, checkout: Path, env: dict[str, str]) -> None:
+    """Do what a page says, from its beginning to its end."""
+    port = free_port()
     async with anyio.create_task_group() as serving:
-        for step in found:
-            if step.verb != "Type":
+        terminal: Terminal | None = None
+        for shown in steps(page):
+            url = terminal.url if terminal else PAGE_URL
+            code = shown.code.replace(PAGE_URL, url).replace(":8082", f":{port}")
+            step = shown._replace(code=code.replace("--port 8082", f"--port {port}"))
+            if step.verb == "The echo server":
+                assert terminal is not None
+                await terminal.check(step.code)
+            elif step.verb != "Type":
                 change(checkout, step)
-            elif step.code.split() == echo:
-                url = await serving.start(serve, checkout, env)
+            elif shown.code.startswith("python tools/dacc_echo.py"):
+                terminal = await serving.start(serve, checkout, env, shown.code.split())
+                await terminal.start(step.printed)
             else:
                 await type_in(checkout, env, step, url)
+        assert terminal is not None, "the page starts no echo server"
         serving.cancel_scope.cancel()
 
 
 async def serve(
     checkout: Path,
     env: dict[str, str],
+    typed: list[str],
     *,
-    task_status: anyio.abc.TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
+    task_status: anyio.abc.TaskStatus[Terminal] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run the copy's echo server on a free port, and tell its address."""
-    command = [sys.executable, "tools/dacc_echo.py", "--port", "0"]
+    """Run the copy's echo server on a free port, in a terminal of its own."""
+    command = [sys.executable, *typed[1:], "--port", "0"]
     async with await anyio.open_process(command, cwd=checkout, env=env) as process:
         try:
             assert process.stdout is not None
-            first = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1000)
-            task_status.started(first.decode().split('"')[1])
+            task_status.started(Terminal(BufferedByteReceiveStream(process.stdout)))
             await anyio.sleep_forever()
         finally:
             process.terminate()
 
 
 async def type_in(checkout: Path, env: dict[str, str], step: Step, url: str) -> None:
-    program = f'ecolyo-worker() {{ {sys.executable} -m ecolyo_worker "$@"; }}\n'
-    script = step.code.replace("http://127.0.0.1:8081", url or "http://127.0.0.1:8081")
+    """Type a block into the second terminal, which remembers what was exported."""
+    exported = "touch ~/exported; . ~/exported; trap 'export -p > ~/exported' EXIT\n"
     done = await anyio.run_process(
-        ["bash", "-euo", "pipefail", "-c", program + script],
+        ["bash", "-euo", "pipefail", "-c", exported + step.code],
         cwd=checkout, env=env, check=False,
     )  # fmt: skip
     lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
-    shown = "\n".join(lines).strip()
-    assert done.returncode == 0, f"{script}{shown}{done.stderr.decode()}"
+    shown = "\n".join(lines).strip().replace(url or PAGE_URL, PAGE_URL)
+    assert done.returncode == 0, f"{step.code}{shown}{done.stderr.decode()}"
     if step.printed is not None:
-        assert re.fullmatch(pattern(step.printed), shown), f"{script}{shown}"
+        assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What all tests share: the event loop, the examples, people's facts, and the command line."""
+"""What all tests share: the event loop, an echo server, the examples, and the command line."""
 
 import os
 import sys
@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 import pytest
+
+from ecolyo_worker.testing import dacc_echo as dacc_echo
 
 EXAMPLES = Path(__file__).parent / "data" / "indicators"
 

@@ -1,27 +1,41 @@
-"""The echo server as a child process: a real server on a free port of this machine."""
+"""The echo server as a child process: a real server on a free port of this machine.
 
+async def test_a_page_is_counted(dacc_echo: Echo) -> None:
+    ...
+    await dacc_echo.expect("navigation-count-daily", value=1, group1="gas", within_s=10)
+"""
+
+import json
+import select
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
-from subprocess import DEVNULL
-from typing import TYPE_CHECKING, Any
+from subprocess import DEVNULL, PIPE, Popen
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Never, TypeAlias
 from urllib.parse import urlencode
 
 import anyio
+import anyio.to_thread
 import msgspec
-from anyio.streams.text import TextReceiveStream
 
 import ecolyo_worker
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Echo", "echo_server"]
+__all__ = ["Echo", "EchoProcess", "Group", "echo_server"]
+
+Group: TypeAlias = str | Mapping[str, str]
+"""The value of a group's one key, as in `"gas"`; or both, as in `{"page": "gas"}`."""
 
 _SCRIPT = Path(ecolyo_worker.__file__).parent / "tools" / "dacc_echo.py"
 _START_S = 20
+_EXPECTED = ("measure", "value", "start_date", "group1", "group2", "group3", "stack", "within_s")
 
 
 class Echo:
@@ -30,6 +44,9 @@ class Echo:
     def __init__(self, url: str) -> None:
         """`url` is what `dacc.url` is set to."""
         self.url = url
+
+    def __repr__(self) -> str:
+        return f"<Echo {self.url}>"
 
     async def indicators(self, stack: str | None = None) -> list[dict[str, Any]]:
         """Give what it stored, in the order of arrival: all, or what came through one stack.
@@ -50,65 +67,221 @@ class Echo:
 
     async def wait(self, n: int, measure: str = "", timeout_s: float = 30) -> int:
         """Wait until it stored at least n indicators, and give how many; raises `TimeoutError`."""
-        path = f"/api/wait?{urlencode({'n': n, 'measure': measure, 'timeout': timeout_s})}"
-        answer = await self._ask("GET", path, patience_s=timeout_s)
-        content = msgspec.json.decode(answer.content)
+        query = {"n": n, "measure": measure, "timeout": timeout_s}
+        answer = await self._ask("GET", "/api/wait", query, patience_s=timeout_s)
         if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
-            raise TimeoutError(content["error"])
-        answer.raise_for_status()
-        return int(content["count"])
+            raise TimeoutError(_error(answer))
+        return int(_content(answer)["count"])
+
+    async def expect(
+        self,
+        measure: str,
+        *,
+        value: float | None = None,
+        start_date: date | str | None = None,
+        group1: Group | None = None,
+        group2: Group | None = None,
+        group3: Group | None = None,
+        stack: str = "",
+        within_s: float = 0,
+        **unknown: Never,
+    ) -> dict[str, Any]:
+        """Give the first indicator it stored that is so; what is not given is not compared.
+
+        It is waited for, for so many seconds. The record has what `indicators` gives of it: its
+        text (`body`), its fields (`indicator`), its `verdict`, its `stack`.
+        Raises `AssertionError` with the difference to the nearest indicator if there is none.
+        Raises `ValueError` for a measure that is not defined, or a group that it has not, and
+        `TypeError` for an unknown keyword.
+        """
+        __tracebackhide__ = True  # pytest then shows the line of the test
+        _check_keywords(unknown)
+        groups = {"group1": group1, "group2": group2, "group3": group3}
+        query = {
+            "measure": _named("measure", measure),
+            "value": "" if value is None else json.dumps(value),
+            "startDate": "" if start_date is None else _named("start_date", str(start_date)),
+            "stack": stack,
+            "timeout": within_s,
+            **{name: text for pair in groups.items() for name, text in _group(*pair).items()},
+        }
+        answer = await self._ask("GET", "/api/expect", query, patience_s=within_s)
+        if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
+            raise AssertionError(_error(answer))
+        found: dict[str, Any] = _content(answer)
+        return found
+
+    async def expect_nothing(self, stack: str = "") -> None:
+        """Raise `AssertionError`, which tells what came, if it stored any indicator.
+
+        What it refused, by a fault or by its rules, it did not store; `count` tells of that.
+        """
+        __tracebackhide__ = True
+        found = await self.indicators(stack or None)
+        if found:
+            measures = Counter(str((one["indicator"] or {}).get("measureName")) for one in found)
+            listed = ", ".join(f"{count} × {name}" for name, count in measures.most_common())
+            raise AssertionError(
+                f"no indicator was expected; {len(found)} received: {listed}\n"
+                f"the first: {found[0]['body']}"
+            )
+
+    async def clear(self) -> None:
+        """Let it forget all that it received and counted; its faults and tokens stay."""
+        _content(await self._ask("DELETE", "/api/indicators"))
+
+    async def fail_next(self, n: int, fault: str, stack: str = "") -> None:
+        """Let the next n indicators meet one fault, as in `"cozy-502"`; then all is well again.
+
+        It takes the place of what was set before, for all stacks or for one alone. Raises
+        `ValueError` for what is no fault.
+        """
+        if any(sign in fault for sign in ",*@"):
+            raise ValueError(f"fault is {fault!r}; allowed is one alone, set_fault takes sequences")
+        await self.set_fault(f"{fault}*{n}", stack)
 
     async def set_fault(self, spec: str, stack: str = "") -> None:
         """Let it misbehave from now on, in the fault language: for all, or for one stack alone.
 
-        With an empty `spec` a stack goes by what holds for all again.
+        With an empty `spec` a stack goes by what holds for all again. Raises `ValueError`.
         """
-        await self._put("/api/fault", spec, stack)
+        _content(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
 
     async def set_token(self, token: str, stack: str = "") -> None:
-        """Let it demand another token, of all or of one stack alone; an empty one demands none."""
-        await self._put("/api/token", token, stack)
+        """Let it demand another token, of all or of one stack alone; an empty one demands none.
 
-    async def _put(self, path: str, content: str, stack: str) -> None:
-        (
-            await self._ask("PUT", f"{path}?{urlencode({'stack': stack})}", content)
-        ).raise_for_status()
+        Raises `ValueError` for what can be no token.
+        """
+        _content(await self._ask("PUT", "/api/token", {"stack": stack}, token))
 
-    async def _get(self, path: str, **parameters: str) -> Any:  # noqa: ANN401  JSON of several shapes
-        answer = await self._ask("GET", f"{path}?{urlencode(parameters)}")
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content)
+    async def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401  JSON of several shapes
+        return _content(await self._ask("GET", path, query))
 
     async def _ask(
-        self, method: str, path: str, content: str = "", patience_s: float = 0
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        content: str = "",
+        patience_s: float = 0,
     ) -> "httpx.Response":
         import httpx  # a command that asks nobody need not wait for it
 
+        url = f"{self.url}{path}?{urlencode(query or {})}"
         async with httpx.AsyncClient(timeout=30 + patience_s, trust_env=False) as client:
-            return await client.request(method, f"{self.url}{path}", content=content.encode())
+            return await client.request(method, url, content=content.encode())
 
 
-@asynccontextmanager
-async def echo_server(*options: str) -> AsyncIterator[Echo]:
-    """Run `tools/dacc_echo.py` on a free port with these options, until the block is left."""
-    command: Sequence[str] = [sys.executable, str(_SCRIPT), "--port", "0", *options]
-    async with await anyio.open_process(command, stdin=DEVNULL, stderr=None) as process:
+class EchoProcess:
+    """Runs `tools/dacc_echo.py` for as long as a block, `with` or `async with`, is not left.
+
+    Entering it gives the `Echo`, and raises `RuntimeError` if the server ends instead of starting,
+    and `TimeoutError` if it says nothing. What it has to say of that is on stderr.
+    """
+
+    def __init__(self, options: tuple[str, ...] = ()) -> None:
+        """`options` are those of the script."""
+        self._options = options
+
+    def __enter__(self) -> Echo:
+        process = self._start()
         try:
-            assert process.stdout is not None
-            lines = TextReceiveStream(process.stdout)
-            with anyio.fail_after(_START_S):
-                first = ""
-                while "\n" not in first:
-                    first += await lines.receive()
-            async with anyio.create_task_group() as reading:
-                reading.start_soon(_drain, lines)
-                yield Echo(first.split('"')[1])
-                reading.cancel_scope.cancel()
-        finally:
-            process.terminate()
+            return Echo(_address(process))
+        except BaseException:
+            self._end()
+            raise
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    async def __aenter__(self) -> Echo:
+        process = self._start()
+        try:
+            return Echo(await anyio.to_thread.run_sync(_address, process))
+        except BaseException:
+            self._end()
+            raise
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def _start(self) -> Popen[bytes]:
+        command = [sys.executable, str(_SCRIPT), "--port", "0", *self._options]
+        self._process = Popen(command, stdin=DEVNULL, stdout=PIPE)  # noqa: S603  our own
+        return self._process
+
+    def _end(self) -> None:
+        # It has nothing to put in order, so it need not be asked, and ends at once.
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
-async def _drain(lines: TextReceiveStream) -> None:
-    """Read on, so that the server never waits for its terminal."""
-    async for _ in lines:
-        pass
+def echo_server(*options: str) -> EchoProcess:
+    """Run an echo server with these options on a free port, until a block is left.
+
+    async with echo_server("--token", "s3cret") as echo:
+        await echo.wait(1)
+    """
+    return EchoProcess(options)
+
+
+def _address(process: Popen[bytes]) -> str:
+    """Read the address from the first line; what comes after it nobody reads."""
+    assert process.stdout is not None
+    said, _, _ = select.select([process.stdout], [], [], _START_S)
+    if not said:
+        raise TimeoutError(f"the echo server said nothing for {_START_S} s")
+    first = process.stdout.readline().decode()
+    # The server then prints no more: a reader that is gone is better than one that is slow.
+    process.stdout.close()
+    if not first:
+        raise RuntimeError(f"the echo server ended with {process.wait()} instead of starting")
+    return first.split('"')[1]
+
+
+def _content(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several shapes
+    """Read an answer; raises `ValueError` in the server's words if the question was wrong."""
+    if answer.status_code == HTTPStatus.BAD_REQUEST:
+        raise ValueError(_error(answer))
+    answer.raise_for_status()
+    return msgspec.json.decode(answer.content)
+
+
+def _error(answer: "httpx.Response") -> str:
+    return str(msgspec.json.decode(answer.content)["error"])
+
+
+def _check_keywords(unknown: Mapping[str, object]) -> None:
+    for name in unknown:
+        near = get_close_matches(name, _EXPECTED, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_EXPECTED)}"
+        raise TypeError(f"expect has no {name!r}; {hint}")
+
+
+def _named(name: str, text: str) -> str:
+    if not text:
+        raise ValueError(f"{name} is empty; name one, or leave it out where any will do")
+    return text
+
+
+def _group(name: str, group: Group | None) -> Mapping[str, str]:
+    """Give what to ask for of a group, by the names that the server has for it."""
+    if group is None:
+        return {}
+    pairs = [("", group)] if isinstance(group, str) else list(group.items())
+    if len(pairs) != 1:
+        raise ValueError(f"{name} is {group!r}; allowed are a value, or one key with its value")
+    (key, text), *_ = pairs
+    return {name: _named(name, text), **({f"{name}Key": key} if key else {})}

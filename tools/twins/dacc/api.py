@@ -8,7 +8,9 @@
 ``GET /api/count``          what was counted, by the same three
 ``GET /api/cells``          what Metabase would show, by ``?measure=`` and ``?startDate=``
 ``GET /api/wait``           waits for ``?n=`` indicators for a ``?timeout=``, by the same three,
-                            ``?value=`` and ``?group1=`` to ``?group3=``
+                            ``?value=``, ``?group1=`` to ``?group3=``, and their keys by
+                            ``?group1Key=`` to ``?group3Key=``
+``GET /api/expect``         waits for one by the same, and gives it
 ``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
 ``GET /api/events``         the page's live feed, as server-sent events
 ``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
@@ -20,7 +22,8 @@
 A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Set
 to an empty specification it goes by the general one again. Of the counts, a stack narrows all but
 ``busiest_second``, a measure or a start date only ``received``, ``duplicates`` and ``unknown``.
-Waiting in vain is a 504 that names the indicators which came nearest.
+Waiting in vain is a 504 that names the indicators which came nearest; an expected one is compared
+with the nearest, field by field.
 """
 
 from __future__ import annotations
@@ -30,10 +33,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
+from .definitions import shipped_group_keys
 from .exchange import Answer, answer_json
+from .expected import MOST_COMPARED, check_names, missed
 from .nearest import nearest
 from .queries import (
     FILTER,
+    WANTED,
     QueryError,
     filter_of,
     is_ndjson,
@@ -57,8 +63,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Api", "state_of"]
 
-# Among how many of the latest requests the nearest to a wanted indicator is looked for.
-MOST_COMPARED = 5_000
 _NDJSON = "application/x-ndjson"
 
 
@@ -84,6 +88,7 @@ class Api:
             "/api/count": {"GET": self._count},
             "/api/cells": {"GET": self._cells},
             "/api/wait": {"GET": self._wait},
+            "/api/expect": {"GET": self._expect},
             "/api/requests": {"GET": self._requests},
             "/api/events": {"GET": self._events},
             "/api/fault": {"PUT": self._set_fault},
@@ -141,9 +146,7 @@ class Api:
         return answer_json(200, cells)
 
     def _wait(self, asked: Asked) -> Answer:
-        given = parameters(
-            asked.query, "n", *FILTER, "value", "group1", "group2", "group3", "timeout"
-        )
+        given = parameters(asked.query, "n", *WANTED, "timeout")
         n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), wanted_of(given)
         reached, count = self._received.wait(n, wanted, timeout_s)
         if reached:
@@ -154,6 +157,19 @@ class Api:
             error += "; nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
         told = [miss.as_json() for miss in misses]
         return answer_json(504, {"error": error, "count": count, "nearest": told})
+
+    def _expect(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, *WANTED, "timeout")
+        timeout_s, wanted = timeout_s_of(given), wanted_of(given)
+        found = self._received.first(wanted)
+        if found is None:
+            # Only now, for without strictness even what is not defined may have come.
+            check_names(wanted, self._stacks.terms("").group_keys or shipped_group_keys())
+            self._received.wait(1, wanted, timeout_s)
+            found = self._received.first(wanted)
+        if found is None:
+            return answer_json(504, {"error": missed(wanted, self._received, timeout_s)})
+        return Answer(200, found.as_json().encode())
 
     def _requests(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "seq")

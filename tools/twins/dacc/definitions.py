@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     GroupKeys: TypeAlias = Mapping[str, tuple[str, ...]]
 
-__all__ = ["DefinitionsError", "read_group_keys", "shipped_group_keys"]
+__all__ = ["GROUPS", "DefinitionsError", "read_group_keys", "shipped_group_keys"]
 
 GROUPS = ("group1", "group2", "group3")
 # Beside an installed package's tools, and in a checkout.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .exchange import Ruling
     from .indicator import JsonObject
 
-__all__ = ["Columns", "Handled", "Terminal", "columns_of", "line", "raw_line"]
+__all__ = ["Columns", "Handled", "Terminal", "columns_of", "line", "raw_line", "shown"]
 
 MOST_WAITING = 50_000
 CLOSING_S = 1.0
@@ -52,7 +52,7 @@ def line(handled: Handled) -> str:
             columns.start_date.ljust(10),
             columns.value.rjust(8),
             " ".join(columns.groups) or "-",
-            _shown(handled.verdict, 300) + _marks(handled),
+            shown(handled.verdict, 300) + _marks(handled),
         )
     )
 
@@ -69,7 +69,7 @@ def columns_of(indicator: JsonObject) -> Columns:
 
 def _marks(handled: Handled) -> str:
     """Say whose stack it came through, and which fault a stored indicator met."""
-    marks = [f"stack {_shown(handled.ruling.stack, 60)}"] if handled.ruling.stack else []
+    marks = [f"stack {shown(handled.ruling.stack, 60)}"] if handled.ruling.stack else []
     if handled.fault and handled.ruling.stored:
         marks.append(f"fault {handled.fault}")
     return f" ({', '.join(marks)})" if marks else ""
@@ -79,7 +79,7 @@ def raw_line(handled: Handled) -> str:
     """Give the line that the original echo script printed; without a body, the usual line."""
     if handled.ruling.text is None:
         return line(handled)
-    return f"data: '{_shown(handled.ruling.text, 4000)}'"
+    return f"data: '{shown(handled.ruling.text, 4000)}'"
 
 
 class Terminal:
@@ -136,18 +136,18 @@ def _field(indicator: JsonObject, name: str, longest: int) -> str:
         return "-"
     value = indicator[name]
     if isinstance(value, str) and name != "value":
-        return _shown(value, longest)
-    return _shown(_brief(value), longest)
+        return shown(value, longest)
+    return shown(_brief(value), longest)
 
 
 def _group(group: object) -> str:
     if not isinstance(group, dict):
-        return _shown(_brief(group), 60)
-    shown = (
-        f"{_shown(key, 40)}={_shown(value if isinstance(value, str) else _brief(value), 60)}"
+        return shown(_brief(group), 60)
+    pairs = (
+        f"{shown(key, 40)}={shown(value if isinstance(value, str) else _brief(value), 60)}"
         for key, value in list(group.items())[:3]
     )
-    return ",".join(shown) or "{}"
+    return ",".join(pairs) or "{}"
 
 
 def _brief(value: object) -> str:
@@ -158,13 +158,13 @@ def _brief(value: object) -> str:
     return json.dumps(value)
 
 
-def _shown(text: str, longest: int) -> str:
+def shown(text: str, longest: int) -> str:
     """Cut a text from outside, and escape what would not print, line ends and colours first."""
     rest = len(text) - longest
-    shown = text[:longest] + f"…(+{rest})" if rest > 0 else text
-    if shown.isprintable():
-        return shown
-    return "".join(char if char.isprintable() else _escaped(char) for char in shown)
+    cut = text[:longest] + f"…(+{rest})" if rest > 0 else text
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else _escaped(char) for char in cut)
 
 
 def _escaped(char: str) -> str:

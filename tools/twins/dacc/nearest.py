@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from .definitions import GROUPS
 from .lines import columns_of
 
 if TYPE_CHECKING:
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from .indicator import JsonObject
     from .record import Record
 
-__all__ = ["Miss", "Wanted", "nearest"]
+__all__ = ["Miss", "Wanted", "found_in", "nearest"]
 
 MOST_MISSES = 3
-_GROUPS = ("group1", "group2", "group3")
+# From so much likeness on, one name of a measure may be a misspelling of another.
+LIKE_ENOUGH = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an indicator must have, as text; empty means any. A group is told by its value."""
+    """What an indicator must have, as text; empty means any.
+
+    A group is told by its value, and by its key where that is named too.
+    """
 
     measure: str = ""
     start_date: str = ""
@@ -33,6 +38,9 @@ class Wanted:
     group1: str = ""
     group2: str = ""
     group3: str = ""
+    group1_key: str = ""
+    group2_key: str = ""
+    group3_key: str = ""
 
     @property
     def beyond_measure(self) -> bool:
@@ -50,6 +58,9 @@ class Wanted:
             "group1": self.group1,
             "group2": self.group2,
             "group3": self.group3,
+            "group1Key": self.group1_key,
+            "group2Key": self.group2_key,
+            "group3Key": self.group3_key,
         }
         return {name: text for name, text in all_fields.items() if text}
 
@@ -61,7 +72,7 @@ class Wanted:
         """Give the fields of a request that are not as wanted, and what they are."""
         if not self.fields:
             return {}
-        found = _found(record)
+        found = found_in(record)
         return {
             name: found[name]
             for name, text in self.fields.items()
@@ -74,6 +85,11 @@ class Miss(NamedTuple):
 
     record: Record
     differences: Mapping[str, str]
+
+    def is_near(self, wanted: Wanted) -> bool:
+        """Say whether it is of the wanted measure, or of one that is spelled much like it."""
+        found = self.differences.get("measure")
+        return found is None or _likeness(wanted.measure, found) >= LIKE_ENOUGH
 
     def sentence(self, wanted: Wanted) -> str:
         """Tell what came, and why it is not what was wanted."""
@@ -101,8 +117,10 @@ class Miss(NamedTuple):
 def nearest(wanted: Wanted, records: Iterable[Record]) -> list[Miss]:
     """Give the requests that come nearest and are not what is wanted, the nearest first.
 
-    Among equals the latest is first, and what is alike in all that matters is given once. A
-    refused request is near however well it fits: that it was refused is why it is missed.
+    Whatever else fits, another measure is farther away than the wanted one, or than one that is
+    spelled much like it. Among equals the latest is first, and what is alike in all that matters is
+    given once. A refused request is near however well it fits: that it was refused is why it is
+    missed.
     """
     misses: dict[tuple[object, ...], Miss] = {}
     for record in records:
@@ -115,9 +133,10 @@ def nearest(wanted: Wanted, records: Iterable[Record]) -> list[Miss]:
     return sorted(latest_first, key=lambda miss: _distance(wanted, miss))[:MOST_MISSES]
 
 
-def _distance(wanted: Wanted, miss: Miss) -> float:
+def _distance(wanted: Wanted, miss: Miss) -> tuple[bool, float]:
     texts = wanted.fields
-    return sum(1.5 - _likeness(texts[name], text) for name, text in miss.differences.items())
+    apart = sum(1.5 - _likeness(texts[name], text) for name, text in miss.differences.items())
+    return not miss.is_near(wanted), apart
 
 
 @lru_cache(maxsize=4096)
@@ -125,19 +144,24 @@ def _likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, one[:100], other[:100]).ratio()
 
 
-def _found(record: Record) -> Mapping[str, str]:
+def found_in(record: Record) -> Mapping[str, str]:
+    """Give what a request has of all that may be wanted, as text; empty is what it has not."""
     indicator = record.indicator or {}
     return {
         "measure": record.subject.measure,
         "startDate": record.subject.start_date,
         "stack": record.subject.stack,
         "value": _text(indicator["value"]) if "value" in indicator else "",
-        **{name: _group_value(indicator.get(name)) for name in _GROUPS},
+        **{name: _group(indicator, name)[1] for name in GROUPS},
+        **{f"{name}Key": _group(indicator, name)[0] for name in GROUPS},
     }
 
 
-def _group_value(group: object) -> str:
-    return _text(next(iter(group.values()), "")) if isinstance(group, dict) else ""
+def _group(indicator: JsonObject, name: str) -> tuple[str, str]:
+    """Give the key and the value of a group, as text."""
+    group = indicator.get(name)
+    key, value = next(iter(group.items()), ("", "")) if isinstance(group, dict) else ("", "")
+    return key, _text(value)
 
 
 def _text(value: object) -> str:

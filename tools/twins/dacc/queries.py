@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from .definitions import GROUPS
 from .nearest import Wanted
 from .record import Filter
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILTER",
+    "WANTED",
     "QueryError",
     "filter_of",
     "is_ndjson",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 FILTER = ("measure", "startDate", "stack")
+WANTED = (*FILTER, "value", *GROUPS, *(f"{group}Key" for group in GROUPS))
 WAIT_S = 30.0
 LONGEST_WAIT_S = 3600.0
 
@@ -51,8 +54,7 @@ def filter_of(given: Mapping[str, str]) -> Filter:
 
 def wanted_of(given: Mapping[str, str]) -> Wanted:
     """Give which indicators are waited for."""
-    groups = (given.get(name, "") for name in ("group1", "group2", "group3"))
-    return Wanted(*filter_of(given), given.get("value", ""), *groups)
+    return Wanted(*(given.get(name, "") for name in WANTED))
 
 
 def is_ndjson(given: Mapping[str, str]) -> bool:

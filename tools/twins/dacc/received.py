@@ -284,6 +284,21 @@ class Received:
                 "dropped": sum(count.dropped for count in counts),
             }
 
+    def by_measure(self) -> Counter[str]:
+        """Give how many indicators of each measure were stored."""
+        with self._changed:
+            return self._by_measure.copy()
+
+    def faults_played(self) -> Counter[str]:
+        """Give how often each fault was played, by its name."""
+        with self._changed:
+            return sum((count.faults for count in self._counts.values()), Counter[str]())
+
+    def first(self, wanted: Wanted) -> Record | None:
+        """Give the first kept indicator that is wanted, if there is any."""
+        admitted = self.records(Filter(wanted.measure, wanted.start_date, wanted.stack))
+        return next((record for record in admitted if wanted.is_met_by(record)), None)
+
     def wait(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[bool, int]:
         """Wait until n indicators that are wanted are stored; give whether, and how many are.
 

@@ -1,0 +1,20 @@
+"""What pytest needs to give tests an echo server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ecolyo_worker.testing.echo import Echo, echo_server
+
+__all__ = ["dacc_echo"]
+
+
+@pytest.fixture
+def dacc_echo() -> Iterator[Echo]:
+    """A DACC on this machine that takes all it should, and is the test's own.
+
+    Tests of any kind can have it; its methods are coroutine functions. One that needs options
+    takes `echo_server` instead.
+    """
+    with echo_server() as echo:
+        yield echo

@@ -1,4 +1,4 @@
-"""The how-to pages, followed to the letter in a copy of the checkout."""
+"""The how-to pages, followed to the letter in a copy of the checkout, or beside it."""
 
 import re
 import shutil
@@ -150,6 +150,34 @@ async def follow(page: str, checkout: Path, env: dict[str, str]) -> None:
                 await type_in(checkout, env, step, url)
         assert terminal is not None, "the page starts no echo server"
         serving.cancel_scope.cancel()
+
+
+async def test_testing_a_host_goes_as_the_page_says(tmp_path: Path, env: dict[str, str]) -> None:
+    """The tests on the page pass in a folder of their own; one that fails says what it shows."""
+    folder = tmp_path / "host"
+    folder.mkdir()
+    for step in steps("test-your-host.md"):
+        if step.verb != "Type":
+            change(folder, step)
+        else:
+            await type_in(folder, env, step, "")
+    file = folder / "test_host.py"
+    right, wrong = 'value=1, group1="gas"', 'value=2, group1="electricity"'
+    assert right in file.read_text()
+    file.write_text(file.read_text().replace(right, wrong))
+    page = (ROOT / "docs" / "how-to" / "test-your-host.md").read_text(encoding="utf-8")
+    assert wrong in page
+    (shown,) = (one["code"] for one in BLOCK.finditer(page) if one["code"].startswith("no such "))
+    done = await anyio.run_process(
+        [sys.executable, "-m", "pytest", "-q"], cwd=folder, env=env, check=False
+    )
+    output = re.sub("^E +(AssertionError: )?", "", done.stdout.decode(), flags=re.MULTILINE)
+    assert compact(shown) in compact(output)
+
+
+def compact(text: str) -> str:
+    """Give a text without blank lines and indents, which pytest sets as it likes."""
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 async def serve(

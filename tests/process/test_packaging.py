@@ -44,6 +44,34 @@ def test_the_demo_works_from_a_wheel(unpacked: Path) -> None:
     assert done.stdout.splitlines()[-1].endswith("· missing 0 · maybe delivered 1")
 
 
+def test_the_fixture_works_from_a_wheel(unpacked: Path, tmp_path: Path) -> None:
+    """A host's tests, and such as know no event loop, get the echo server out of the wheel."""
+    (tmp_path / "test_host.py").write_text(
+        "import asyncio\n"
+        "import ecolyo_worker\n"
+        "from ecolyo_worker.testing import dacc_echo\n"
+        "def test_nothing_came(dacc_echo):\n"
+        f"    assert ecolyo_worker.__file__.startswith({str(unpacked)!r})\n"
+        "    asyncio.run(dacc_echo.expect_nothing())\n"
+    )
+    done = run(unpacked, "-m", "pytest", "-q", "-W", "error", str(tmp_path))
+    assert done.stdout.splitlines()[-1].startswith("1 passed in "), done.stdout + done.stderr
+
+
+def test_the_fixture_is_all_that_needs_pytest(unpacked: Path) -> None:
+    """`ecolyo_worker.testing` imports neither pytest nor httpx until the fixture is asked for."""
+    blocked = (
+        "import sys; sys.modules.update(pytest=None, httpx=None); import ecolyo_worker.testing"
+    )
+    done = run(unpacked, "-c", f"{blocked} as t; t.echo_server; t.dacc_echo")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of pytest halted")
+    done = run(unpacked, "-c", "import ecolyo_worker.testing as t; t.dacc_ecco")
+    assert done.stderr.splitlines()[-1].startswith(
+        "AttributeError: module 'ecolyo_worker.testing' has no attribute 'dacc_ecco'"
+    )
+
+
 def test_the_library_needs_no_extra(unpacked: Path) -> None:
     """Without extras `import ecolyo_worker` works, and with them it imports none of them."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))"

@@ -17,7 +17,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import InstancesImport, Line, OutboxDocument, OutboxList
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
@@ -56,10 +56,9 @@ async def worker(
 
 
 @pytest.fixture
-async def echo() -> AsyncIterator[Echo]:
+def echo(dacc_echo: Echo) -> Echo:
     """A DACC on this machine that does what it should."""
-    async with echo_server() as echo:
-        yield echo
+    return dacc_echo
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import EventsList, OutboxDocument, Retry
 from ecolyo_worker.settings import Aggregation, Dacc
-from ecolyo_worker.testing.echo import Echo
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Event = Callable[..., dict[str, Any]]

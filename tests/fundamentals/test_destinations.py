@@ -12,8 +12,8 @@ from ecolyo_worker.clock import parse_civil
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.store import destinations
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Filled = Callable[..., Awaitable[None]]

@@ -24,7 +24,7 @@ from ecolyo_worker.requests import (
 )
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import draw, outbox
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 from .conftest import NIGHT

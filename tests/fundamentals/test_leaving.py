@@ -14,8 +14,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import ConsumptionImport, InstancesImport, Line, OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Event = Callable[..., dict[str, Any]]
@@ -153,28 +153,27 @@ async def test_the_command_wants_a_yes(cli: Any, confirmed: bool) -> None:
 
 
 async def test_after_a_withdrawal_no_attempt_begins(
-    state_dir: Path, event: Event, agree: Agree
+    state_dir: Path, event: Event, agree: Agree, echo: Echo
 ) -> None:
     """What the sender has in its hands when a person withdraws is not sent any more."""
-    async with echo_server() as echo:
-        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=2.0, concurrency=4))
-        async with Worker(settings).opened() as worker:
-            await agree(worker)
-            stamps = [f"2026-11-{day}T10:00" for day in range(10, 21)]
-            await worker.record(
-                "alice.example", [event("NavigationEvent", at, target="gas") for at in stamps]
-            )
-            await worker.run_once(NIGHT)
-            async with anyio.create_task_group() as sending:
-                sending.start_soon(worker.send)
-                while not (await echo.count())["received"]:
-                    await anyio.lowlevel.checkpoint()
-                await agree(worker, WITHDRAWN)
-                withdrawn_at = (await echo.count())["requests"]
-            received = (await echo.count())["received"]
-            assert received <= withdrawn_at + 1 < len(stamps)
-            assert worker.status().outbox["pending"] == worker.status().outbox["in_flight"] == 0
-        await assert_balanced(state_dir, echo.url)
+    settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=2.0, concurrency=4))
+    async with Worker(settings).opened() as worker:
+        await agree(worker)
+        stamps = [f"2026-11-{day}T10:00" for day in range(10, 21)]
+        await worker.record(
+            "alice.example", [event("NavigationEvent", at, target="gas") for at in stamps]
+        )
+        await worker.run_once(NIGHT)
+        async with anyio.create_task_group() as sending:
+            sending.start_soon(worker.send)
+            while not (await echo.count())["received"]:
+                await anyio.lowlevel.checkpoint()
+            await agree(worker, WITHDRAWN)
+            withdrawn_at = (await echo.count())["requests"]
+        received = (await echo.count())["received"]
+        assert received <= withdrawn_at + 1 < len(stamps)
+        assert worker.status().outbox["pending"] == worker.status().outbox["in_flight"] == 0
+    await assert_balanced(state_dir, echo.url)
 
 
 async def test_an_interrupted_row_of_someone_who_left_is_not_tried_again(
@@ -199,42 +198,40 @@ async def test_an_interrupted_row_of_someone_who_left_is_not_tried_again(
 
 
 async def test_a_consent_to_come_lets_nothing_out_yet(
-    state_dir: Path, event: Event, agree: Agree
+    state_dir: Path, event: Event, agree: Agree, echo: Echo
 ) -> None:
     """What counts is the consent in force now, not one that is dated after now."""
-    async with echo_server() as echo:
-        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
-        clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
-        async with Worker(settings, clock=clock).opened() as worker:
-            await agree(worker)
-            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
-            await worker.run_once(NIGHT)
-            for version, at in (("0.9.0", "2026-11-21T12:00:00"), ("1.0.0", "2026-12-01T00:00:00")):
-                consent = {"version": version, "accepted_at": at}
-                await agree(worker, {"instance": "alice.example", "consent": consent})
-            assert (await worker.send()).attempts == 0
-            clock.jump(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
-            assert (await worker.send()).outcomes == {"delivered": 1}
+    settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    async with Worker(settings, clock=clock).opened() as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+        await worker.run_once(NIGHT)
+        for version, at in (("0.9.0", "2026-11-21T12:00:00"), ("1.0.0", "2026-12-01T00:00:00")):
+            consent = {"version": version, "accepted_at": at}
+            await agree(worker, {"instance": "alice.example", "consent": consent})
+        assert (await worker.send()).attempts == 0
+        clock.jump(datetime(2026, 12, 1, 12, 0, tzinfo=UTC))
+        assert (await worker.send()).outcomes == {"delivered": 1}
 
 
 @pytest.mark.parametrize("change", ["consent", "setting"])
 async def test_without_a_consent_in_force_nothing_is_sent(
-    state_dir: Path, event: Event, agree: Agree, change: str
+    state_dir: Path, event: Event, agree: Agree, change: str, echo: Echo
 ) -> None:
     """A consent that no longer suffices holds back what was counted under it, until one does."""
-    async with echo_server() as echo:
-        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
-        async with Worker(settings).opened() as worker:
-            await agree(worker)
-            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
-            await worker.run_once(NIGHT)
-            if change == "consent":
-                old = {"version": "0.9.0", "accepted_at": "2026-11-20T12:00:00"}
-                await agree(worker, {"instance": "alice.example", "consent": old})
-        stricter = Aggregation(consent_version="2.0.0" if change == "setting" else "1.0.0")
-        async with Worker(settings.replace(aggregation=stricter)).opened() as worker:
-            report = await worker.send()
-            assert (report.attempts, report.waiting) == (0, 1)
-            (row,) = [r async for r in Commands(worker).outbox_list(OutboxList())]
-            assert row.answer == "it waits: no consent is in force any more"
-        assert await echo.indicators() == []
+    settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+    async with Worker(settings).opened() as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+        await worker.run_once(NIGHT)
+        if change == "consent":
+            old = {"version": "0.9.0", "accepted_at": "2026-11-20T12:00:00"}
+            await agree(worker, {"instance": "alice.example", "consent": old})
+    stricter = Aggregation(consent_version="2.0.0" if change == "setting" else "1.0.0")
+    async with Worker(settings.replace(aggregation=stricter)).opened() as worker:
+        report = await worker.send()
+        assert (report.attempts, report.waiting) == (0, 1)
+        (row,) = [r async for r in Commands(worker).outbox_list(OutboxList())]
+        assert row.answer == "it waits: no consent is in force any more"
+    await echo.expect_nothing()

@@ -11,7 +11,7 @@ import pytest
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import OutboxDocument
-from ecolyo_worker.testing.echo import Echo
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 from .conftest import NIGHT

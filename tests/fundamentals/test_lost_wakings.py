@@ -10,8 +10,8 @@ import pytest
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.actor import Actor, Channel
 from ecolyo_worker.settings import Aggregation, Dacc
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.clock import SteppedClock
-from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 

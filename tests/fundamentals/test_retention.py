@@ -11,8 +11,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import Aggregate, OutboxList
 from ecolyo_worker.settings import Retention
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.clock import SteppedClock
-from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Agree = Callable[..., Awaitable[None]]

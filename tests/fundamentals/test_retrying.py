@@ -15,8 +15,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused
 from ecolyo_worker.requests import OutboxDocument, Retry
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Event = Callable[..., dict[str, Any]]

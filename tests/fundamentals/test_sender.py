@@ -14,8 +14,8 @@ import pytest
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.requests import OutboxDocument
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Event = Callable[..., dict[str, Any]]
@@ -80,7 +80,7 @@ async def test_without_leave_it_only_rests(
         await anyio.wait_all_tasks_blocked()
         assert states(await rows(worker)) == [("pending", 0, 0)] * 6
         assert all(task.state == "working" for task in worker.health())
-    assert await echo.indicators() == []
+    await echo.expect_nothing()
 
 
 async def test_a_stop_finishes_what_is_under_way(fill: Filled, quick: Quick, rows: Rows) -> None:
@@ -165,7 +165,7 @@ async def test_a_run_of_the_schedule_is_spread(
         later = int((NOW + timedelta(minutes=20)).timestamp() * 1000)
         await worker.database.run(lambda c: c.execute("UPDATE outbox SET due = ?", (later,)))
         assert await worker.sender._round() > 10
-        assert await echo.indicators() == []
+        await echo.expect_nothing()
         assert (await worker.send()).outcomes == {"delivered": 6}
 
 

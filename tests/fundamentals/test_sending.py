@@ -20,8 +20,8 @@ from ecolyo_worker import Settings, Worker, __version__
 from ecolyo_worker.actors.pacing import RateGrid
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.settings import Aggregation
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo
 
 Event = Callable[..., dict[str, Any]]
 Agree = Callable[..., Awaitable[None]]
@@ -154,7 +154,7 @@ async def test_a_damaged_text_is_never_sent(
         assert (await worker.send()).attempts == 0
         (dead,) = await rows(worker, "dead")
     assert dead.answer == "the stored text is damaged: its HMAC does not fit"
-    assert await echo.indicators() == []
+    await echo.expect_nothing()
 
 
 async def test_many_rows_that_may_not_leave_hold_nothing_up(

@@ -11,7 +11,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Filled = Callable[..., Awaitable[None]]
@@ -151,7 +151,7 @@ async def test_a_host_function_wants_a_cozy_target() -> None:
 
 
 async def test_a_change_of_the_target_moves_what_waits(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any
+    state_dir: Path, fill: Filled, quick: Quick, wire: Any, echo: Echo
 ) -> None:
     """After a change of target or address all that waits goes there, and no pause holds it."""
     wire.answer = lambda _: b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
@@ -167,11 +167,10 @@ async def test_a_change_of_the_target_moves_what_waits(
         "alice.example",
         "bob.example",
     }
-    async with echo_server() as echo:
-        async with Worker(quick(echo.url)).opened() as worker:
-            assert (await worker.send()).outcomes == {"delivered": 4}
-            assert worker.status().destination_states == {"ready": 1, "paused": 0, "open": 0}
-        await assert_balanced(state_dir, echo.url)
+    async with Worker(quick(echo.url)).opened() as worker:
+        assert (await worker.send()).outcomes == {"delivered": 4}
+        assert worker.status().destination_states == {"ready": 1, "paused": 0, "open": 0}
+    await assert_balanced(state_dir, echo.url)
 
 
 async def test_a_finished_row_ties_nothing_to_a_person(

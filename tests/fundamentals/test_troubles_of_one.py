@@ -17,8 +17,8 @@ from ecolyo_worker.errors import CommandRefused, StoreUnavailable
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.requests import EventsImport, Line, OutboxDocument
 from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing import echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import echo_server
 
 Agree = Callable[..., Awaitable[None]]
 Event = Callable[..., dict[str, Any]]

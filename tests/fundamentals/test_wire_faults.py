@@ -13,7 +13,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.requests import OutboxDocument
-from ecolyo_worker.testing.echo import Echo
+from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Filled = Callable[..., Awaitable[None]]

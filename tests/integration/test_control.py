@@ -24,7 +24,7 @@ from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.service.wire import PROTOCOL_HEADER, ErrorDocument, describe, recreate
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 
 Cli = Any
 

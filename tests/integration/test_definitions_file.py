@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 import ecolyo_worker
-from ecolyo_worker.testing.echo import echo_server
+from ecolyo_worker.testing import echo_server
 
 SHIPPED = (Path(ecolyo_worker.__file__).parent / "measures" / "measures.toml").read_text()
 

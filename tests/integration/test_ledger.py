@@ -1,7 +1,7 @@
 """The ledger tells a lost or doubled thing from a good state; each equation can go red."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -12,16 +12,10 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import ConsumptionImport, EventsImport, InstancesImport, Line
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced, check
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
-
-
-@pytest.fixture
-async def echo() -> AsyncIterator[Echo]:
-    async with echo_server() as echo:
-        yield echo
 
 
 def lines(path: Path) -> list[Line]:
@@ -29,9 +23,9 @@ def lines(path: Path) -> list[Line]:
 
 
 @pytest.fixture
-async def books(examples: Path, state_dir: Path, echo: Echo) -> Path:
+async def books(examples: Path, state_dir: Path, dacc_echo: Echo) -> Path:
     """A state directory that balances: the worked example, counted and sent."""
-    settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=1000.0))
+    settings = Settings(state_dir=state_dir, dacc=Dacc(url=dacc_echo.url, rate=1000.0))
     async with Worker(settings).opened() as worker:
         commands = Commands(worker)
         await commands.instances_import(InstancesImport(lines(examples / "instances.ndjson")))
@@ -47,10 +41,10 @@ def falsify(state_dir: Path, statement: str) -> None:
         assert other.execute(statement).rowcount > 0
 
 
-async def test_a_good_state_balances(books: Path, echo: Echo, examples: Path) -> None:
+async def test_a_good_state_balances(books: Path, dacc_echo: Echo, examples: Path) -> None:
     """The worked example balances on both sides, with every acknowledged event there."""
     acknowledged = [("alice.example", "alice-08"), ("dave.example", "dave-01")]
-    ledger = await assert_balanced(books, echo.url, acknowledged)
+    ledger = await assert_balanced(books, dacc_echo.url, acknowledged)
     assert ledger.line == (
         "events 87 · indicators 112 · attempts 112 · received 112 · duplicates 0 · missing 0"
         " · maybe delivered 0"
@@ -134,27 +128,27 @@ async def test_what_did_not_arrive_is_missing(books: Path) -> None:
     assert ledger.problems == ["4: 112 indicators are sent here and not received there"]
 
 
-async def test_what_nobody_made_is_strange(books: Path, echo: Echo) -> None:
+async def test_what_nobody_made_is_strange(books: Path, dacc_echo: Echo) -> None:
     """An indicator that was received and never made here breaks the fourth equation."""
     import httpx
 
     body = {"createdBy": "ecolyo", "measureName": "connection-count-monthly",
             "startDate": "2026-10-01", "value": 31}  # fmt: skip
     async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.post(f"{echo.url}/measure", json=body)).status_code == 201
-    ledger = await check(books, echo.url)
+        assert (await client.post(f"{dacc_echo.url}/measure", json=body)).status_code == 201
+    ledger = await check(books, dacc_echo.url)
     assert ledger.problems == ["4: 1 indicators were received there that were not made here"]
 
 
-async def test_an_unexplained_double_breaks_the_fifth(books: Path, echo: Echo) -> None:
+async def test_an_unexplained_double_breaks_the_fifth(books: Path, dacc_echo: Echo) -> None:
     """A body received twice without an unknown attempt is a double that nobody admitted."""
     import httpx
 
-    body = (await echo.bodies())[0]
+    body = (await dacc_echo.bodies())[0]
     async with httpx.AsyncClient(trust_env=False) as client:
         headers = {"Content-Type": "application/json"}
-        await client.post(f"{echo.url}/measure", content=body, headers=headers)
-    ledger = await check(books, echo.url)
+        await client.post(f"{dacc_echo.url}/measure", content=body, headers=headers)
+    ledger = await check(books, dacc_echo.url)
     assert ledger.duplicates == 1
     assert ledger.problems == ["5: 1 indicators were received more often than may be"]
 

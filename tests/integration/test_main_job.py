@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
@@ -70,18 +70,17 @@ async def test_preview_prints_the_bytes_that_are_sent(cli: Cli, examples: Path) 
 
 
 async def test_everything_arrives_and_twice_changes_nothing(
-    cli: Cli, examples: Path, state_dir: Path
+    cli: Cli, examples: Path, state_dir: Path, dacc_echo: Echo
 ) -> None:
     """Import, count and send put exactly the example into the DACC, however often it is done."""
-    async with echo_server() as echo:
-        for _ in range(2):
-            await import_example(cli, examples)
-            assert (await cli("aggregate", "--as-of", AS_OF)).returncode == 0
-            sent = await cli("send", "--until-empty", env=to(echo))
-            assert sent.returncode == 0, sent.stderr.decode()
-            assert await received(echo) == expected(examples)
-        ledger = await assert_balanced(state_dir, echo.url)
-        done = await cli("reconcile", "--echo", echo.url)
+    for _ in range(2):
+        await import_example(cli, examples)
+        assert (await cli("aggregate", "--as-of", AS_OF)).returncode == 0
+        sent = await cli("send", "--until-empty", env=to(dacc_echo))
+        assert sent.returncode == 0, sent.stderr.decode()
+        assert await received(dacc_echo) == expected(examples)
+    ledger = await assert_balanced(state_dir, dacc_echo.url)
+    done = await cli("reconcile", "--echo", dacc_echo.url)
     assert done.returncode == 0
     assert done.stdout.decode().strip() == (
         "events 87 · indicators 112 · attempts 112 · received 112 · duplicates 0 · missing 0"
@@ -131,7 +130,7 @@ async def test_another_token_makes_the_outbox_wait(
         assert (
             "native is paused: the DACC does not accept the token (401:" in status.stdout.decode()
         )
-        assert (await echo.count())["received"] == 0
+        await echo.expect_nothing()
         rows = (await cli("outbox", "list", "--json")).stdout.splitlines()
         assert {json.loads(row)["attempts"] for row in rows} == {0}
         token.write_text("today\n")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ecolyo_worker.settings import Retention, Settings
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.simulate import SimulationReport, World, simulate, simulated
 
 MEASURES = 15
@@ -38,13 +38,12 @@ async def live(
 
 # The machine may be busy; the simulation itself is a matter of seconds.
 @pytest.mark.timeout(600)
-async def test_more_than_a_year(state_dir: Path) -> None:
+async def test_more_than_a_year(state_dir: Path, dacc_echo: Echo) -> None:
     """Over 13 months every night runs once, every month is counted once, and all is received."""
     world = World(first_day=date(2027, 11, 1), days=400, people=4)
-    async with echo_server() as echo:
-        settings = simulated(state_dir, echo.url, world)
-        report = await simulate(settings, world, restarts=[date(2028, 5, 1)])
-        received = [record["indicator"] for record in await echo.indicators()]
+    settings = simulated(state_dir, dacc_echo.url, world)
+    report = await simulate(settings, world, restarts=[date(2028, 5, 1)])
+    received = [record["indicator"] for record in await dacc_echo.indicators()]
     assert report.balanced, [ledger.problems for _, ledger in report.ledgers]
     assert len(report.ledgers) == 14
     assert (report.ledger.duplicates, report.ledger.missing) == (0, 0)
@@ -105,14 +104,13 @@ async def test_pruning_changes_nothing_that_is_received(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first_day", [date(2028, 3, 24), date(2028, 10, 27)])
-async def test_a_night_at_half_past_two(state_dir: Path, first_day: date) -> None:
+async def test_a_night_at_half_past_two(state_dir: Path, first_day: date, dacc_echo: Echo) -> None:
     """Where 02:30 is skipped or comes twice, the worker by itself runs once all the same."""
     world = World(first_day=first_day, days=4, people=1)
-    async with echo_server() as echo:
-        aggregation = msgspec.structs.replace(
-            simulated(state_dir, echo.url, world).aggregation, schedule="30 2 * * *"
-        )
-        report, _ = await live(state_dir, world, echo, aggregation=aggregation)
+    aggregation = msgspec.structs.replace(
+        simulated(state_dir, dacc_echo.url, world).aggregation, schedule="30 2 * * *"
+    )
+    report, _ = await live(state_dir, world, dacc_echo, aggregation=aggregation)
     assert len(report.clock_changes) == 1
     assert report.balanced, report.ledger.problems
     check_nights(report)

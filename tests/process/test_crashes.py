@@ -18,9 +18,8 @@ import pytest
 
 from ecolyo_worker import Worker
 from ecolyo_worker.crashpoints import POINTS, VARIABLE
-from ecolyo_worker.testing import crash
+from ecolyo_worker.testing import Echo, crash, echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 SEEDS = (1, 2, 3)

@@ -15,7 +15,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker.configuration import load
-from ecolyo_worker.testing.echo import echo_server
+from ecolyo_worker.testing import echo_server
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -53,8 +53,7 @@ async def test_the_shell_example_works(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout.decode()
-        (record,) = await echo.indicators()
-    assert record["indicator"]["group1"] == {"page": "electricity"}
+        await echo.expect("navigation-count-daily", value=1, group1="electricity")
     assert "received 1 · duplicates 0 · missing 0" in done.stdout.decode()
     assert masked(done.stdout.decode()).endswith(masked(explanation))
 

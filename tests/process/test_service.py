@@ -14,7 +14,7 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing.echo import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]

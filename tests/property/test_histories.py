@@ -5,6 +5,7 @@ Every step is a worker of its own: opened on what the last one left, and closed 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing import echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.tools.twins.dacc.server import EchoServer
 from tests.property.made import FIRST_DAY, events, limits, nights
 from tests.property.model import Person, line
 from tests.property.worked import assert_as_modelled, say
@@ -41,15 +42,15 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = TemporaryDirectory()
-        self.echo = EchoServer().__enter__()
+        self.opened = ExitStack()
+        self.directory = Path(self.opened.enter_context(TemporaryDirectory()))
+        self.echo = self.opened.enter_context(echo_server())
         self.clock = FakeClock(datetime(2027, 3, 1, tzinfo=UTC))
         self.people: dict[str, Person] = {}
         self.sent: Counter[str] = Counter()
 
     def teardown(self) -> None:
-        self.echo.stop()
-        self.directory.cleanup()
+        self.opened.close()
 
     @initialize(found=st.lists(events(), min_size=3, max_size=8), as_of=nights())
     def begin(self, found: list[dict[str, Any]], as_of: datetime) -> None:
@@ -134,9 +135,9 @@ class Histories(RuleBasedStateMachine):
     def all_is_as_modelled(self) -> None:
         """The rows that wait, the states of events, the books, and what the DACC has."""
         self._do(lambda worker: assert_as_modelled(worker, self.people))
-        received = self.echo.received.records()
-        assert {record.verdict for record in received} <= {"ok", "dup"}
-        assert Counter(line(record.body.encode()) for record in received) == self.sent
+        received = anyio.run(self.echo.indicators)
+        assert {record["verdict"] for record in received} <= {"ok", "dup"}
+        assert Counter(line(record["body"].encode()) for record in received) == self.sent
 
     def _say(self, name: str, **facts: Any) -> None:
         self._do(lambda worker: say(worker, {"instance": name, **facts}))
@@ -146,9 +147,7 @@ class Histories(RuleBasedStateMachine):
 
     def _do(self, act: Callable[[Worker], Awaitable[T]]) -> T:
         self.clock.advance(7200)  # what was put off for an hour is due again
-        chosen = Settings(
-            state_dir=Path(self.directory.name), dacc=Dacc(url=self.echo.url, rate=10_000.0)
-        )
+        chosen = Settings(state_dir=self.directory, dacc=Dacc(url=self.echo.url, rate=10_000.0))
 
         async def acted() -> T:
             async with Worker(chosen, clock=self.clock).opened() as worker:

@@ -1,6 +1,7 @@
 """Whose an indicator is never leaves: over real HTTP, in no body, header or place of sending."""
 
 import json
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.settings import Dacc
+from ecolyo_worker.testing import echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
-from ecolyo_worker.tools.twins.dacc.server import EchoServer
 from tests.property.allowed import Judge
 from tests.property.made import limits
 from tests.property.model import Person
@@ -47,7 +48,9 @@ async def test_no_name_leaves(
     def client() -> httpx.AsyncClient:
         return httpx.AsyncClient(trust_env=False, event_hooks={"request": [note]})
 
-    with EchoServer() as echo, TemporaryDirectory() as directory:
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(TemporaryDirectory())
+        echo = await stack.enter_async_context(echo_server())
         place = "" if target == "native" else "/{instance}"
         dacc = Dacc(target=target, url=echo.url + place, rate=1000.0)
         settings = Settings(state_dir=Path(directory), dacc=dacc)
@@ -58,7 +61,7 @@ async def test_no_name_leaves(
             await worker.run_once(AS_OF)
             await worker.send()
         await assert_balanced(Path(directory), echo.url)
-        bodies = [record.body.encode() for record in echo.received.records()]
+        bodies = [body.encode() for body in await echo.bodies()]
     assert len(requests) == len(bodies) >= len(names)
     for body in bodies:
         JUDGE.refuse(body)

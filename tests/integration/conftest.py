@@ -1,6 +1,6 @@
-"""A worker whose HTTP face listens, and clients for it; and a worker that explains."""
+"""A worker whose HTTP face listens, and clients for it; a worker that explains; an echo server."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,10 +29,25 @@ from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 from ecolyo_worker.testing.clock import SteppedClock
+from ecolyo_worker.tools.dacc_echo import EchoServer
 
 TOKEN = "t0ken-0f-the-h0st"
 
 Serve = Callable[..., AbstractAsyncContextManager["Served"]]
+
+
+@pytest.fixture(scope="module")
+def shared_echo() -> Iterator[EchoServer]:
+    with EchoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def echo(shared_echo: EchoServer) -> EchoServer:
+    """An echo server on a thread of the test, to look inside; `dacc_echo` is one from without."""
+    shared_echo.received.clear()
+    shared_echo.faults.replace("ok")
+    return shared_echo
 
 
 class Served:

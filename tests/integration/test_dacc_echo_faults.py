@@ -17,7 +17,7 @@ from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 INDICATOR = json.dumps(
     {
@@ -28,19 +28,6 @@ INDICATOR = json.dumps(
     }
 )
 ENVELOPE = json.dumps({"data": INDICATOR})
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[EchoServer]:
-    with EchoServer() as server:
-        yield server
-
-
-@pytest.fixture
-def echo(shared: EchoServer) -> EchoServer:
-    shared.received.clear()
-    shared.faults.replace("ok")
-    return shared
 
 
 def request(path: str = "/measure", body: str = INDICATOR) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from ecolyo_worker.tools.dacc_echo import EchoServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 GOOD: Mapping[str, Any] = {
     "createdBy": "ecolyo",
@@ -22,19 +22,6 @@ GOOD: Mapping[str, Any] = {
 }
 UUID = "5f0c1f1e-7c5a-4a8e-9f62-1d9b53c0a111"
 HEX = "0123456789abcdef0123456789ABCDEF"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[EchoServer]:
-    with EchoServer() as server:
-        yield server
-
-
-@pytest.fixture
-def echo(shared: EchoServer) -> EchoServer:
-    shared.received.clear()
-    shared.faults.replace("ok")
-    return shared
 
 
 def send(echo: EchoServer, body: str, path: str = "/measure", **headers: str) -> list[str]:

@@ -19,7 +19,7 @@ from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 from ecolyo_worker.tools.twins.dacc.received import Received
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 GOOD: Mapping[str, Any] = {
     "createdBy": "ecolyo",
@@ -36,19 +36,6 @@ class Reply(NamedTuple):
     status: int
     content: Any
     headers: Mapping[str, str]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[EchoServer]:
-    with EchoServer() as server:
-        yield server
-
-
-@pytest.fixture
-def echo(shared: EchoServer) -> EchoServer:
-    shared.received.clear()
-    shared.faults.replace("ok")
-    return shared
 
 
 def ask(echo: EchoServer, method: str, path: str, body: str | bytes = "") -> Reply:

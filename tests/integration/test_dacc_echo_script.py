@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ecolyo_worker.tools.twins.dacc.exchange import Ruling
+from ecolyo_worker.tools.twins.dacc.lines import Handled, Terminal
 from ecolyo_worker.tools.twins.faults import FORMS
 from tests.integration.echo_script import GOOD, JSON, Script, changed, ended, enveloped, running
 
@@ -246,3 +249,22 @@ def test_beyond_loopback() -> None:
         assert script.process.stderr is not None
         assert "0.0.0.0 can be reached from other machines" in script.process.stderr.readline()
         assert script.send("GET", "/livez").status == 200
+
+
+def test_output_that_nobody_reads() -> None:
+    """Lines are not kept for a reader that is gone, and the answers go on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    terminal = Terminal(writing)
+    handled = Handled(0, Ruling(None, "ok"), "ok", None)
+    terminal.show(handled)
+    terminal.close()
+    waiting = repr(terminal)
+    terminal.show(handled)
+    assert repr(terminal) == waiting
+    os.close(writing)
+    with running() as script:
+        assert script.process.stdout is not None
+        script.process.stdout.close()
+        send_many(script, 600)
+        assert script.send("GET", "/api/count").content["received"] == 600

@@ -94,6 +94,7 @@ class Terminal:
         self._form = form
         self._waiting: queue.SimpleQueue[Handled | None] = queue.SimpleQueue()
         self._left_out = 0
+        self._unread = False
         self._thread = threading.Thread(target=self._write_all, name="terminal", daemon=True)
         self._thread.start()
 
@@ -101,7 +102,9 @@ class Terminal:
         return f"<Terminal waiting={self._waiting.qsize()} left_out={self._left_out}>"
 
     def show(self, handled: Handled) -> None:
-        """Have a line written, soon."""
+        """Have a line written, soon; nothing is kept once the reader is gone."""
+        if self._unread:
+            return
         if self._waiting.qsize() < MOST_WAITING:
             self._waiting.put(handled)
         else:
@@ -120,7 +123,7 @@ class Terminal:
                     _write(self._fd, f"({self._left_out} lines left out)\n")
                     self._left_out = 0
         except OSError:
-            return  # Nobody reads any more; the answers go on.
+            self._unread = True  # The answers go on.
 
 
 def _write(fd: int, text: str) -> None:

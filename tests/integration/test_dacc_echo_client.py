@@ -1,11 +1,13 @@
 """The echo server as tests of the worker use it: a child process, asked and told by methods."""
 
+import asyncio
 import json
 
+import anyio
 import httpx
 import pytest
 
-from ecolyo_worker.testing import Echo
+from ecolyo_worker.testing import Echo, echo_server
 
 TEXT = json.dumps(
     {
@@ -69,3 +71,56 @@ async def test_wait(dacc_echo: Echo) -> None:
         await dacc_echo.wait(2, timeout_s=0)
     with pytest.raises(TimeoutError, match=r"waited for 1 indicators, there are 0"):
         await dacc_echo.wait(1, "quiz-stars", timeout_s=0)
+
+
+async def reached(url: str) -> bool:
+    """Say whether anybody listens there."""
+    try:
+        await Echo(url).count()
+    except httpx.ConnectError:
+        return False
+    return True
+
+
+async def test_it_lives_as_long_as_the_block() -> None:
+    """A server with options is there in a block of either kind, and gone when the block is left."""
+    async with echo_server("--token", "s3cret") as echo:
+        assert await post(echo, token="s3cret") == 201
+        assert await post(echo) == 401
+    with echo_server() as other:
+        assert await reached(other.url)
+        assert repr(other) == f"<Echo {other.url}>"
+    assert not await reached(echo.url)
+    assert not await reached(other.url)
+
+
+async def test_it_ends_with_a_block_that_is_cancelled() -> None:
+    """A block that is cancelled, or left by an error, leaves no server behind."""
+    with anyio.CancelScope() as scope:
+        async with echo_server() as echo:
+            scope.cancel()
+            await anyio.sleep_forever()
+    with pytest.raises(ZeroDivisionError):
+        async with echo_server() as other:
+            raise ZeroDivisionError
+    assert not await reached(echo.url)
+    assert not await reached(other.url)
+
+
+async def test_options_that_it_refuses(capfd: pytest.CaptureFixture[str]) -> None:
+    """A server that ends instead of starting is an error; what it said is on stderr."""
+    with pytest.raises(RuntimeError, match=r"^the echo server ended with 64 instead of starting$"):
+        with echo_server("--fault", "resett"):
+            raise AssertionError
+    with pytest.raises(RuntimeError, match=r"^the echo server ended with 2 instead of starting$"):
+        async with echo_server("--prot", "1"):
+            raise AssertionError
+    said = capfd.readouterr().err
+    assert "dacc_echo: --fault: 'resett' is no fault; allowed are ok, " in said
+    assert "dacc_echo.py: error: unrecognized arguments: --prot 1" in said
+
+
+def test_a_test_without_an_event_loop(dacc_echo: Echo) -> None:
+    """The fixture serves such tests, too."""
+    assert asyncio.run(post(dacc_echo)) == 201
+    assert anyio.run(dacc_echo.expect, "profile-count-monthly")["n"] == 1

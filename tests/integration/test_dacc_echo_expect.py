@@ -163,6 +163,17 @@ async def test_what_was_refused_may_be_nearest(dacc_echo: Echo) -> None:
     )
 
 
+async def test_the_wanted_measure_is_nearer_than_another(dacc_echo: Echo) -> None:
+    """However much differs in one of its measure, another measure is never nearer."""
+    await post(dacc_echo, startDate="2020-01-31", value=99, group1={"device": "tablet"})
+    await post(dacc_echo, measureName="connection-count-monthly", group1={})
+    await post(dacc_echo, MONTHLY, measureName="connection-count-monthly", value=2)
+    said = await missed(
+        dacc_echo, "connection-count-daily", value=2, start_date="2026-11-01", group1="mobile"
+    )
+    assert re.search("^≠  group1 \\(device\\)  mobile +tablet$", said, re.MULTILINE)
+
+
 async def test_nothing_is_near(dacc_echo: Echo) -> None:
     """Where no indicator is near, what was received at all is counted by measure."""
     for _ in range(3):

@@ -205,6 +205,8 @@ WAITED = "waited for 1 indicators, there are 0 (timeout: 0 s)"
         ("group1=enedis&group3=error", True),
         ("group1=2", False),
         ("group2=error", False),
+        ("group1Key=slug&group3Key=status", True),
+        ("group1Key=status", False),
         ("value=3", False),
         ("stack=alice", False),
     ],

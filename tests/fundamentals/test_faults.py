@@ -14,8 +14,8 @@ import pytest
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.sender import SendReport
 from ecolyo_worker.requests import OutboxDocument
+from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.echo import Echo, echo_server
 from ecolyo_worker.testing.ledger import Ledger, assert_balanced
 
 Filled = Callable[..., Awaitable[None]]

@@ -1,6 +1,7 @@
 """The DACC: one request out, one outcome back. All of the HTTP client stands here."""
 
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,7 @@ __all__ = ["Client", "ClientFactory", "Clients", "DaccLane", "open_lane"]
 ClientFactory = Callable[[], "httpx.AsyncClient"]
 
 _LONGEST_ANSWER = 65_536
+_GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 # The first event of httpcore's trace after which bytes of the request may be on their way; the
 # version of HTTP stands before it.
 _WRITING = ".send_request_headers.started"
@@ -201,7 +203,23 @@ async def _read(response: "httpx.Response") -> tuple[bytes, bool]:
         answer += chunk
         if len(answer) > _LONGEST_ANSWER:
             break
-    return bytes(answer[:_LONGEST_ANSWER]), len(answer) <= _LONGEST_ANSWER
+    is_whole = len(answer) <= _LONGEST_ANSWER
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    text, is_all = _decoded(bytes(answer[:_LONGEST_ANSWER]), coding)
+    return text, is_whole and is_all
+
+
+def _decoded(answer: bytes, coding: str) -> tuple[bytes, bool]:
+    """Undo a compression, which was not asked for, up to the limit; tell whether that is all."""
+    if coding in ("", "identity"):
+        return answer, True
+    # httpx would unpack all that is there, however much that comes to.
+    unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        text = unpacking.decompress(answer, _LONGEST_ANSWER)
+    except zlib.error:  # it is coded in another way
+        return b"", False
+    return text, unpacking.eof
 
 
 def _broken(error: Exception, *, was_written: bool) -> Outcome:

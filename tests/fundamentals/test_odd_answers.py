@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSListener
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.remote.outcome import Kind
@@ -23,6 +25,7 @@ Handler = Callable[[ByteStream], Awaitable[None]]
 Filled = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
 
+CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "self-signed.pem"
 TARGETS = ("native", "cozy-v2")
 BRIEF = timedelta(seconds=0.5)
 MUCH = 100_000_000
@@ -30,9 +33,9 @@ OK = b'{"ok": true}'
 
 
 @asynccontextmanager
-async def served(handler: Handler) -> AsyncIterator[str]:
+async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve with a handler for each connection, and give the address without its scheme."""
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    listener: Any = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(SocketAttribute.local_port)
 
     async def handle(stream: ByteStream) -> None:
@@ -41,6 +44,8 @@ async def served(handler: Handler) -> AsyncIterator[str]:
             with contextlib.suppress(anyio.BrokenResourceError, anyio.EndOfStream):
                 await handler(stream)
 
+    if tls is not None:
+        listener = TLSListener(listener, tls)
     async with listener, anyio.create_task_group() as serving:
         serving.start_soon(listener.serve, handle)
         yield f"127.0.0.1:{port}"
@@ -192,3 +197,61 @@ async def test_a_bomb_is_unpacked_in_part(
         tracemalloc.stop()
     assert_outcome(tried, kind)
     assert peak < 8_000_000
+
+
+async def silent(stream: ByteStream) -> None:
+    await anyio.sleep_forever()
+
+
+async def plain(stream: ByteStream) -> None:
+    await stream.receive()
+    await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+async def gone(stream: ByteStream) -> None:
+    await stream.receive()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("handler", "kind", "said"),
+    [
+        pytest.param(silent, "unavailable", "no answer in time", id="no-handshake"),
+        pytest.param(gone, "unavailable", "ConnectError: ", id="gone-in-the-handshake"),
+        pytest.param(plain, "misconfigured", "SSL", id="no-tls"),
+    ],
+)
+async def test_before_a_byte_of_the_request_nothing_is_unknown(
+    state_dir: Path, handler: Handler, kind: Kind, said: str, target: str
+) -> None:
+    """Where TLS does not come about no double is possible; a wrong set-up waits for somebody."""
+    async with served(handler) as place:
+        url = f"https://{place}"
+        tried = await attempt(state_dir, url=url, target=target, attempt_timeout=BRIEF)
+    assert_outcome(tried, kind, said)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_certificate_that_nobody_vouches_for(state_dir: Path, target: str) -> None:
+    """A DACC that cannot show who it is gets neither indicator nor token."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATE)
+    came: list[bytes] = []
+
+    async def handle(stream: ByteStream) -> None:
+        came.append(await stream.receive())
+
+    async with served(handle, tls) as place:
+        tried = await attempt(state_dir, url=f"https://{place}", target=target)
+    assert_outcome(tried, "misconfigured", "CERTIFICATE_VERIFY_FAILED")
+    assert came == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "https://127.0.0.1:9", "https://dacc.invalid"]
+)
+async def test_nobody_is_there(state_dir: Path, url: str, target: str) -> None:
+    """A refused connection, or a name that nobody has, is no attempt of the row."""
+    tried = await attempt(state_dir, url=url, target=target, attempt_timeout=timedelta(seconds=5))
+    assert_outcome(tried, "unavailable")

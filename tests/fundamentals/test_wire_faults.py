@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.requests import OutboxDocument
@@ -19,30 +18,6 @@ from ecolyo_worker.testing.ledger import assert_balanced
 Filled = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
 Rows = Callable[..., Awaitable[list[OutboxDocument]]]
-
-
-async def test_a_tls_failure_is_reported_as_configuration(
-    fill: Filled, quick: Quick, rows: Rows
-) -> None:
-    """Where https is asked for and something else answers, the rows wait for an operator."""
-
-    async def answer(stream: SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    await fill(pages=("gas",))
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as serving:
-        serving.start_soon(listener.serve, answer)
-        async with Worker(quick(f"https://127.0.0.1:{port}")).opened() as worker:
-            report = await worker.send()
-            assert report.outcomes == {"misconfigured": 1}
-            assert "SSL" in (report.reason or "")
-            (row,) = await rows(worker)
-            assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
-        serving.cancel_scope.cancel()
 
 
 async def test_a_redirect_is_never_followed(

@@ -105,6 +105,36 @@ def person(body: bytes) -> str:
     return "a" if indicator["value"] == 1 else "b"
 
 
+async def test_nothing_leaves_before_a_run_has_made_all_of_its_rows(
+    agree: Agree, event: Event, quick: Quick, wire: Any
+) -> None:
+    """People who are counted first are not sent first, even if the sender looks all the time."""
+    names = [f"p{n}.example" for n in range(300)]
+    made: list[int] = []
+
+    def answer(_: Any) -> bytes:
+        made.append(sum(worker.status().outbox.values()))
+        return b'HTTP/1.1 201 CREATED\r\nContent-Length: 12\r\n\r\n{"ok": true}'
+
+    wire.answer = answer
+    async with Worker(quick(wire.url), random=random.Random(1)) as worker:
+        await agree(worker, *({"instance": name, "consent": CONSENT} for name in names))
+        for name in names:
+            await worker.record(name, visit(event, "gas", "visit"))
+        async with anyio.create_task_group() as looking:
+
+            async def look() -> None:
+                while True:
+                    worker.sender.wake()
+                    await anyio.lowlevel.checkpoint()
+
+            looking.start_soon(look)
+            await worker.run_once(NIGHT)
+            looking.cancel_scope.cancel()
+        await worker.send(until_empty=True)
+    assert made == [300] * 300
+
+
 DRAW = random.Random(0)
 AT_WILL = [DRAW.choice(ALL) for _ in range(SEEDS)]
 

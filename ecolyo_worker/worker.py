@@ -294,7 +294,12 @@ class Worker:
             logger=self.logger,
         )
         self.intake = Intake(context)
-        self.sender = Sender(context, self._target, Clients(self._http))
+        self.sender = Sender(
+            context,
+            self._target,
+            Clients(self._http),
+            is_counting=lambda: self.aggregator.is_counting,
+        )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
 

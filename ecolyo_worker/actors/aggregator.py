@@ -61,6 +61,7 @@ class Aggregator(Actor):
         super().__init__(context.clock)
         self._context = context
         self._made = made
+        self._under_way = 0
         settings = context.settings
         self._zone = settings.civil_zone
         self._schedule = Schedule(settings.aggregation.schedule, self._zone)
@@ -125,6 +126,18 @@ class Aggregator(Actor):
 
         A run of the schedule takes its slot, a civil day, with the last of its work.
         """
+        self._under_way += 1
+        try:
+            return await self._run_once(plan, slot)
+        finally:
+            self._under_way -= 1
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether a run is under way: some people's rows are there, and others' are not yet."""
+        return self._under_way > 0
+
+    async def _run_once(self, plan: Plan, slot: int | None) -> RunReport:
         run = await self._context.database.run(
             countings.begin_run,
             utc_ms(self._context.clock.now()),

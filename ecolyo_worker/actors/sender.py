@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -54,12 +54,22 @@ class Sender(Actor):
 
     name = "sender"
 
-    def __init__(self, context: Context, target: Target, clients: Clients) -> None:
-        """Nothing is sent before `run` or `drain`."""
+    def __init__(
+        self,
+        context: Context,
+        target: Target,
+        clients: Clients,
+        is_counting: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Nothing is sent before `run` or `drain`.
+
+        While `is_counting`, `run` begins no attempt: what is counted first would leave first.
+        """
         super().__init__(context.clock)
         self._context = context
         self._target = target
         self._clients = clients
+        self._is_counting = is_counting
         self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
         self._gate = Gate(context, is_local=target.is_local)
         self._hands = Hands(context)
@@ -165,7 +175,7 @@ class Sender(Actor):
     async def _round(self) -> float:
         """Send what is due, and give how long there is nothing to do, in seconds."""
         async with self._turn:
-            if self._drains or self.stopping:
+            if self._drains or self.stopping or self._is_counting():
                 return self.LOOK_S
             await self._send(float("inf"), draining=False)
         return (await self._wait_s())[1]
@@ -200,6 +210,8 @@ class Sender(Actor):
 
     async def _claim(self, limit: int, due: int | None) -> Claims:
         """Claim rows; unless `due` is given, all that are due now, which takes another look."""
+        if due is None and self._is_counting():
+            return Claims([], {}, more=False)
         if due is None and self._clock.monotonic() - self._secrets_seen[0] >= _SECRET_LOOK_S:
             await self._look_at_secrets()
         now = utc_ms(self._clock.now())

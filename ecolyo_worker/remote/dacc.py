@@ -1,6 +1,7 @@
 """The DACC: one request out, one outcome back. All of the HTTP client stands here."""
 
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ from ecolyo_worker.remote.secrets import TokenUnusable
 from ecolyo_worker.remote.target import Address, Target
 
 if TYPE_CHECKING:
+    import httpcore
     import httpx
 
 __all__ = ["Client", "ClientFactory", "Clients", "DaccLane", "open_lane"]
@@ -21,9 +23,12 @@ __all__ = ["Client", "ClientFactory", "Clients", "DaccLane", "open_lane"]
 ClientFactory = Callable[[], "httpx.AsyncClient"]
 
 _LONGEST_ANSWER = 65_536
+_GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 # The first event of httpcore's trace after which bytes of the request may be on their way; the
 # version of HTTP stands before it.
 _WRITING = ".send_request_headers.started"
+# The event that gives a connection on which TLS is to begin.
+_CONNECTED = ".connect_tcp.complete"
 # TLS troubles that are a lost connection, and say nothing about how TLS is set up.
 _CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
@@ -103,6 +108,8 @@ class DaccLane:
         self._client: Client | None = None
         self._timeout_s = target.settings.attempt_timeout.total_seconds()
         self._is_writing = False
+        self._connecting: httpcore.AsyncNetworkStream | None = None
+        """A connection that nothing was written to yet: httpcore forgets it if TLS is cut off."""
         self.was_written = False
         """Whether a byte of the attempt's request may be on its way."""
         self.mark = 0
@@ -135,11 +142,14 @@ class DaccLane:
             return Outcome("unknown" if self.was_written else "misconfigured", words)
 
     async def close(self) -> None:
-        """Close the client, if there is one."""
+        """Close the client, if there is one, and what it began to connect."""
         client, self._client = self._client, None
-        if client is not None:
-            with anyio.CancelScope(shield=True):
+        connecting, self._connecting = self._connecting, None
+        with anyio.CancelScope(shield=True):
+            if client is not None:
                 await client.aclose()
+            if connecting is not None:
+                await connecting.aclose()
 
     async def _attempt(self, body: bytes, address: Address) -> Outcome:
         import httpx
@@ -177,7 +187,10 @@ class DaccLane:
 
     async def _note(self, event: str, info: dict[str, Any]) -> None:
         """Learn from the client's trace whether a byte of the request was written."""
-        self._is_writing = self._is_writing or event.endswith(_WRITING)
+        if event.endswith(_WRITING):
+            self._is_writing, self._connecting = True, None
+        elif event.endswith(_CONNECTED):
+            self._connecting = info["return_value"]
         self.was_written = self._is_writing
         if self._is_writing and "request" in info:
             # What comes next changes nothing, and every event of a trace costs.
@@ -201,7 +214,23 @@ async def _read(response: "httpx.Response") -> tuple[bytes, bool]:
         answer += chunk
         if len(answer) > _LONGEST_ANSWER:
             break
-    return bytes(answer[:_LONGEST_ANSWER]), len(answer) <= _LONGEST_ANSWER
+    is_whole = len(answer) <= _LONGEST_ANSWER
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    text, is_all = _decoded(bytes(answer[:_LONGEST_ANSWER]), coding)
+    return text, is_whole and is_all
+
+
+def _decoded(answer: bytes, coding: str) -> tuple[bytes, bool]:
+    """Undo a compression, which was not asked for, up to the limit; tell whether that is all."""
+    if coding in ("", "identity"):
+        return answer, True
+    # httpx would unpack all that is there, however much that comes to.
+    unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        text = unpacking.decompress(answer, _LONGEST_ANSWER)
+    except zlib.error:  # it is coded in another way
+        return b"", False
+    return text, unpacking.eof
 
 
 def _broken(error: Exception, *, was_written: bool) -> Outcome:

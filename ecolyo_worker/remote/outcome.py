@@ -49,11 +49,11 @@ def read_answer(
     """Judge an answer of the DACC, or of the cozy-stack in front of it.
 
     `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date. A
-    yes that is too long to be read to its end may be one: nobody knows.
+    yes that could not be read to its end may be one: nobody knows.
     """
     text = body.decode("utf-8", "replace")
     if 200 <= status < 300 and not is_whole:
-        return Outcome("unknown", f"{status}: the answer is longer than is read", status)
+        return Outcome("unknown", f"{status}: the answer could not be read to its end", status)
     return Outcome(
         kind=_kind(status, "retry-after" in headers, body, text),
         detail=f"{status}: {' '.join(text.split())}"[:200],

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
 from ecolyo_worker import Settings, Worker
@@ -50,6 +51,34 @@ async def test_it_opens_after_five_failures_in_a_row(fill: Filled, quick: Quick,
         await worker.send(until_empty=True, timeout_s=4000)
     waits = [round(later - sooner) for sooner, later in pairwise(moments)]
     assert waits == [120, 240, 480, 900, 900, 900]
+
+
+@pytest.mark.parametrize(
+    ("faults", "outcomes"),
+    [
+        ("status=500*9", {"failed": 5}),
+        ("status=503*9", {"unavailable": 5}),
+        ("drop*9", {"unknown": 5}),
+        ("cant-connect*9", {"unknown": 5}),
+        (
+            "status=500,status=502,reset,status=504,garbage",
+            {"failed": 1, "unavailable": 1, "unknown": 3},
+        ),
+        ("status=500*4,ok,status=500*9", {"failed": 5, "delivered": 1}),
+        ("status=500*4,status=400,status=500*9", {"failed": 5, "rejected": 1}),
+    ],
+)
+async def test_whatever_fails_five_times_in_a_row_opens_it(
+    fill: Filled, quick: Quick, echo: Echo, faults: str, outcomes: dict[str, int]
+) -> None:
+    """Failed, unavailable and unknown count alike; an answer about a row begins the count anew."""
+    await fill()
+    await echo.set_fault(faults)
+    async with Worker(quick(echo.url, concurrency=1), clock=FakeClock(NOW)).opened() as worker:
+        assert (await worker.send()).outcomes == outcomes
+        (native,) = worker.status().destinations
+        is_open = sum(outcomes.values()) == 5
+        assert native.state == ("open" if is_open else "ready")
 
 
 async def test_one_delivery_closes_it(

@@ -99,33 +99,6 @@ async def test_at_most_once_gives_an_unknown_row_up(
         await assert_balanced(state_dir, echo.url)
 
 
-async def test_the_deadline_holds_for_the_whole_attempt(
-    fill: Filled, quick: Quick, rows: Rows
-) -> None:
-    """An answer that drips byte by byte is cut at the total deadline, as an unknown end."""
-    await fill("alice.example", PAGES[:1])
-    async with echo_server("--fault", "slow-body*9") as echo:
-        settings = quick(
-            echo.url, attempt_timeout=timedelta(seconds=0.2), unknown_retry=timedelta(1)
-        )
-        async with Worker(settings).opened() as worker:
-            report = await worker.send()
-            assert report.outcomes == {"unknown": 1}
-            (row,) = await rows(worker)
-    assert (row.state, row.maybe_delivered, row.answer) == ("pending", 1, "no answer in time")
-
-
-async def test_nobody_there_costs_no_attempt(fill: Filled, quick: Quick, rows: Rows) -> None:
-    """A refused connection is no attempt of the row, and surely no double."""
-    await fill("alice.example", PAGES[:1])
-    settings = quick("http://127.0.0.1:9", backoff_base=timedelta(hours=1))
-    async with Worker(settings).opened() as worker:
-        assert (await worker.send()).outcomes == {"unavailable": 1}
-        (row,) = await rows(worker)
-    assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
-    assert row.failed_tries == 1
-
-
 async def test_interrupted_is_not_failed(fill: Filled, quick: Quick, rows: Rows) -> None:
     """A shutdown in mid-attempt puts the row back, uncounted, as possibly delivered."""
     await fill("alice.example", PAGES[:3])

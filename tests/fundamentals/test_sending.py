@@ -1,8 +1,6 @@
-"""What leaves: whole, allowed, evenly, in no telling order, and with nothing that tells who."""
+"""What leaves: whole, allowed and evenly, and what is kept of it."""
 
-import contextlib
 import json
-import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,9 +12,8 @@ import anyio
 import httpx
 import pytest
 from anyio.abc import SocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
 
-from ecolyo_worker import Settings, Worker, __version__
+from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.pacing import RateGrid
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.settings import Aggregation
@@ -45,55 +42,6 @@ async def test_a_sent_row_keeps_nothing_personal(
         found = other.execute("SELECT DISTINCT state, body, instance FROM outbox").fetchall()
     other.close()
     assert found == [("sent", None, None)]
-
-
-async def test_the_order_mixes_people(fill: Filled, echo: Echo, quick: Quick) -> None:
-    """Rows are drawn at random over all people, not person by person (by a seed, see `fill`)."""
-    await fill("alice.example", PAGES[:3])
-    await fill("bob.example", PAGES[3:])
-    async with Worker(quick(echo.url, concurrency=1), random=random.Random(3)).opened() as worker:
-        await worker.send()
-    pages = [record["indicator"]["group1"]["page"] for record in await echo.indicators()]
-    assert sorted(pages) == sorted(PAGES)
-    assert set(pages[:3]) not in ({*PAGES[:3]}, {*PAGES[3:]})
-
-
-async def test_no_header_tells_who_it_is(fill: Filled, quick: Quick) -> None:
-    """Every request has the same headers, but for its length; the agent names the program only."""
-    heads: list[list[bytes]] = []
-
-    async def answer(stream: SocketStream) -> None:
-        async with stream:
-            buffered = BufferedByteReceiveStream(stream)
-            with contextlib.suppress(anyio.IncompleteRead):
-                while True:
-                    head = (await buffered.receive_until(b"\r\n\r\n", 9999)).split(b"\r\n")
-                    (length,) = (x for x in head if x.lower().startswith(b"content-length: "))
-                    await buffered.receive_exactly(int(length.split()[1]))
-                    heads.append([line for line in head if line != length])
-                    await stream.send(b'HTTP/1.1 201 OK\r\nContent-Length: 12\r\n\r\n{"ok": true}')
-
-    await fill("alice.example", PAGES[:3])
-    await fill("bob.example", PAGES[3:])
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as serving:
-        serving.start_soon(listener.serve, answer)
-        async with Worker(quick(f"http://127.0.0.1:{port}")).opened() as worker:
-            assert (await worker.send()).outcomes == {"delivered": 6}
-        serving.cancel_scope.cancel()
-    assert len(heads) == 6
-    assert all(head == heads[0] for head in heads)
-    names = {line.partition(b":")[0].lower() for line in heads[0][1:]}
-    assert names == {
-        b"host",
-        b"connection",
-        b"accept",
-        b"accept-encoding",
-        b"content-type",
-        b"user-agent",
-    }
-    assert f"User-Agent: ecolyo-worker/{__version__}".encode() in heads[0]
 
 
 async def test_starts_lie_on_an_even_grid() -> None:
@@ -176,31 +124,6 @@ async def test_many_rows_that_may_not_leave_hold_nothing_up(
         report = await worker.send()
         assert (report.outcomes, report.waiting) == ({"delivered": 1}, 0)
         assert worker.status().outbox["dead"] == 3000
-
-
-async def test_no_cookie_comes_back(fill: Filled, quick: Quick) -> None:
-    """A cookie that the other side sets is forgotten: it would tie requests together."""
-    heads: list[bytes] = []
-
-    async def answer(stream: SocketStream) -> None:
-        async with stream:
-            with contextlib.suppress(anyio.EndOfStream):
-                while True:
-                    heads.append(await stream.receive())
-                    await stream.send(
-                        b"HTTP/1.1 201 OK\r\nSet-Cookie: person=1; Path=/\r\n"
-                        b'Content-Length: 12\r\n\r\n{"ok": true}'
-                    )
-
-    await fill("alice.example", PAGES[:3])
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as serving:
-        serving.start_soon(listener.serve, answer)
-        async with Worker(quick(f"http://127.0.0.1:{port}", concurrency=1)).opened() as worker:
-            assert (await worker.send()).outcomes == {"delivered": 3}
-        serving.cancel_scope.cancel()
-    assert b"cookie:" not in b"".join(heads).lower()
 
 
 async def test_a_transport_that_says_nothing_makes_a_broken_attempt_unknown(

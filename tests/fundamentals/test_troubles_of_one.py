@@ -97,25 +97,6 @@ async def test_an_unusable_token_file_is_not_asked_again_and_again(
     assert wire.requests == []
 
 
-async def test_a_yes_that_is_too_long_to_read(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any, rows: Rows
-) -> None:
-    """A 201 whose text is longer than is read may be a yes: it is counted as a possible double."""
-    text = b'{"ok": "' + b"x" * 70_000 + b'"}'
-    wire.answer = lambda _: (
-        b"HTTP/1.1 201 CREATED\r\nContent-Length: %d\r\n\r\n%s"
-        % (
-            len(text),
-            text,
-        )
-    )
-    await fill(pages=PAGES[:1])
-    async with Worker(quick(wire.url, unknown_retry=timedelta(days=1))).opened() as worker:
-        assert (await worker.send()).outcomes == {"unknown": 1}
-        (row,) = await rows(worker)
-        assert row.maybe_delivered == 1
-
-
 async def test_what_was_answered_goes_with_the_person(
     state_dir: Path, fill: Filled, quick: Quick, tmp_path: Path
 ) -> None:

@@ -1,0 +1,257 @@
+"""Answers without end, compressed ones, none at all: flat memory, a deadline, the right outcome."""
+
+import contextlib
+import gzip
+import ssl
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSListener
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.remote.outcome import Kind
+from tests.fundamentals.outcomes import assert_outcome, attempt
+
+Handler = Callable[[ByteStream], Awaitable[None]]
+Filled = Callable[..., Awaitable[None]]
+Quick = Callable[..., Settings]
+
+CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "self-signed.pem"
+TARGETS = ("native", "cozy-v2")
+BRIEF = timedelta(seconds=0.5)
+MUCH = 100_000_000
+OK = b'{"ok": true}'
+
+
+@asynccontextmanager
+async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve with a handler for each connection, and give the address without its scheme."""
+    listener: Any = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)
+
+    async def handle(stream: ByteStream) -> None:
+        async with stream:
+            # The client may have had enough.
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+                await handler(stream)
+
+    if tls is not None:
+        listener = TLSListener(listener, tls)
+    async with listener, anyio.create_task_group() as serving:
+        serving.start_soon(listener.serve, handle)
+        yield f"127.0.0.1:{port}"
+        serving.cancel_scope.cancel()
+
+
+def talking(head: bytes, piece: bytes, pause_s: float | None = None) -> Handler:
+    """Answer with a head, and with one piece after the other for ever."""
+
+    async def handle(stream: ByteStream) -> None:
+        await stream.receive()
+        await stream.send(head)
+        for one in repeat(piece):
+            await stream.send(one)
+            if pause_s is not None:
+                await anyio.sleep(pause_s)
+
+    return handle
+
+
+CHUNKED = b"HTTP/1.1 201 CREATED\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(talking(b"", b"H", 0.02), id="no-status-line"),
+        pytest.param(talking(b"HTTP/1.1 201 CREATED\r\nX: ", b"x", 0.02), id="head"),
+        pytest.param(talking(CHUNKED, b"1\r\n[\r\n", 0.02), id="body"),
+        pytest.param(talking(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="interim-answers"),
+    ],
+)
+async def test_a_drip_without_end_is_cut_at_the_deadline(
+    state_dir: Path, handler: Handler, target: str
+) -> None:
+    """However the bytes drip in, the attempt ends in time, and nobody knows what it came to."""
+    async with served(handler) as place:
+        tried = await attempt(
+            state_dir, url=f"http://{place}", target=target, attempt_timeout=BRIEF
+        )
+    assert_outcome(tried, "unknown", "no answer in time")
+
+
+def huge(status: int, head: str = f"Content-Length: {MUCH}") -> Handler:
+    """Answer with a text that is far too long."""
+    return talking(f"HTTP/1.1 {status} Long\r\n{head}\r\n\r\n".encode(), b"x" * 65_536)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        pytest.param(huge(201), "unknown", id="201"),
+        pytest.param(huge(200, "Connection: close"), "unknown", id="200-without-a-length"),
+        pytest.param(huge(400), "rejected", id="400"),
+        pytest.param(huge(401), "unauthorized", id="401"),
+        pytest.param(huge(500), "failed", id="500"),
+        pytest.param(huge(502), "unavailable", id="502"),
+        pytest.param(talking(b"HTTP/1.1 201 OK\r\n", b"X: y\r\n" * 9999), "unknown", id="head"),
+    ],
+)
+async def test_an_answer_of_100_mb_is_read_in_part(
+    state_dir: Path, handler: Handler, kind: Kind, target: str
+) -> None:
+    """Memory stays flat; a yes that is not read to its end may be one, else the status counts."""
+    async with served(handler) as place:
+        tracemalloc.start()
+        try:
+            tried = await attempt(state_dir, url=f"http://{place}", target=target)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert_outcome(tried, kind)
+    assert peak < 8_000_000
+    assert len(tried.row.answer or "") <= 200
+
+
+async def test_after_an_answer_without_end_the_next_row_leaves(
+    fill: Filled, quick: Quick, wire: Any
+) -> None:
+    """What was not read of an answer is never taken for the answer to the next row."""
+    answers = iter([b"HTTP/1.1 422 Long\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000])
+    taken = b"HTTP/1.1 201 CREATED\r\nContent-Length: 12\r\n\r\n" + OK
+    wire.answer = lambda _: next(answers, taken)
+    await fill()
+    async with Worker(quick(wire.url, concurrency=1)).opened() as worker:
+        assert (await worker.send()).outcomes == {"delivered": 5, "rejected": 1}
+    assert wire.connections == 2
+
+
+def coded(status: int, coding: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status} Coded\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
+EXPIRED = gzip.compress(b'{"error": "Expired token"}')
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        pytest.param(coded(201, "identity", OK), "delivered", "", id="identity"),
+        pytest.param(coded(201, "gzip", gzip.compress(OK)), "delivered", "", id="gzip"),
+        pytest.param(coded(201, "GZIP", gzip.compress(OK)), "delivered", "", id="capitals"),
+        pytest.param(coded(201, "x-gzip", gzip.compress(OK)), "delivered", "", id="x-gzip"),
+        pytest.param(coded(201, "deflate", zlib.compress(OK)), "delivered", "", id="deflate"),
+        pytest.param(coded(400, "gzip", EXPIRED), "unauthorized", "Expired token", id="expired"),
+        pytest.param(coded(201, "gzip", gzip.compress(OK)[:-4]), "unknown", "201: ", id="cut"),
+        pytest.param(coded(201, "gzip", OK), "unknown", "201: ", id="none-at-all"),
+        pytest.param(coded(201, "br", b"\x0b\x05\x80{}\x03"), "unknown", "201: ", id="brotli"),
+        pytest.param(coded(500, "br", b"\x0b\x05\x80{}\x03"), "failed", "500: ", id="brotli-500"),
+    ],
+)
+async def test_an_answer_that_is_compressed_unasked(
+    state_dir: Path, wire: Any, answer: bytes, kind: Kind, said: str, target: str
+) -> None:
+    """It is judged by its text; a yes whose text cannot be had may be one, so nobody knows."""
+    wire.answer = lambda _: answer
+    assert_outcome(await attempt(state_dir, url=wire.url, target=target), kind, said)
+    assert {request.headers["accept-encoding"] for request in wire.requests} == {"identity"}
+
+
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """Pack so much into less than is read of an answer."""
+    packing = zlib.compressobj(9, wbits=31)
+    pieces = [packing.compress(b'"')]
+    pieces += [packing.compress(b"x" * 1_000_000) for _ in range(60)]
+    packed = b"".join([*pieces, packing.compress(b'"'), packing.flush()])
+    assert len(packed) < 65_536
+    return packed
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("status", "kind"), [(201, "unknown"), (400, "rejected")])
+async def test_a_bomb_is_unpacked_in_part(
+    state_dir: Path, wire: Any, bomb: bytes, status: int, kind: Kind, target: str
+) -> None:
+    """What unpacks to a thousand times its length takes no more memory than is ever read."""
+    answer = coded(status, "gzip", bomb)
+    wire.answer = lambda _: answer
+    tracemalloc.start()
+    try:
+        tried = await attempt(state_dir, url=wire.url, target=target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert_outcome(tried, kind)
+    assert peak < 8_000_000
+
+
+async def silent(stream: ByteStream) -> None:
+    await anyio.sleep_forever()
+
+
+async def plain(stream: ByteStream) -> None:
+    await stream.receive()
+    await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+async def gone(stream: ByteStream) -> None:
+    await stream.receive()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("handler", "kind", "said"),
+    [
+        pytest.param(silent, "unavailable", "no answer in time", id="no-handshake"),
+        pytest.param(gone, "unavailable", "ConnectError: ", id="gone-in-the-handshake"),
+        pytest.param(plain, "misconfigured", "SSL", id="no-tls"),
+    ],
+)
+async def test_before_a_byte_of_the_request_nothing_is_unknown(
+    state_dir: Path, handler: Handler, kind: Kind, said: str, target: str
+) -> None:
+    """Where TLS does not come about no double is possible; a wrong set-up waits for somebody."""
+    async with served(handler) as place:
+        url = f"https://{place}"
+        tried = await attempt(state_dir, url=url, target=target, attempt_timeout=BRIEF)
+    assert_outcome(tried, kind, said)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_certificate_that_nobody_vouches_for(state_dir: Path, target: str) -> None:
+    """A DACC that cannot show who it is gets neither indicator nor token."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATE)
+    came: list[bytes] = []
+
+    async def handle(stream: ByteStream) -> None:
+        came.append(await stream.receive())
+
+    async with served(handle, tls) as place:
+        tried = await attempt(state_dir, url=f"https://{place}", target=target)
+    assert_outcome(tried, "misconfigured", "CERTIFICATE_VERIFY_FAILED")
+    assert came == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "https://127.0.0.1:9", "https://dacc.invalid"]
+)
+async def test_nobody_is_there(state_dir: Path, url: str, target: str) -> None:
+    """A refused connection, or a name that nobody has, is no attempt of the row."""
+    tried = await attempt(state_dir, url=url, target=target, attempt_timeout=timedelta(seconds=5))
+    assert_outcome(tried, "unavailable")

@@ -10,8 +10,8 @@ import anyio
 
 from ecolyo_worker.clock import Clock
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.remote.outcome import Outcome, read_answer
-from ecolyo_worker.remote.secrets import TokenUnusable
+from ecolyo_worker.remote.outcome import Kind, Outcome, read_answer, shorten
+from ecolyo_worker.remote.secrets import Secret, TokenUnusable
 from ecolyo_worker.remote.target import Address, Target
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class DaccLane:
         self._is_writing = False
         self._connecting: httpcore.AsyncNetworkStream | None = None
         """A connection that nothing was written to yet: httpcore forgets it if TLS is cut off."""
+        self._secret: Secret | None = None
         self.was_written = False
         """Whether a byte of the attempt's request may be on its way."""
         self.mark = 0
@@ -121,25 +122,25 @@ class DaccLane:
         httpcore looks whether a kept connection was closed meanwhile before it writes to it, and
         takes a new one then. What is closed later breaks the attempt, as unknown.
         """
-        self.was_written, self.mark = False, 0
+        self.was_written, self.mark, self._secret = False, 0, None
         try:
             with anyio.fail_after(self._timeout_s):
                 address = await self._target.address(instance)
-                self.mark = address.mark
+                self.mark, self._secret = address.mark, address.secret
                 return await self._attempt(body, address)
         except TokenUnusable as error:
             self.mark = error.mark
-            return Outcome("unauthorized", str(error))
+            return Outcome("unauthorized", _storable(error))
         except ConfigurationError as error:
-            return Outcome("misconfigured", str(error))
+            return Outcome("misconfigured", _storable(error))
         except TimeoutError:
             await self.close()
             return Outcome("unknown" if self.was_written else "unavailable", "no answer in time")
         except Exception as error:  # noqa: BLE001  the edge of an attempt: one row's, not the sender's
             # A host's client may raise anything, and so may an address that is none.
             await self.close()
-            words = f"{type(error).__name__}: {error}"[:200]
-            return Outcome("unknown" if self.was_written else "misconfigured", words)
+            kind: Kind = "unknown" if self.was_written else "misconfigured"
+            return Outcome(kind, self._words(error))
 
     async def close(self) -> None:
         """Close the client, if there is one, and what it began to connect."""
@@ -173,17 +174,24 @@ class DaccLane:
                 await response.aclose()
         except (httpx.TransportError, httpx.InvalidURL) as error:
             await self.close()
-            return _broken(error, was_written=self.was_written)
-        if address.secret is not None:
-            # An answer is kept and shown; a server that repeats the token must not put it there.
-            answer = answer.replace(address.secret.reveal().encode(), b"[token]")
+            return Outcome(_broken(error, was_written=self.was_written), self._words(error))
         return read_answer(
             response.status_code,
             response.headers,
             answer,
             self._clock.now().timestamp(),
             is_whole=is_whole,
+            mask=self._mask,
         )
+
+    def _mask(self, text: bytes) -> bytes:
+        """Take the token out: what is said is kept and shown, and a server may repeat the token."""
+        return text if self._secret is None else self._secret.mask(text)
+
+    def _words(self, error: Exception) -> str:
+        """Say what went wrong; the client quotes what it was answered and cannot read."""
+        words = f"{type(error).__name__}: {error}"
+        return shorten(self._mask(words.encode("utf-8", "replace")))
 
     async def _note(self, event: str, info: dict[str, Any]) -> None:
         """Learn from the client's trace whether a byte of the request was written."""
@@ -233,12 +241,16 @@ def _decoded(answer: bytes, coding: str) -> tuple[bytes, bool]:
     return text, unpacking.eof
 
 
-def _broken(error: Exception, *, was_written: bool) -> Outcome:
-    words = f"{type(error).__name__}: {error}"[:200]
+def _storable(error: Exception) -> str:
+    """Give an error's words; a name or path in them may hold what is no character."""
+    return str(error).encode("utf-8", "replace").decode()
+
+
+def _broken(error: Exception, *, was_written: bool) -> Kind:
     if was_written:
-        return Outcome("unknown", words)
+        return "unknown"
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     is_cut = cause is None or isinstance(cause, _CUT)
-    return Outcome("unavailable" if is_cut else "misconfigured", words)
+    return "unavailable" if is_cut else "misconfigured"

@@ -1,14 +1,14 @@
 """What an attempt to send an indicator came to: one value, before anything decides on it."""
 
 import email.utils
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Kind", "Outcome", "read_answer"]
+__all__ = ["Kind", "Outcome", "read_answer", "shorten"]
 
 Kind = Literal[
     "delivered",
@@ -21,6 +21,7 @@ Kind = Literal[
     "unknown",
 ]
 
+_LONGEST_TEXT = 200
 _TOKEN_SENTENCES = ("Expired token", "Invalid JWT token")
 _STACK_SENTENCES = (
     "a variable is used in the template",
@@ -38,28 +39,48 @@ class Outcome(Struct, frozen=True):
     """
 
     kind: Kind
-    detail: str = ""
+    text: str = ""
+    """The first 200 bytes of what was answered, or what went wrong in words."""
     status: int | None = None
+    """Of HTTP; None where no answer came."""
     retry_after: float | None = None
+
+    @property
+    def detail(self) -> str:
+        """What was said, behind the status if there is one."""
+        return self.text if self.status is None else f"{self.status}: {self.text}"
 
 
 def read_answer(
-    status: int, headers: Mapping[str, str], body: bytes, now: float, *, is_whole: bool = True
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
+    *,
+    is_whole: bool = True,
+    mask: Callable[[bytes], bytes] = bytes,
 ) -> Outcome:
     """Judge an answer of the DACC, or of the cozy-stack in front of it.
 
     `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date. A
-    yes that could not be read to its end may be one: nobody knows.
+    yes that could not be read to its end may be one: nobody knows. `mask` takes out what must not
+    be kept.
     """
     text = body.decode("utf-8", "replace")
     if 200 <= status < 300 and not is_whole:
-        return Outcome("unknown", f"{status}: the answer could not be read to its end", status)
+        return Outcome("unknown", "the answer could not be read to its end", status)
     return Outcome(
         kind=_kind(status, "retry-after" in headers, body, text),
-        detail=f"{status}: {' '.join(text.split())}"[:200],
+        text=shorten(mask(body)),
         status=status,
         retry_after=_retry_after(headers.get("retry-after"), now),
     )
+
+
+def shorten(text: bytes) -> str:
+    """Give what is kept of a text: its first 200 bytes, with one blank for each white space."""
+    words = " ".join(text.decode("utf-8", "replace").split())
+    return words.encode()[:_LONGEST_TEXT].decode("utf-8", "ignore")
 
 
 def _kind(status: int, has_retry_after: bool, body: bytes, text: str) -> Kind:  # noqa: FBT001

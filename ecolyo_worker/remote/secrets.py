@@ -1,7 +1,11 @@
 """Secrets: read from files only, and of a type that cannot be printed."""
 
+import html
+import json
 import os
+from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from ecolyo_worker.errors import ConfigurationError
 
@@ -18,8 +22,6 @@ class TokenUnusable(ConfigurationError):
 class Secret:
     """Some text that shows itself only to the one who asks for it by name."""
 
-    __slots__ = ("_text",)
-
     def __init__(self, text: str) -> None:
         """Keep the text."""
         self._text = text
@@ -27,6 +29,29 @@ class Secret:
     def reveal(self) -> str:
         """Give the text."""
         return self._text
+
+    def mask(self, text: bytes) -> bytes:
+        """Give a text without this one in it, also where it is written as JSON, HTML or a URL."""
+        for form in self._forms:
+            text = text.replace(form, b"[token]")
+        return text
+
+    @cached_property
+    def _forms(self) -> list[bytes]:
+        """The ways in which others may write it, the longest first."""
+        text = self._text
+        as_json = json.dumps(text)[1:-1]
+        forms = {
+            text,
+            as_json,
+            as_json.replace("/", "\\/"),
+            repr(text)[1:-1],
+            html.escape(text),
+            quote(text),
+            quote(text, safe=""),
+            quote_plus(text),
+        }
+        return sorted((form.encode() for form in forms), key=len, reverse=True)
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -8,10 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
-from anyio.abc import SocketStream
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.pacing import RateGrid
@@ -157,28 +155,3 @@ async def test_a_trial_of_a_time_to_come_stays_on_this_machine(
         assert (await worker.send()).attempts == 0
         (row,) = await rows(worker)
     assert row.answer == "it waits: its day has not ended yet"
-
-
-async def test_a_token_that_comes_back_is_not_kept(
-    fill: Filled, tmp_path: Path, quick: Quick, rows: Rows
-) -> None:
-    """An answer that repeats the token is kept and shown without it."""
-    token = tmp_path / "token"
-    token.write_text("s3cr3t")
-
-    async def answer(stream: SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            await stream.send(b"HTTP/1.1 403 No\r\nContent-Length: 18\r\n\r\ndenied: s3cr3t you")
-
-    await fill("alice.example", PAGES[:1])
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as serving:
-        serving.start_soon(listener.serve, answer)
-        settings = quick(f"http://127.0.0.1:{port}", token_file=token)
-        async with Worker(settings).opened() as worker:
-            report = await worker.send()
-            assert "403: denied: [token] you" in (report.reason or "")
-            assert "s3cr3t" not in f"{report}{worker.status()}{await rows(worker)}"
-        serving.cancel_scope.cancel()

@@ -46,7 +46,7 @@ def test_rejected_is_dead_with_its_answer() -> None:
     """What was rejected is dead at the first attempt, with what was said; others go on."""
     decision = decided("rejected")
     assert decision.settlement == Settlement(
-        "dead", "rejected", counted=True, failing_since=NOW, answer="said of rejected"
+        "dead", "rejected", counted=True, failing_since=NOW, answer="418: said of rejected"
     )
     assert (decision.pause_until, decision.reason) == (None, None)
 
@@ -70,7 +70,7 @@ def test_a_wrong_token_or_address_pauses_the_destination(
     for word in [*words, f"said of {kind}", instant_text(until)]:
         assert word in decision.reason
     assert decision.settlement == Settlement(
-        "pending", kind, failing_since=NOW - HOUR, answer=f"said of {kind}"
+        "pending", kind, failing_since=NOW - HOUR, answer=f"418: said of {kind}"
     )
 
 
@@ -117,7 +117,9 @@ def test_throttled_waits_as_long_as_it_was_asked_to(retry_after: float, wait: in
     """The destination waits `Retry-After`, an hour at most; the row's attempt is not counted."""
     decision = decided("throttled", row(2), retry_after=retry_after)
     assert decision.pause_until == NOW + wait
-    assert decision.settlement == Settlement("pending", "throttled", answer="said of throttled")
+    assert decision.settlement == Settlement(
+        "pending", "throttled", answer="418: said of throttled"
+    )
     assert decision.reason is not None
     assert instant_text(NOW + wait) in decision.reason
 
@@ -180,7 +182,7 @@ def test_unavailable_is_not_counted() -> None:
     """Nobody there: the row waits with its backoff, the attempt is not counted."""
     settlement = decided("unavailable", row(4)).settlement
     assert (settlement.state, settlement.counted) == ("pending", False)
-    assert (settlement.failing_since, settlement.answer) == (NOW, "said of unavailable")
+    assert (settlement.failing_since, settlement.answer) == (NOW, "418: said of unavailable")
     assert not settlement.maybe_delivered
 
 
@@ -189,7 +191,7 @@ def test_failed_is_counted() -> None:
     decision = decided("failed", row(4))
     settlement = decision.settlement
     assert (settlement.state, settlement.counted) == ("pending", True)
-    assert (settlement.failing_since, settlement.answer) == (NOW, "said of failed")
+    assert (settlement.failing_since, settlement.answer) == (NOW, "418: said of failed")
     assert not settlement.maybe_delivered
     assert decision.pause_until is None
 
@@ -216,7 +218,7 @@ def test_an_outage_kills_nothing(
     """The last attempt is dead only if others got through since the first failure, or in a week."""
     settlement = decided("failed", row(attempts, since, last)).settlement
     assert (settlement.state, settlement.counted) == (state, True)
-    assert settlement.answer == "said of failed"
+    assert settlement.answer == "418: said of failed"
     assert settlement.failing_since == (NOW if since is None else since)
 
 
@@ -239,7 +241,7 @@ def test_unknown_is_tried_again(attempts: int) -> None:
         counted=True,
         maybe_delivered=True,
         failing_since=NOW - 2 * WEEK,
-        answer="said of unknown",
+        answer="418: said of unknown",
     )
 
 
@@ -315,7 +317,7 @@ def test_five_failures_in_a_row_open_the_breaker(kind: Kind) -> None:
     for count in range(1, BREAKER_FAILURES):
         standing = stood(standing, kind)
         assert (standing.state, standing.failures) == ("ready", count)
-        assert standing.reason == f"said of {kind}"
+        assert standing.reason == f"418: said of {kind}"
     standing = stood(standing, kind)
     assert (standing.state, standing.opened) == ("open", 1)
     assert standing.not_before == NOW + MINUTE

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec import Raw
 
@@ -21,8 +20,14 @@ from ecolyo_worker.clock import (
     civil_from_instant,
     civil_text,
     day_of,
-    instant_text,
+    day_text,
     parse_civil,
+)
+from ecolyo_worker.documents import (
+    held_document,
+    history_document,
+    instance_document,
+    row_document,
 )
 from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused, quote
 from ecolyo_worker.events import decode_object, event_document
@@ -44,14 +49,14 @@ from ecolyo_worker.facts import (
     check_facts,
     check_instance,
     check_version,
-    facts_document,
 )
 from ecolyo_worker.ledger import Ledger, balance
-from ecolyo_worker.readings import STEPS, Reading, check_reading, start_text
+from ecolyo_worker.readings import STEPS, Reading, check_reading
 from ecolyo_worker.remote.echo import received
-from ecolyo_worker.store import consumption, erasing, events, instances, outbox
+from ecolyo_worker.store import consumption, erasing, events, instances, listing, outbox
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
+from ecolyo_worker.store.listing import Wanted
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
@@ -265,17 +270,29 @@ class Commands:
         """Give rows of the outbox, in the order in which they were made."""
         after: int | None = 0
         while after is not None:
-            page = await self._worker.database.read(outbox.page, after, _PAGE, request.state)
+            page, after = await self._worker.database.read(
+                listing.page, after, _PAGE, Wanted(request.state)
+            )
             for row in page:
-                yield _row_document(row)
-            after = page[-1].id if len(page) == _PAGE else None
+                yield row_document(row)
 
-    async def outbox_show(self, ident: int) -> ask.OutboxDocument:
-        """Give one row; raises `CommandRefused` for an unknown one."""
-        row = await self._worker.database.read(outbox.get, ident) if _is_id(ident) else None
-        if row is None:
+    async def outbox_export(self, request: ask.OutboxExport) -> AsyncIterator[ask.OutboxHistory]:
+        """Give rows with their attempts, in the order in which they were made."""
+        day = read_day(request.day)
+        start_date = None if day is None else day_text(day)
+        wanted = Wanted(request.state, request.measure, start_date)
+        after: int | None = 0 if _is_text(request.measure or "") else None
+        while after is not None:
+            page, after = await self._worker.database.read(listing.tried_page, after, _PAGE, wanted)
+            for tried in page:
+                yield history_document(tried, self._zone)
+
+    async def outbox_show(self, ident: int) -> ask.OutboxHistory:
+        """Give one row with its attempts; raises `CommandRefused` for an unknown one."""
+        found = await self._worker.database.read(listing.tried, ident) if _is_id(ident) else None
+        if found is None:
             raise CommandRefused(f"the outbox has no row {ident}")
-        return _row_document(row)
+        return history_document(found, self._zone)
 
     async def outbox_retry(self, request: ask.Retry) -> ask.Moved:
         """Make dead rows pending again; raises `CommandRefused` for one that is not dead."""
@@ -345,10 +362,10 @@ class Commands:
             civil_from_instant(self._worker.clock.now(), self._zone),
             self._worker.settings.aggregation.consent_version,
         )
-        document = _instance_document(instance)
+        document = instance_document(instance)
         document["consent_in_force_since"] = None if accepted is None else civil_text(accepted)
         return document | {
-            "consumption": [_held_document(item, self._zone) for item in sorted(held, key=_place)]
+            "consumption": [held_document(item, self._zone) for item in sorted(held, key=_place)]
         }
 
     async def _not_dead(self, ident: int) -> CommandRefused:
@@ -393,48 +410,5 @@ def _is_id(ident: int) -> bool:
     return 0 < ident < 2**63
 
 
-def _instance_document(instance: Instance) -> dict[str, object]:
-    document = facts_document(
-        instance.name,
-        instance.consents,
-        instance.konnectors,
-        instance.subscriptions,
-        instance.profile,
-        instance.first_connection_at,
-    )
-    withdrawn, seen = instance.withdrawn_through, instance.first_connection_seen
-    document["withdrawn_through"] = None if withdrawn is None else civil_text(withdrawn)
-    document["first_connection_seen"] = None if seen is None else civil_text(seen)
-    return document
-
-
 def _place(held: consumption.Held) -> tuple[int, int]:
     return FLUIDS.index(held.fluid), STEPS.index(held.step)
-
-
-def _held_document(held: consumption.Held, zone: ZoneInfo) -> dict[str, object]:
-    return {
-        "fluid": held.fluid,
-        "step": held.step,
-        "source": held.source,
-        "points": held.points,
-        "first": start_text(held.first, held.step, zone),
-        "last": start_text(held.last, held.step, zone),
-    }
-
-
-def _row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
-    return ask.OutboxDocument(
-        id=row.id,
-        state=row.state,
-        measure=row.measure,
-        start_date=row.start_date,
-        indicator=Raw(row.body or b"null"),
-        attempts=row.attempts,
-        failed_tries=row.tries,
-        maybe_delivered=row.maybe_delivered,
-        created=instant_text(row.created),
-        next_try=instant_text(row.due) if row.state == "pending" and row.due else None,
-        last_attempt=None if row.attempted is None else instant_text(row.attempted),
-        answer=row.answer,
-    )

@@ -132,6 +132,16 @@ def _counters(books: Books) -> Iterator[str]:
     for name, number in counted.items():
         if books.totals.get(name, 0) != number:
             yield f"6: the counter {name} says {books.totals.get(name, 0)}, there are {number}"
+    yield from _attempts(books)
+
+
+def _attempts(books: Books) -> Iterator[str]:
+    ever, gone = books.totals.get("attempts", 0), len(books.rows) < books.rows_ever
+    # Those of a row that was removed went with it.
+    if books.attempts > ever or (books.attempts < ever and not gone):
+        yield f"6: the counter attempts says {ever}, there are {books.attempts}"
+    for row in books.unexplained:
+        yield f"6: the attempts of row {row} do not say what became of it"
 
 
 def _recount(

@@ -8,6 +8,7 @@ from ecolyo_worker.actors.report import RunReport
 
 __all__ = [
     "Aggregate",
+    "AttemptDocument",
     "ConsumptionImport",
     "EventsImport",
     "EventsList",
@@ -23,6 +24,8 @@ __all__ = [
     "Migrated",
     "Moved",
     "OutboxDocument",
+    "OutboxExport",
+    "OutboxHistory",
     "OutboxList",
     "Preview",
     "PreviewLine",
@@ -201,6 +204,39 @@ class OutboxDocument(Struct, frozen=True, kw_only=True):
     next_try: str | None
     last_attempt: str | None
     answer: str | None
+
+
+class OutboxExport(Struct, frozen=True):
+    """Which rows to give with their attempts; None is all.
+
+    `day` is their start date, as YYYY-MM-DD: of a monthly measure the first day of the month.
+    """
+
+    state: RowState | None = None
+    measure: str | None = None
+    day: str | None = None
+
+
+class AttemptDocument(Struct, frozen=True):
+    """An attempt to send a row, and when it ended: ISO 8601 in the zone of the settings."""
+
+    n: int
+    """Its number, from 1; of very many only the first and the last ones are kept."""
+    ended: str
+    outcome: str
+    """What it came to; `interrupted` where it was cut off and nobody knows."""
+    status: int | None
+    """Of HTTP; None where no answer came."""
+    answer: str | None
+    """The beginning of what was answered, or what went wrong; nothing of a row that is finished."""
+
+
+class OutboxHistory(OutboxDocument, frozen=True, kw_only=True):
+    """A row of the outbox with its attempts, in their order."""
+
+    attempts_made: int
+    """All that were ever made: those before a retry by hand, too, and those that were cut off."""
+    history: list[AttemptDocument]
 
 
 class Retry(Struct, frozen=True):

@@ -21,7 +21,14 @@ from ecolyo_worker.actors.night import InstanceNight, Plan
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
-from ecolyo_worker.clock import Clock, SystemClock, civil_from_instant, parse_day, parse_month
+from ecolyo_worker.clock import (
+    Clock,
+    SystemClock,
+    civil_from_instant,
+    parse_day,
+    parse_month,
+    utc_ms,
+)
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -255,7 +262,7 @@ class Worker:
     async def _start(self, opened: AsyncExitStack, *, by_itself: bool) -> None:
         await self._open(opened, migrating=True)
         retrying = self.settings.dacc.on_unknown == "retry"
-        await self.database.run(outbox.rescue, retrying=retrying)
+        await self.database.run(outbox.rescue, utc_ms(self.clock.now()), retrying=retrying)
         await self.database.run(
             destinations.adopt, self._target.identity, per_instance=self._target.is_cozy
         )

@@ -249,3 +249,15 @@ CREATE INDEX outbox_finished ON outbox (attempted) WHERE state IN ('sent', 'sent
 CREATE INDEX outbox_oldest ON outbox (created) WHERE state = 'pending';
 CREATE INDEX outbox_in_flight ON outbox (id) WHERE state = 'in_flight';
 CREATE INDEX outbox_of_instance ON outbox (instance) WHERE instance IS NOT NULL;
+
+-- What each attempt to send a row came to, the first and the last ones where there were very many:
+-- the greatest `n` is how many were ever made. A row that is finished keeps no answer.
+CREATE TABLE attempts (
+    row     INTEGER NOT NULL REFERENCES outbox (id) ON DELETE CASCADE,
+    n       INTEGER NOT NULL CHECK (n > 0),
+    ended   INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    status  INTEGER,                        -- of HTTP; NULL where no answer came
+    answer  TEXT,
+    PRIMARY KEY (row, n)
+) STRICT, WITHOUT ROWID;

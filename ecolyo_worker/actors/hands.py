@@ -9,7 +9,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.decision import decide, stand
 from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.remote.outcome import Outcome
+from ecolyo_worker.remote.outcome import Outcome, shorten
 from ecolyo_worker.store import destinations, outbox
 from ecolyo_worker.store.destinations import HELD, Standing
 from ecolyo_worker.store.draw import Claims
@@ -34,7 +34,8 @@ class Hands:
         self._changed: set[int] = set()
         self._marks: list[Mark] = []
         self._untried: list[int] = []
-        self._interrupted: list[int] = []
+        self._interrupted: dict[int, int] = {}
+        """When each attempt was cut off, by its row."""
         self._abandoned: set[int] = set()
         self._writing = anyio.Lock()
         self.written = anyio.Event()
@@ -90,7 +91,8 @@ class Hands:
         self._changed.add(row.destination)
         is_new = outcome.kind != "delivered" or before.state != "ready"
         shuffle = self._context.random.getrandbits(62) if is_new else 0
-        self._marks.append(Mark(row.id, decision.settlement, now, shuffle))
+        said = None if outcome.kind == "delivered" else shorten(outcome.text.encode())
+        self._marks.append(Mark(row.id, decision.settlement, now, shuffle, outcome.status, said))
         self.landed.set()
         if is_new:
             self.is_urgent = True
@@ -98,7 +100,10 @@ class Hands:
 
     def let_go(self, row: Claimed, *, maybe_delivered: bool) -> None:
         """Put a row back that was not tried, or whose attempt was interrupted."""
-        (self._interrupted if maybe_delivered else self._untried).append(row.id)
+        if maybe_delivered:
+            self._interrupted[row.id] = utc_ms(self._context.clock.now())
+        else:
+            self._untried.append(row.id)
         self.landed.set()
 
     def stir(self) -> None:
@@ -123,14 +128,15 @@ class Hands:
         batch = (self._marks, self._untried, self._interrupted)
         changed = self._changed
         standings = {ident: self._standings[ident] for ident in changed}
-        self._marks, self._untried, self._interrupted, self._changed = [], [], [], set()
+        self._marks, self._untried, self._interrupted, self._changed = [], [], {}, set()
         self.landed, self.is_urgent = anyio.Event(), False
         try:
             with anyio.CancelScope(shield=True):
                 await self._context.database.run(self._store, *batch, standings)
         except BaseException:
             marks, untried, interrupted = batch
-            self._marks[:0], self._untried[:0], self._interrupted[:0] = marks, untried, interrupted
+            self._marks[:0], self._untried[:0] = marks, untried
+            self._interrupted = interrupted | self._interrupted
             self._changed |= changed
             self.landed.set()
             self.is_urgent = self.is_stuck = True
@@ -147,13 +153,13 @@ class Hands:
         connection: sqlite3.Connection,
         marks: list[Mark],
         untried: list[int],
-        interrupted: list[int],
+        interrupted: dict[int, int],
         standings: dict[int, Standing],
     ) -> None:
         retrying = self._settings.on_unknown == "retry"
         outbox.mark(connection, marks)
-        outbox.release(connection, untried, maybe_delivered=False)
-        outbox.release(connection, interrupted, maybe_delivered=True, retrying=retrying)
+        outbox.release(connection, untried)
+        outbox.interrupt(connection, interrupted, retrying=retrying)
         destinations.store(connection, standings)
         reach("sender.settling")
 

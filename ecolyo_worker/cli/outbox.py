@@ -1,11 +1,13 @@
-"""`outbox list`, `show`, `retry` and `discard`."""
+"""`outbox list`, `show`, `export`, `retry` and `discard`."""
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.output import cell
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
 
@@ -17,6 +19,7 @@ def register(app: App) -> None:
     group = App(name="outbox", help="The indicators that are sent, wait, or were refused.")
     group.command(list_rows, name="list")
     group.command(show, name="show")
+    group.command(export, name="export")
     group.command(retry, name="retry")
     group.command(discard, name="discard")
     app.command(group)
@@ -50,7 +53,7 @@ async def list_rows(
 
 
 async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False)]) -> None:
-    """Show one row.
+    """Show one row, and what each attempt to send it came to.
 
     Parameters
     ----------
@@ -63,10 +66,41 @@ async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False
         session.output.document(document)
     else:
         fields = msgspec.structs.asdict(document)
+        history = fields.pop("history")
         body = bytes(document.indicator)
         fields["indicator"] = None if body == b"null" else body
         rows = [(key, _text(value)) for key, value in fields.items()]
         session.output.table(["field", "value"], rows)
+        if history:
+            headings = ["attempt", "ended", "outcome", "status", "answer"]
+            session.output.table(headings, list(_attempts(history)))
+
+
+async def export(
+    *,
+    state: ask.RowState | None = None,
+    measure: str | None = None,
+    day: str | None = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Print rows with all their attempts, each as a line of JSON, in the order they were made in.
+
+    Parameters
+    ----------
+    state
+        Only those in this state.
+    measure
+        Only those of one measure.
+    day
+        Only those of one start date, as YYYY-MM-DD; a month's is its first day.
+    """
+    is_found = False
+    async with session.reading() as commands:
+        async for row in commands.outbox_export(ask.OutboxExport(state, measure, day)):
+            session.output.document(row)
+            is_found = True
+    if not is_found:
+        session.output.talk("no such row")
 
 
 async def retry(
@@ -115,6 +149,16 @@ async def discard(
         session.output.document(moved)
     else:
         session.output.line(f"discarded: {moved.rows}")
+
+
+def _attempts(history: Sequence[ask.AttemptDocument]) -> Iterator[Sequence[object]]:
+    """Give a line for each attempt, and one for those that are not kept."""
+    expected = 1
+    for one in history:
+        if one.n > expected:
+            yield f"{expected}–{one.n - 1}", "not kept: there were too many", "", "", ""
+        yield one.n, one.ended, one.outcome, cell(one.status), cell(one.answer)
+        expected = one.n + 1
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Counted, End, Facts, Rules, count
 from ecolyo_worker.store import events, totals
+from ecolyo_worker.store.attempts import FIRST_KEPT, LAST_KEPT
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
 
@@ -62,6 +63,10 @@ class Books(Struct, frozen=True):
     """How many finished rows were deleted for their age."""
     pruned_doubles: int
     """How many attempts of theirs may have been delivered unseen."""
+    attempts: int
+    """How many attempts of the rows that are there say they were made."""
+    unexplained: list[int]
+    """Rows of which the attempts do not say what became of them."""
     overlapping: list[str]
     """Days of which two countings pass over the same event."""
     lost_days: list[str]
@@ -155,6 +160,11 @@ def read_books(connection: sqlite3.Connection) -> Books:
             if what.startswith("outbox.") and what != _DOUBLES
         ),
         pruned_doubles=totals.removed(connection, "pruned").get(_DOUBLES, 0),
+        attempts=_one(
+            connection,
+            "SELECT coalesce(sum(made), 0) FROM (SELECT max(n) AS made FROM attempts GROUP BY row)",
+        ),
+        unexplained=[row for (row,) in connection.execute(_UNEXPLAINED, (FIRST_KEPT + LAST_KEPT,))],
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )
@@ -279,6 +289,20 @@ _OVERLAPPING = """
     SELECT DISTINCT a.day FROM countings AS a
       JOIN countings AS b ON b.instance = a.instance AND b.day = a.day AND b.n > a.n
      WHERE b.after_seq < a.upto_seq
+"""
+
+# The greatest `n` goes with its own outcome: that is how SQLite reads a bare column beside max().
+_UNEXPLAINED = """
+    WITH made (row, last, outcome, kept, doubtful) AS (
+        SELECT row, max(n), outcome, count(*), sum(outcome IN ('unknown', 'interrupted'))
+          FROM attempts GROUP BY row)
+    SELECT o.id FROM outbox AS o LEFT JOIN made AS m ON m.row = o.id
+     WHERE (o.state = 'sent') != (m.outcome IS 'delivered')
+        OR coalesce(m.kept, 0) != min(coalesce(m.last, 0), ?)
+        OR (m.kept = m.last AND m.doubtful != o.maybe_delivered)
+        OR (m.row IS NULL AND o.maybe_delivered != 0)
+     UNION ALL
+    SELECT row FROM made WHERE row NOT IN (SELECT id FROM outbox)
 """
 
 _LOST_DAYS = f"""

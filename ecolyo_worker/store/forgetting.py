@@ -5,7 +5,7 @@ import sqlite3
 from msgspec import Struct
 
 from ecolyo_worker import crashpoints
-from ecolyo_worker.store import destinations, erasing, events, instances, outbox, totals
+from ecolyo_worker.store import attempts, destinations, erasing, events, instances, outbox, totals
 
 __all__ = ["Forgetting", "forget"]
 
@@ -42,19 +42,21 @@ def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
     person = instances.find(connection, name)
     if person is None:
         return None
-    unsent = _count(connection, "outbox", "instance = ?", person.id)
+    unsent = outbox.ids_of(connection, person.id)
+    tries = attempts.count(connection, unsent)
     before = _outbox_removed(connection)
     in_flight = outbox.remove_unsent(connection, person.id, forgotten=True)
     gone = _outbox_removed(connection) - before
     rows = _delete_tables(connection, person.id)
     rows["outbox"] = gone
+    rows["attempts"] = tries - attempts.count(connection, unsent)
     rows["destinations"] = destinations.dissolve(connection, person.id)
     rows["instances"] = 1
     connection.execute("DELETE FROM instances WHERE id = ?", (person.id,))
     totals.note_removed(connection, _REASON, {"instances": 1})
     erasing.owe(connection)
     crashpoints.reach("forget.deleting")
-    return Forgetting(rows, unsent - gone - len(in_flight), in_flight)
+    return Forgetting(rows, len(unsent) - gone - len(in_flight), in_flight)
 
 
 def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, int]:

@@ -10,13 +10,14 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.store import destinations, totals
+from ecolyo_worker.store import attempts, destinations, totals
+from ecolyo_worker.store.attempts import Attempt
 from ecolyo_worker.store.ladder import Ladder
 
 __all__ = [
@@ -30,11 +31,12 @@ __all__ = [
     "body_hmac",
     "discard",
     "get",
+    "ids_of",
     "insert",
+    "interrupt",
     "known_keys",
     "mark",
     "of_key",
-    "page",
     "release",
     "release_strays",
     "remove_unsent",
@@ -139,6 +141,10 @@ class Mark(Struct, frozen=True):
     at: int
     shuffle: int
     """Its next random place in the draw."""
+    status: int | None = None
+    """The HTTP status of the attempt; None where no answer came."""
+    answer: str | None = None
+    """What was answered, or what went wrong, in at most 200 bytes."""
 
 
 class NewRow(Struct, frozen=True, gc=False):
@@ -197,23 +203,32 @@ def known_keys(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[byt
 def mark(connection: sqlite3.Connection, marks: Sequence[Mark]) -> None:
     """Store what became of rows in flight; one that is not in flight any more is passed over.
 
-    A row whose person withdrew meanwhile (it has no instance any more) is not tried again.
+    Their attempts are kept. A row whose person withdrew meanwhile (it has no instance any more) is
+    not tried again.
     """
     delivered = [one for one in marks if one.settlement.outcome == "delivered"]
+    others = [one for one in marks if one.settlement.outcome != "delivered"]
     changes = _mark_delivered(connection, delivered) if delivered else Counter()
-    for one in marks:
-        if one.settlement.outcome != "delivered" and _is_in_flight(connection, one.row):
+    attempts.note(
+        connection,
+        [Attempt(m.row, m.at, m.settlement.outcome, m.status, m.answer) for m in others],
+    )
+    for one in others:
+        if _is_in_flight(connection, one.row):
             changes.update(_settle(connection, one))
     totals.add(connection, changes)
 
 
 def _mark_delivered(connection: sqlite3.Connection, marks: Sequence[Mark]) -> Counter[str]:
-    """Mark all that was delivered in one statement. No order stays, and no owner."""
+    """Mark all that was delivered in one statement. No order stays, no owner and no answer."""
+    at, ids = max(one.at for one in marks), [one.row for one in marks]
+    attempts.blank(connection, ids)
+    attempts.note(connection, [Attempt(one.row, at, "delivered", one.status) for one in marks])
     rows = connection.execute(
         "UPDATE outbox SET state = 'sent', body = NULL, instance = NULL, destination = NULL,"
         " due = 0, failing_since = NULL, answer = NULL, shuffle = 0, attempted = ?"
         " WHERE state = 'in_flight' AND id IN (SELECT value FROM json_each(?))",
-        (max(one.at for one in marks), json.dumps([one.row for one in marks])),
+        (at, json.dumps(ids)),
     ).rowcount
     counts = {"attempts": rows, "outcomes.delivered": rows, "outbox.sent": rows}
     return Counter(counts | {"outbox.in_flight": -rows})
@@ -223,8 +238,8 @@ def _settle(connection: sqlite3.Connection, one: Mark) -> dict[str, int]:
     result = one.settlement
     connection.execute(
         "UPDATE outbox SET due = ?, tries = tries + 1, attempts = attempts + ?,"
-        " maybe_delivered = maybe_delivered + ?, failing_since = ?, answer = ?, attempted = ?,"
-        " shuffle = ? WHERE id = ?",
+        " maybe_delivered = maybe_delivered + ?, failing_since = ?,"
+        " answer = iif(instance IS NULL, NULL, ?), attempted = ?, shuffle = ? WHERE id = ?",
         (
             result.due,
             result.counted,
@@ -241,54 +256,44 @@ def _settle(connection: sqlite3.Connection, one: Mark) -> dict[str, int]:
     return changes | {"outbox.maybe_delivered": int(result.maybe_delivered)}
 
 
-def release(
-    connection: sqlite3.Connection,
-    ids: Iterable[int],
-    *,
-    maybe_delivered: bool,
-    retrying: bool = True,
-) -> None:
-    """Put rows in flight back that were not tried, or whose attempt was interrupted.
-
-    With `retrying` off, one that may have been delivered is `sent?` and not tried again.
-    """
+def release(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Put rows in flight back that were not tried, as if nothing had been."""
     for ident in ids:
-        if not _is_in_flight(connection, ident):
-            continue
-        if maybe_delivered:
-            connection.execute(
-                "UPDATE outbox SET maybe_delivered = maybe_delivered + 1 WHERE id = ?", (ident,)
-            )
-            totals.add(connection, {"outbox.maybe_delivered": 1})
-        _land(connection, ident, "pending" if retrying or not maybe_delivered else "sent?")
+        if _is_in_flight(connection, ident):
+            _land(connection, ident, "pending")
+
+
+def interrupt(connection: sqlite3.Connection, ended: Mapping[int, int], *, retrying: bool) -> None:
+    """Put rows in flight back of whose attempt nobody knows the end, each with its instant.
+
+    With `retrying` off such a row is `sent?`, as it may have been delivered, and not tried again.
+    """
+    here = {row: at for row, at in ended.items() if _is_in_flight(connection, row)}
+    attempts.note(connection, [Attempt(row, at, "interrupted") for row, at in here.items()])
+    for row, at in here.items():
+        connection.execute(
+            "UPDATE outbox SET maybe_delivered = maybe_delivered + 1, attempted = ? WHERE id = ?",
+            (at, row),
+        )
+        _land(connection, row, "pending" if retrying else "sent?")
+    counted = ("attempts", "outcomes.interrupted", "outbox.maybe_delivered")
+    totals.add(connection, dict.fromkeys(counted, len(here)))
 
 
 def release_strays(connection: sqlite3.Connection, known: Collection[int]) -> None:
     """Put back rows in flight that nobody has in hand, because their claim was cut off."""
-    rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
-    release(connection, [row[0] for row in rows if row[0] not in known], maybe_delivered=False)
+    release(connection, [row for row in _in_flight(connection) if row not in known])
 
 
-def rescue(connection: sqlite3.Connection, *, retrying: bool) -> int:
+def rescue(connection: sqlite3.Connection, now: int, *, retrying: bool) -> int:
     """Take back what an earlier process left in flight; nobody knows whether it was delivered.
 
-    It becomes pending, or `sent?` where a possible double is worse than a possible loss.
+    It becomes pending, or `sent?` where a possible double is worse than a possible loss. `now`, in
+    ms of UTC, stands for when its attempt ended.
     """
-    rows = connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'").fetchall()
-    release(connection, [row[0] for row in rows], maybe_delivered=True, retrying=retrying)
+    rows = _in_flight(connection)
+    interrupt(connection, dict.fromkeys(rows, now), retrying=retrying)
     return len(rows)
-
-
-def page(
-    connection: sqlite3.Connection, after: int, limit: int, state: str | None = None
-) -> list[OutboxRow]:
-    """Give the next rows behind an id, of one state or of all."""
-    rows = connection.execute(
-        f"SELECT {_ROW} FROM outbox WHERE id > :after"  # noqa: S608  columns of ours
-        " AND (:state IS NULL OR state = :state) ORDER BY id LIMIT :limit",
-        {"after": after, "limit": limit, "state": state},
-    )
-    return [OutboxRow(*row) for row in rows]
 
 
 def get(connection: sqlite3.Connection, ident: int) -> OutboxRow | None:
@@ -307,6 +312,12 @@ def of_key(connection: sqlite3.Connection, key: bytes) -> tuple[OutboxRow, bytes
         (key,),
     ).fetchone()
     return None if row is None else (OutboxRow(*row[:-1]), row[-1])
+
+
+def ids_of(connection: sqlite3.Connection, instance: int) -> list[int]:
+    """Give the ids of an instance's rows that are not finished."""
+    query = "SELECT id FROM outbox WHERE instance = ?"
+    return [ident for (ident,) in connection.execute(query, (instance,))]
 
 
 def retry(connection: sqlite3.Connection, ident: int | None) -> int:
@@ -340,6 +351,7 @@ def remove_unsent(
     """
     query = "SELECT id, state FROM outbox WHERE instance = ?"
     rows = connection.execute(query, (instance,)).fetchall()
+    attempts.blank(connection, [ident for ident, _ in rows])
     # Those in flight lose their destination too: with a Cozy target it says whose they are.
     # And what was answered: it may hold a name, as that of a file.
     gone = "instance = NULL, destination = iif(?, NULL, destination), answer = NULL"
@@ -350,6 +362,10 @@ def remove_unsent(
         if state != "in_flight":
             _land(connection, ident, state)
     return [ident for ident, state in rows if state == "in_flight"]
+
+
+def _in_flight(connection: sqlite3.Connection) -> list[int]:
+    return [row for (row,) in connection.execute("SELECT id FROM outbox WHERE state = 'in_flight'")]
 
 
 def _is_in_flight(connection: sqlite3.Connection, ident: int) -> bool:
@@ -380,6 +396,7 @@ def _land(connection: sqlite3.Connection, ident: int, state: str) -> None:
 def _move(connection: sqlite3.Connection, ident: int, state: str) -> None:
     """Set a row's state; one that is finished loses its text and whose it was."""
     if state in _FINISHED:
+        attempts.blank(connection, [ident])
         connection.execute(
             "UPDATE outbox SET state = ?, body = NULL, instance = NULL, destination = NULL,"
             " answer = NULL WHERE id = ?",

@@ -259,7 +259,7 @@ async def test_what_is_being_sent_lands_as_forgotten(
         (row,) = await worker.database.run(_claim)
         assert (await forget(worker)).in_flight == 1
         if how == "untried":
-            await worker.database.run(outbox.release, [row.id], maybe_delivered=False)
+            await worker.database.run(outbox.release, [row.id])
         elif how != "the process died":
             state = "sent" if how == "delivered" else "pending"
             result = outbox.Settlement(state, "delivered" if state == "sent" else "failed")

@@ -142,6 +142,11 @@ JOURNEY = [
     "outbox list --json",
     "outbox list --state dead",
     "outbox list --state dead --json",
+    "outbox export",
+    "outbox export --state dead --json",
+    "outbox export --measure quiz-stars --day 2026-11-20",
+    f"outbox export --measure {NOT_UTF8}",
+    "outbox export --day yesterday",
     "outbox show 1",
     "outbox show 1 --json",
     "outbox show 999999",
@@ -156,6 +161,9 @@ JOURNEY = [
     "send --until-empty --json",
     "outbox list --state sent",
     "outbox list --state sent --json",
+    "outbox show 2",
+    "outbox show 2 --json",
+    "outbox export --state sent",
     "reconcile",
     "reconcile --json",
     "reconcile --echo ECHO",
@@ -179,7 +187,7 @@ def told(text: str, state_dir: Path, echo: Echo) -> str:
     """
     text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
     text = re.sub(r'(?m)^task .*\n|"tasks":\[.*?\],?', "", text)
-    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "INSTANT", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)", "INSTANT", text)
 
 
 TRAVELLER = """

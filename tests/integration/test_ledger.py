@@ -73,6 +73,10 @@ DOUBLED_ROW = (
     " SELECT randomblob(16), destination, measure, start_date, body_hmac, state, shuffle, created"
     " FROM outbox WHERE id = 5"
 )
+LOST_ATTEMPT = "DELETE FROM attempts WHERE row = 5"
+FALSE_ATTEMPT = "UPDATE attempts SET outcome = 'failed' WHERE row = 5"
+ONE_MORE = "INSERT INTO attempts SELECT row, 2, ended, outcome, status, answer FROM attempts"
+DOUBTFUL_ATTEMPT = "UPDATE attempts SET n = 2 WHERE row = 5"
 MISCOUNTED = "UPDATE totals SET count = 9 WHERE name = 'events.waiting'"
 
 FALSE_STATES = [
@@ -85,6 +89,12 @@ FALSE_STATES = [
     ("3:", LOST_ROW, "112 indicators were made; 111 are there"),
     ("6:", DEAD_ROW, "the counter outbox.sent says 112, there are 111"),
     ("6:", MISCOUNTED, "the counter events.waiting says 9"),
+    ("6:", LOST_ATTEMPT, "the attempts of row 5 do not say what became of it"),
+    ("6:", LOST_ATTEMPT, "the counter attempts says 112, there are 111"),
+    ("6:", FALSE_ATTEMPT, "the attempts of row 5 do not say what became of it"),
+    ("6:", DOUBTFUL_ATTEMPT, "the attempts of row 5 do not say what became of it"),
+    ("6:", LOST_ROW, "the attempts of row 5 do not say what became of it"),
+    ("6:", ONE_MORE, "the counter attempts says 112, there are 224"),
 ]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.store import draw, instances, outbox, totals
+from ecolyo_worker.store import attempts, draw, instances, listing, outbox, totals
+from ecolyo_worker.store.attempts import Attempt, Kept
 from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.listing import Wanted
 from ecolyo_worker.store.outbox import Mark, NewRow, Settlement
 
 FAILED = Settlement("pending", "failed", due=900, counted=True, failing_since=5, answer="500: ")
@@ -38,10 +40,16 @@ async def test_marking_again_changes_nothing(tmp_path: Path, settlement: Settlem
         ids = await database.run(fill, 5)
         marks = [Mark(ident, settlement, 7, 3) for ident in ids]
         await database.run(outbox.mark, marks)
-        once = await database.read(totals.read), await database.read(outbox.page, 0, 99)
+        once = (
+            await database.read(totals.read),
+            await database.read(listing.tried_page, 0, 99, Wanted()),
+        )
         await database.run(outbox.mark, marks)
-        await database.run(outbox.release, ids, maybe_delivered=True)
-        assert (await database.read(totals.read), await database.read(outbox.page, 0, 99)) == once
+        await database.run(outbox.interrupt, dict.fromkeys(ids, 8), retrying=True)
+        assert (
+            await database.read(totals.read),
+            await database.read(listing.tried_page, 0, 99, Wanted()),
+        ) == once
         assert once[0]["attempts"] == once[0][f"outcomes.{settlement.outcome}"] == 5
         assert once[0][f"outbox.{settlement.state}"] == 5
         assert once[0]["outbox.in_flight"] == 0
@@ -54,3 +62,17 @@ async def test_rows_of_a_run_may_be_due_later(tmp_path: Path) -> None:
         assert await database.read(draw.next_moment, 10, 10_000) == 500
         await database.run(draw.hasten)
         assert await database.read(draw.next_moment, 10, 10_000) == 10
+
+
+async def test_no_answer_of_someone_who_left_stays_or_comes(tmp_path: Path) -> None:
+    """A row in flight whose person is forgotten loses the words it has, and gets no others."""
+    async with Database.open(tmp_path) as database:
+        ids = await database.run(fill, 2)
+        said = [Attempt(ident, 6, "unknown", 504, "of alice") for ident in ids]
+        await database.run(attempts.note, said)
+        await database.run(outbox.remove_unsent, 1, forgotten=True)
+        left = Kept(1, 6, "unknown", 504, None)
+        assert await database.read(attempts.of_rows, ids) == {ident: [left] for ident in ids}
+        await database.run(attempts.note, said)
+        twice = [left, Kept(2, 6, "unknown", 504, None)]
+        assert await database.read(attempts.of_rows, ids) == dict.fromkeys(ids, twice)

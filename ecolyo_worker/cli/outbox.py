@@ -49,7 +49,7 @@ async def list_rows(
     }
     async with session.reading() as commands:
         found = commands.outbox_list(ask.OutboxList(state))
-        await session.output.stream(found, columns, "no such row")
+        await session.output.stream(found, columns, "no such row", ("answer", "next try"))
 
 
 async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False)]) -> None:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,8 @@ __all__ = ["Output", "PipeConsole", "cell", "several"]
 
 # A table is made whole before it is printed.
 _MOST_ROWS = 1000
+_NOTHING = "–"
+_INDENT = 4
 
 
 class PipeConsole(Console):
@@ -40,11 +44,15 @@ class Output:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
 
     async def stream(
-        self, items: AsyncIterator[Any], columns: Mapping[str, str], empty: str
+        self,
+        items: AsyncIterator[Any],
+        columns: Mapping[str, str],
+        empty: str,
+        beneath: Sequence[str] = (),
     ) -> int:
         """Print items as they come: JSON lines, or a table of some of their fields.
 
-        `columns` maps headings to fields. Gives how many there were.
+        `columns` maps headings to fields; `beneath` is as in `table`. Gives how many there were.
         """
         count = 0
         rows: list[Sequence[object]] = []
@@ -58,25 +66,67 @@ class Output:
                 fields = item if isinstance(item, dict) else msgspec.structs.asdict(item)
                 rows.append([cell(fields.get(field)) for field in columns.values()])
         if not self.as_json:
-            self.table(list(columns), rows) if rows else self.talk(empty)
+            self.table(list(columns), rows, beneath=beneath) if rows else self.talk(empty)
             if count > _MOST_ROWS:
                 self.talk(f"and {count - _MOST_ROWS} more; --json gives them all, as they come")
         return count
 
     def table(
-        self, headings: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        title: str | None = None,
+        beneath: Sequence[str] = (),
     ) -> None:
-        """Print a table; numbers stand to the right."""
-        rows = list(rows)
+        """Print a table; numbers stand to the right.
+
+        Where it is too wide for the screen, `beneath` names columns that go under their row, as
+        many as need be, in this order; those that stay are not folded then.
+        """
+        rows = [list(row) for row in rows]
+        widths = {
+            heading: max(cell_len(_plain(text)) for text in (heading, *(row[n] for row in rows)))
+            for n, heading in enumerate(headings)
+        }
+        lower: list[str] = []
+        for heading in beneath:
+            if _width(widths) > self._out.width:
+                lower.append(heading)
+                del widths[heading]
+        stay = [n for n, heading in enumerate(headings) if heading in widths]
         table = Table(
             title=title, title_justify="left", title_style="bold", box=None, pad_edge=False
         )
-        for n, heading in enumerate(headings):
+        for n in stay:
             numbers = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
-            table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+            table.add_column(
+                headings[n],
+                justify="right" if numbers else "left",
+                overflow="fold",
+                no_wrap=bool(lower),
+            )
         for row in rows:
-            table.add_row(*(Text(_shown(str(cell)).replace("\n", "\\n")) for cell in row))
-        self._out.print(table)
+            table.add_row(*(Text(_plain(row[n])) for n in stay))
+        if lower:
+            under = [[(h, row[headings.index(h)]) for h in headings if h in lower] for row in rows]
+            self._interleave(table, _width(widths), under)
+        else:
+            self._out.print(table)
+
+    def _interleave(
+        self, table: Table, width: int, under: Sequence[Sequence[tuple[str, object]]]
+    ) -> None:
+        """Print a table whose rows are lines, with some named cells under each of them."""
+        lines = self._out.render_lines(table, self._out.options.update(width=width))
+        head = len(lines) - len(under)
+        for n, line in enumerate(lines):
+            self._out.print(Segments([*line, Segment.line()]), end="")
+            named = [] if n < head else under[n - head]
+            words = [f"{name}: {_plain(one)}" for name, one in named if one not in {_NOTHING, ""}]
+            wrapped = Text(" · ".join(words)).wrap(self._out, self._out.width - _INDENT)
+            for part in wrapped if words else ():
+                part.rstrip()
+                self._out.print(Text(" " * _INDENT) + part)
 
     def line(self, text: str) -> None:
         """Print one line of data."""
@@ -100,7 +150,7 @@ def cell(value: object) -> str | int | float:
     """Give a value as a table shows it: a number stays one."""
     match value:
         case None:
-            return "–"
+            return _NOTHING
         case bool():
             return "yes" if value else "no"
         case int() | float():
@@ -112,6 +162,16 @@ def cell(value: object) -> str | int | float:
 def several(count: int, one: str, more: str | None = None) -> str:
     """Give a number with its noun, such as `1 day` or `2 days`; `more` where an s does not do."""
     return f"{count} {one if count == 1 else more or f'{one}s'}"
+
+
+def _width(widths: Mapping[str, int]) -> int:
+    """Give how wide a table of such columns is."""
+    return sum(widths.values()) + 2 * (len(widths) - 1)
+
+
+def _plain(cell: object) -> str:
+    """Give a cell as one line that a terminal can be shown."""
+    return _shown(str(cell)).replace("\n", "\\n")
 
 
 def _shown(text: str) -> str:

@@ -81,7 +81,7 @@ async def preview(
                 rows.append((item.line.instance, *_indicator(bytes(item.line.indicator))))
             elif item.outlook is not None:
                 headings = ["instance", "measure", "start date", "value", "groups"]
-                session.output.table(headings, rows)
+                session.output.table(headings, rows, beneath=("groups", "instance"))
                 show_outlook(session.output, item.outlook)
 
 

@@ -111,15 +111,20 @@ async def test_an_interrupted_attempt_is_one(
     await assert_balanced(state_dir)
 
 
+def take_off(state_dir: Path) -> None:
+    """Let all rows be in flight, as a process leaves them that dies."""
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        other.execute("UPDATE outbox SET state = 'in_flight'")
+        other.execute("UPDATE totals SET name = 'outbox.in_flight' WHERE name = 'outbox.pending'")
+
+
 @pytest.mark.parametrize(("on_unknown", "state"), [("retry", "pending"), ("drop", "sent?")])
 async def test_what_a_dead_process_left_is_an_attempt(
     fill: Filled, quick: Quick, state_dir: Path, on_unknown: str, state: str
 ) -> None:
     """A row that was in flight when its process died has an interrupted attempt from the start."""
     await fill(ALICE, PAGES[:1])
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute("UPDATE outbox SET state = 'in_flight'")
-        other.execute("UPDATE totals SET name = 'outbox.in_flight' WHERE name = 'outbox.pending'")
+    take_off(state_dir)
     settings = quick("http://127.0.0.1:9", on_unknown=on_unknown)
     async with Worker(settings, clock=FakeClock(NOW)).opened() as worker:
         (row,) = await exported(worker)
@@ -245,19 +250,23 @@ async def test_an_answer_that_comes_too_late_is_not_kept(
     await assert_balanced(state_dir)
 
 
+@pytest.mark.parametrize(("how", "state"), [("sent", "sent"), ("cut off", "sent?")])
 async def test_attempts_go_with_their_row(
-    fill: Filled, quick: Quick, echo: Echo, state_dir: Path
+    fill: Filled, quick: Quick, echo: Echo, state_dir: Path, how: str, state: str
 ) -> None:
-    """When sent rows are deleted for their age, nothing of their attempts stays."""
+    """When finished rows are deleted for their age, nothing of their attempts stays."""
     await fill()
-    settings = quick(echo.url).replace(retention=Retention(sent_days=1))
+    settings = quick(echo.url, on_unknown="drop").replace(retention=Retention(sent_days=1))
+    if how == "cut off":
+        take_off(state_dir)
     async with Worker(settings).opened() as worker:
         await worker.send()
+        assert worker.status().outbox[state] == 6
         assert await worker.database.read(_attempts) == 6
     clock = SteppedClock(datetime.now(UTC) + timedelta(days=2))
     async with Worker(settings.replace(mode="off"), clock=clock) as worker:
         await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
         await clock.step(clock.now() + timedelta(hours=1))
-        assert worker.status().outbox["sent"] == 0
+        assert worker.status().outbox[state] == 0
         assert await worker.database.read(_attempts) == 0
     await assert_balanced(state_dir)

@@ -190,7 +190,7 @@ class DaccLane:
 
     def _words(self, error: Exception) -> str:
         """Say what went wrong; the client quotes what it was answered and cannot read."""
-        words = f"{type(error).__name__}: {error}"
+        words = ": ".join(filter(None, (type(error).__name__, str(error))))
         return shorten(self._mask(words.encode("utf-8", "replace")))
 
     async def _note(self, event: str, info: dict[str, Any]) -> None:

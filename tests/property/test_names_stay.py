@@ -57,7 +57,10 @@ async def test_no_name_leaves(
         async with Worker(settings, http=client).opened() as worker:
             await agree(worker, {name: Person() for name in names}, datetime(2026, 10, 1))
             for name in names:
-                await worker.record(name, [_event(n, kind, name) for n, kind in enumerate(kinds)])
+                await worker.record(
+                    name,
+                    [_event(n, kind, name) for n, kind in enumerate(["NavigationEvent", *kinds])],
+                )
             await worker.run_once(AS_OF)
             await worker.send()
         await assert_balanced(Path(directory), echo.url)

@@ -20,3 +20,13 @@ class ActorHealth(Struct, frozen=True):
     """When it last did what it is for."""
     next_due: str | None
     """When it will next have something to do by itself, as far as it knows."""
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it works as far as its supervisor knows, and gives no sign of life."""
+        return self.state == "working" and not self.alive
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it crashed and waits to run again."""
+        return self.state == "restarting"

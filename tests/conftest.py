@@ -1,8 +1,9 @@
 """What all tests share: the event loop, an echo server, the examples, and the command line."""
 
 import os
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -62,3 +63,43 @@ def event() -> Callable[..., dict[str, Any]]:
         return {"_id": ident or f"{kind}-{at}", "type": kind, "eventDate": at, **fields}
 
     return make
+
+
+class Manager:
+    """What a service manager hears on its socket: each message as its fields, in their order."""
+
+    LIMIT_S = 30
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        self.socket = sock
+        self.environ = {"NOTIFY_SOCKET": name}
+        """What a service must know to speak to it."""
+
+    async def hear(self, *wanted: str) -> dict[str, str]:
+        """Give the next message, or the next one with all of these fields."""
+        with anyio.fail_after(self.LIMIT_S):
+            while True:
+                await anyio.wait_readable(self.socket)
+                for message in self.heard(1):
+                    if message.keys() >= set(wanted):
+                        return message
+
+    def heard(self, most: int = 1000) -> list[dict[str, str]]:
+        """Give what has come by now and was not given yet."""
+        found: list[dict[str, str]] = []
+        try:
+            while len(found) < most:
+                lines = self.socket.recv(4096).decode().split("\n")
+                found.append(dict(line.split("=", 1) for line in lines))
+        except BlockingIOError:
+            pass
+        return found
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """The ear of a service manager, a real socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.bind(str(tmp_path / "notify"))
+        yield Manager(sock, str(tmp_path / "notify"))

@@ -92,7 +92,7 @@ def _show_values(output: Output, found: Status) -> None:
 
 
 def _task(task: ActorHealth) -> str:
-    state = task.state if task.alive or task.state != "working" else "hangs"
+    state = "hangs" if task.hangs else task.state
     restarts = f", {task.restarts} restarts ({task.error})" if task.restarts else ""
     return (
         f"{task.name}: {state}, last success {task.last_success or 'none yet'}"

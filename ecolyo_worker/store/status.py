@@ -9,11 +9,19 @@ from ecolyo_worker.clock import instant_text
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store import events, outbox, totals
 
-__all__ = ["DestinationStatus", "Snapshot", "Status", "make_status", "take_snapshot"]
+__all__ = [
+    "DestinationStatus",
+    "Snapshot",
+    "Status",
+    "anonymous_advice",
+    "make_status",
+    "take_snapshot",
+]
 
 _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
 _MOST_ADVICE = 3
+_NATIVE = "native"
 
 
 class DestinationStatus(Struct, frozen=True):
@@ -103,6 +111,15 @@ def make_status(
     )
 
 
+def anonymous_advice(status: Status) -> list[str]:
+    """Give a status's advice as everybody may read it: no person's destination is named."""
+    native = [one for one in status.destinations if one.name == _NATIVE]
+    return [
+        *_advice(status.outbox, status.mode, status.url),
+        *_destination_advice(native, status.destination_states),
+    ]
+
+
 # The native destination, or of the people's own those of which there is something to say.
 _SNAPSHOT = """
     SELECT (SELECT json_group_object(name, count) FROM totals),
@@ -133,7 +150,7 @@ def _destination(
     instance: str | None, state: str, reason: str | None, not_before: int, last: int | None
 ) -> DestinationStatus:
     return DestinationStatus(
-        name=instance or "native",
+        name=instance or _NATIVE,
         state=state,
         reason=reason,
         next_try=instant_text(not_before) if not_before else None,
@@ -163,7 +180,8 @@ def _destination_advice(found: list[DestinationStatus], states: dict[str, int]) 
     advice = [f"{one.name} {words[one.state]}: {one.reason}" for one in held[:_MOST_ADVICE]]
     more = states["paused"] + states["open"] - len(advice)
     if more > 0:
-        advice.append(f"{more} more destinations are held back")
+        noun = "destination is" if more == 1 else "destinations are"
+        advice.append(f"{more} {'more ' if advice else ''}{noun} held back")
     advice += [
         f"{one.name}: the last attempt failed: {one.reason}; rows are tried again by themselves"
         for one in found[:_MOST_ADVICE]

@@ -68,7 +68,10 @@ Run = Callable[..., AbstractAsyncContextManager[Service]]
 
 @pytest.fixture
 def run(state_dir: Path, tmp_path: Path) -> Run:
-    """Run the service on `state_dir` until the block is left; more settings as `ECOLYO_…`."""
+    """Run the service on `state_dir` until the block is left; more settings as `ECOLYO_…`.
+
+    One that is None is left to the settings file.
+    """
     token_file = tmp_path / "http-token"
     token_file.write_text(TOKEN)
     base = {
@@ -79,7 +82,7 @@ def run(state_dir: Path, tmp_path: Path) -> Run:
 
     @asynccontextmanager
     async def started(
-        *arguments: str, ready: bool = True, **settings: str
+        *arguments: str, ready: bool = True, **settings: str | None
     ) -> AsyncIterator[Service]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ECOLYO_")}
         command: Sequence[str] = [
@@ -87,7 +90,8 @@ def run(state_dir: Path, tmp_path: Path) -> Run:
             *("--state-dir", str(state_dir)),
             *arguments,
         ]
-        env = {**clean, **base, **settings}
+        given = {**clean, **base, **settings}
+        env = {key: value for key, value in given.items() if value is not None}
         async with await anyio.open_process(
             command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=env
         ) as process:

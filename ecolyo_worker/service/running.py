@@ -1,0 +1,125 @@
+"""The service as a whole: a worker with its faces, entered anew when settings are read again."""
+
+import os
+from collections.abc import Callable
+
+import anyio
+
+from ecolyo_worker.errors import ConfigurationError, EcolyoError
+from ecolyo_worker.service.herald import Herald
+from ecolyo_worker.service.server import ControlSocket, HttpFace
+from ecolyo_worker.version import __version__
+from ecolyo_worker.worker import Worker
+
+__all__ = ["Service"]
+
+_NOT_READ = "the settings are wrong and were not taken, the log says why: those of before hold"
+
+
+class Service:
+    """Works until it is stopped; told to reload, it goes on with a worker of other settings."""
+
+    def __init__(self, make_worker: Callable[[], Worker], herald: Herald) -> None:
+        """`make_worker` reads the settings; raises what it raises. Nothing is opened yet."""
+        self._make_worker = make_worker
+        self._herald = herald
+        self._worker = make_worker()
+        self._before: Worker | None = None
+        self._asked = anyio.Event()
+        self._is_stopped = False
+        self._must_reload = False
+
+    def stop(self) -> None:
+        """Let it end, and if that was said before and it is ending, wait for nothing.
+
+        What comes again before the end has begun is meant once: some senders signal a process and
+        its group.
+        """
+        if self._is_stopped and not self._worker.is_ready:
+            self._worker.abort()
+        self._is_stopped = True
+        self._asked.set()
+
+    def reload(self) -> None:
+        """Let it read the settings again, and go on with them if they are right."""
+        self._must_reload = True
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; raises what entering and leaving a worker raises.
+
+        If the settings that were read again do not let it start, it goes on with those of before.
+        """
+        following: Worker | None = self._worker
+        while following is not None:
+            self._worker = following
+            try:
+                following = await self._work(self._worker)
+            except EcolyoError as error:
+                if self._before is None:
+                    raise
+                self._refuse(self._worker, error)
+                following, self._before = self._before, None
+        self._worker.logger.info("stopped")
+
+    async def _work(self, worker: Worker) -> Worker | None:
+        """Enter a worker and let it work until something is asked; give the one to go on with."""
+        await self._herald.starting()
+        face = _face(worker)
+        async with worker:
+            await worker.supervise(ControlSocket(worker))
+            if face is not None:
+                await worker.supervise(face)
+            worker.logger.info(
+                "ready",
+                version=__version__,
+                pid=os.getpid(),
+                state=str(worker.settings.directory),
+                mode=worker.settings.mode,
+                http="off" if face is None else str(face.listen),
+            )
+            self._before = None
+            await self._herald.ready(worker)
+            following = await self._until_asked(worker)
+            grace_s = worker.settings.grace.total_seconds()
+            worker.logger.info("stopping" if following is None else "reloading", grace_s=grace_s)
+        if following is not None and self._is_stopped:
+            await self._herald.stopping(worker)
+            return None
+        self._before = worker
+        return following
+
+    async def _until_asked(self, worker: Worker) -> Worker | None:
+        """Wait until there is reason to leave a worker; give the next one, None to stop."""
+        while not self._is_stopped:
+            await self._asked.wait()
+            self._asked = anyio.Event()
+            if self._must_reload and not self._is_stopped:
+                self._must_reload = False
+                if (following := await self._reload(worker)) is not None:
+                    return following
+        await self._herald.stopping(worker)
+        return None
+
+    async def _reload(self, worker: Worker) -> Worker | None:
+        """Read the settings again; give a worker that has them, None if they are wrong."""
+        await self._herald.reloading(worker)
+        try:
+            following = self._make_worker()
+            _face(following)
+        except ConfigurationError as error:
+            self._refuse(worker, error)
+            await self._herald.ready(worker)
+            return None
+        self._herald.trouble = None
+        self._herald.leaving()
+        return following
+
+    def _refuse(self, worker: Worker, error: EcolyoError) -> None:
+        worker.logger.error("the new settings are not taken", reason=str(error))
+        self._herald.trouble = _NOT_READ
+
+
+def _face(worker: Worker) -> HttpFace | None:
+    """Give the HTTP face that a worker's settings want; raises `ConfigurationError`."""
+    return HttpFace(worker) if worker.settings.http.listen else None

@@ -83,7 +83,7 @@ def _launch(
     try:
         code = anyio.run(call) if iscoroutinefunction(command) else call()
     except EcolyoError as error:
-        session.output.error(str(error))
+        session.fail(error)
         return error.exit_code
     return int(code or 0)
 

@@ -12,6 +12,7 @@ from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.configuration import load
+from ecolyo_worker.errors import EcolyoError
 from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.worker import Worker
@@ -47,6 +48,16 @@ class Session(Struct, frozen=True):
     def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
         """Make the logger that was asked for, or one of this level."""
         return make_logger(self.log_format, self.log_level or level)
+
+    def fail(self, error: EcolyoError) -> None:
+        """Say what a command ends with: to a person in words, to a collector as a line of the log.
+
+        So the journal knows that it is an error.
+        """
+        if self.log_format == "console":
+            self.output.error(str(error))
+        else:
+            self.logger().error("ended by an error", reason=str(error), code=error.exit_code)
 
     def worker(self, level: LogLevel = "warning") -> Worker:
         """Make a worker, not opened yet; it logs from `level` on if no other is asked for."""

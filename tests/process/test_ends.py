@@ -1,0 +1,135 @@
+"""However the service ends, its exit code says whose turn it is: systemd goes by it."""
+
+import os
+import socket
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from signal import SIGTERM
+from subprocess import CompletedProcess
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from ecolyo_worker import Settings, Worker
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+Run = Any
+
+# Runs the rest of the command line with files that cannot grow beyond so many bytes.
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "ecolyo_worker", *sys.argv[2:]])
+"""
+
+
+async def test_called_wrongly(cli: Cli) -> None:
+    """An option that is none: 64."""
+    done = await cli("run", "--every", "night")
+    assert (done.returncode, b"--every" in done.stderr) == (64, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"ECOLYO_WORKER__MODE": "maybe"}, "worker.mode"),
+        ({"ECOLYO_AGGREGATION__MEASURES_FILE": "/nowhere"}, "aggregation.measures_file"),
+        ({"ECOLYO_HTTP__TOKEN_FILE": None}, "http.token_file"),
+        ({"ECOLYO_HTTP__LISTEN": "unix:/nowhere/http.sock"}, "cannot be listened on"),
+    ],
+)
+async def test_wrong_settings(run: Run, settings: dict[str, str | None], said: str) -> None:
+    """What only an operator can mend: 78, with the name of the setting."""
+    async with run(ready=False, **settings) as service:
+        assert await service.end() == 78
+        assert said in await service.rest()
+
+
+@pytest.mark.parametrize(
+    ("log_format", "begin"), [("journal", "<3>"), ("json", "{"), ("console", "error: ")]
+)
+async def test_a_collector_knows_an_error_when_it_ends(
+    cli: Cli, log_format: str, begin: str
+) -> None:
+    """Why it ended is the last line of the log, in the form of the log, as an error."""
+    env = {"ECOLYO_WORKER__MODE": "maybe"}
+    done = await cli("run", "--log-format", log_format, env=env)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(begin)
+    assert "worker.mode: found 'maybe'" in line
+
+
+async def test_an_address_that_is_taken(run: Run) -> None:
+    """A port on which another process listens: 78."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        async with run(ready=False, ECOLYO_HTTP__LISTEN=f"127.0.0.1:{port}") as service:
+            assert await service.end() == 78
+            assert "Address already in use" in await service.rest()
+
+
+async def test_a_state_that_is_not_what_it_was(run: Run, state_dir: Path) -> None:
+    """A database that is gone, or is none: 78, and nothing is begun anew."""
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        pass
+    (state_dir / "ecolyo.db").write_bytes(b"no database" * 1000)
+    async with run(ready=False) as service:
+        assert await service.end() == 78
+    (state_dir / "ecolyo.db").unlink()
+    async with run(ready=False) as service:
+        assert await service.end() == 78
+        assert "is missing" in await service.rest()
+    assert not (state_dir / "ecolyo.db").exists()
+
+
+@pytest.mark.parametrize("most_bytes", [0, 4096])
+async def test_a_disk_that_takes_nothing(state_dir: Path, most_bytes: int) -> None:
+    """Where nothing can be written, it may be tried again later: 69."""
+    done = await anyio.run_process(
+        [sys.executable, "-c", LIMITED, str(most_bytes), "run", "--state-dir", str(state_dir)],
+        check=False,
+    )
+    assert done.returncode == 69, done.stderr
+
+
+async def test_a_bug_of_ours(run: Run, state_dir: Path) -> None:
+    """What nobody expected: 70, with a traceback."""
+    await spoil(state_dir)
+    async with run(ready=False) as service:
+        assert await service.end() == 70
+        assert "this is a bug in ecolyo-worker" in await service.rest()
+
+
+async def test_a_part_that_crashes_again_and_again(run: Run, state_dir: Path) -> None:
+    """After five crashes within a minute: 70, so that systemd starts it anew."""
+    await spoil(state_dir, "INSERT INTO slots VALUES ('night', '2026-01-01', 1)")
+    async with run(ready=False) as service:
+        assert await service.end() == 70
+        assert "aggregator crashed 5 times within a minute" in await service.rest()
+
+
+async def spoil(state_dir: Path, *statements: str) -> None:
+    """Let a database be such that no slot can be taken."""
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        pass
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(
+            "CREATE TRIGGER spoiled BEFORE INSERT ON slots BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+
+
+async def test_stopped_before_it_was_ready(run: Run, tmp_path: Path) -> None:
+    """A stop while it still reads its settings: 130, which the unit takes for a success."""
+    os.mkfifo(tmp_path / "config.toml")
+    async with run("--config", str(tmp_path / "config.toml"), ready=False) as service:
+        file = await to_thread.run_sync((tmp_path / "config.toml").open, "w")  # both ends are open
+        service.process.send_signal(SIGTERM)
+        file.close()
+        assert await service.end() == 130

@@ -12,6 +12,8 @@ import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from tests.process.machine import Machine, booted, why_not
+
 LIMIT_S = 30
 # The address on the pages; the tests put a free port in its place.
 PAGE_URL = "http://127.0.0.1:8081"
@@ -215,3 +217,31 @@ async def type_in(checkout: Path, env: dict[str, str], step: Step, url: str) -> 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def test_installing_the_service_goes_as_the_page_says(tmp_path: Path) -> None:
+    """Each block is written or typed on a machine that systemd runs, and prints what it shows.
+
+    What pip would fetch is there already.
+    """
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with booted(tmp_path) as machine:
+        for step in steps("install-as-a-service.md"):
+            if step.verb == "Create":
+                lines = ["mkdir -p $(dirname {0})", "cat > {0} << 'END'", f"{step.code}END"]
+                machine.run("\n".join(lines).replace("{0}", step.path))
+            elif step.code == "python3 tools/dacc_echo.py --port 8081\n":
+                machine.start_echo()
+            else:
+                printed = type_offline(machine, step.code)
+                if step.printed is not None:
+                    shown = "\n".join(line.rstrip() for line in printed.splitlines()).strip()
+                    assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"
+
+
+def type_offline(machine: Machine, script: str) -> str:
+    venv = "python3 -m venv /opt/ecolyo-worker\n"
+    locked = "$(echo /opt/ecolyo-worker/lib/python3*)/site-packages/locked.pth"
+    script = script.replace(venv, f"{venv}echo /opt/site > {locked}\n")
+    return machine.run(f"export PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1\n{script}")

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -16,12 +17,23 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
+class _Stderr:
+    """Prints lines to stderr. If its reader left, or has no space, they are lost; work goes on."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(f"{message}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger":
     """Make a logger of this program alone; nothing global is configured."""
     import structlog  # takes a third of what a command needs to start
 
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        _Stderr(),
         processors=_processors(log_format),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=False,

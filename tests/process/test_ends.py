@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
-from subprocess import CompletedProcess
+from subprocess import DEVNULL, CompletedProcess
 from typing import Any
 
 import anyio
@@ -133,3 +133,18 @@ async def test_stopped_before_it_was_ready(run: Run, tmp_path: Path) -> None:
         service.process.send_signal(SIGTERM)
         file.close()
         assert await service.end() == 130
+
+
+async def test_a_log_that_nobody_reads(cli: Cli, state_dir: Path) -> None:
+    """When the reader of its log goes away, it works on, and ends as it should."""
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "ecolyo_worker", "run", "--state-dir", str(state_dir)]
+    async with await anyio.open_process(command, stdin=DEVNULL, stderr=writer) as process:
+        os.close(writer)
+        assert b"ready" in await to_thread.run_sync(os.read, reader, 4096)
+        os.close(reader)
+        for _ in range(2):
+            done = await cli("aggregate", "--as-of", "2026-11-21T01:00:00")
+            assert done.returncode == 0, done.stderr
+        process.send_signal(SIGTERM)
+        assert await process.wait() == 0

@@ -35,8 +35,9 @@ async def run(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     # A fifth of what a command needs to start, and no other one needs it.
     from ecolyo_worker.service.running import Service
 
-    faulthandler.enable()  # whom systemd's watchdog ends says in the log where it hung
     notifier = Notifier(os.environ, session.logger("info"))
+    if notifier.is_heard:
+        faulthandler.enable()  # ended by the watchdog, it says in the log where it hung
     herald = Herald(notifier, SystemClock())
     service = Service(lambda: session.worker("info"), herald)
     failure: EcolyoError | None = None

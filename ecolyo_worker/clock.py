@@ -36,7 +36,6 @@ __all__ = [
     "parse_instant",
     "parse_month",
     "utc_ms",
-    "zoned_text",
 ]
 
 DAY_MS = 86_400_000
@@ -95,12 +94,6 @@ def utc_ms(instant: datetime) -> int:
 def instant_text(ms: int) -> str:
     """Give milliseconds of UTC as ISO 8601 with a `Z`, to the second."""
     return f"{_EPOCH + timedelta(milliseconds=ms):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def zoned_text(ms: int, zone: ZoneInfo) -> str:
-    """Give milliseconds of UTC as ISO 8601 on a zone's clock, with its offset, to the second."""
-    instant = (_EPOCH + timedelta(milliseconds=ms)).replace(tzinfo=UTC)
-    return instant.astimezone(zone).isoformat(timespec="seconds")
 
 
 def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:

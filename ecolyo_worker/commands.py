@@ -285,14 +285,14 @@ class Commands:
         while after is not None:
             page, after = await self._worker.database.read(listing.tried_page, after, _PAGE, wanted)
             for tried in page:
-                yield history_document(tried, self._zone)
+                yield history_document(tried)
 
     async def outbox_show(self, ident: int) -> ask.OutboxHistory:
         """Give one row with its attempts; raises `CommandRefused` for an unknown one."""
         found = await self._worker.database.read(listing.tried, ident) if _is_id(ident) else None
         if found is None:
             raise CommandRefused(f"the outbox has no row {ident}")
-        return history_document(found, self._zone)
+        return history_document(found)
 
     async def outbox_retry(self, request: ask.Retry) -> ask.Moved:
         """Make dead rows pending again; raises `CommandRefused` for one that is not dead."""

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.clock import civil_text, instant_text, zoned_text
+from ecolyo_worker.clock import civil_text, instant_text
 from ecolyo_worker.facts import facts_document
 from ecolyo_worker.readings import start_text
 from ecolyo_worker.store import consumption, outbox
@@ -53,7 +53,7 @@ def row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
         measure=row.measure,
         start_date=row.start_date,
         indicator=Raw(row.body or b"null"),
-        attempts=row.attempts,
+        counted_attempts=row.attempts,
         failed_tries=row.tries,
         maybe_delivered=row.maybe_delivered,
         created=instant_text(row.created),
@@ -63,19 +63,19 @@ def row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:
     )
 
 
-def history_document(tried: Tried, zone: ZoneInfo) -> ask.OutboxHistory:
-    """Give a row of the outbox with its attempts, whose times are shown in a zone."""
+def history_document(tried: Tried) -> ask.OutboxHistory:
+    """Give a row of the outbox with its attempts."""
     return ask.OutboxHistory(
         **msgspec.structs.asdict(row_document(tried.row)),
-        attempts_made=tried.made,
-        history=[_attempt_document(attempt, zone) for attempt in tried.attempts],
+        attempts=tried.made,
+        history=[_attempt_document(attempt) for attempt in tried.attempts],
     )
 
 
-def _attempt_document(attempt: Kept, zone: ZoneInfo) -> ask.AttemptDocument:
+def _attempt_document(attempt: Kept) -> ask.AttemptDocument:
     return ask.AttemptDocument(
         n=attempt.n,
-        ended=zoned_text(attempt.ended, zone),
+        ended=instant_text(attempt.ended),
         outcome=attempt.outcome,
         status=attempt.status,
         answer=attempt.answer,

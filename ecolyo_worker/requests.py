@@ -195,10 +195,10 @@ class OutboxDocument(Struct, frozen=True, kw_only=True):
     measure: str
     start_date: str
     indicator: Raw
-    attempts: int
-    """Those that count towards `dacc.max_attempts`."""
+    counted_attempts: int
+    """Those that count towards `dacc.max_attempts`; a retry by hand begins anew."""
     failed_tries: int
-    """All that failed, those that do not count too."""
+    """Those that failed since then, whether they count or not."""
     maybe_delivered: int
     created: str
     next_try: str | None
@@ -218,7 +218,7 @@ class OutboxExport(Struct, frozen=True):
 
 
 class AttemptDocument(Struct, frozen=True):
-    """An attempt to send a row, and when it ended: ISO 8601 in the zone of the settings."""
+    """An attempt to send a row, and when it ended: ISO 8601 in UTC."""
 
     n: int
     """Its number, from 1; of very many only the first and the last ones are kept."""
@@ -234,7 +234,7 @@ class AttemptDocument(Struct, frozen=True):
 class OutboxHistory(OutboxDocument, frozen=True, kw_only=True):
     """A row of the outbox with its attempts, in their order."""
 
-    attempts_made: int
+    attempts: int
     """All that were ever made: those before a retry by hand, too, and those that were cut off."""
     history: list[AttemptDocument]
 

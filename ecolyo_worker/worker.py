@@ -162,8 +162,9 @@ class Worker:
         def store(connection: sqlite3.Connection) -> list[int]:
             return [row for said in facts for row in instances.store_facts(connection, said)]
 
-        self.sender.abandon(await self.database.run(store))
+        abandoned = await self.database.run(store)
         if any(said.consent is None for said in facts):
+            self.sender.abandon(abandoned)
             await erasing.erase(self.database)
 
     async def forget(self, instance: str) -> Forgetting | None:

@@ -131,6 +131,7 @@ class Aggregator(Actor):
             return await self._run_once(plan, slot)
         finally:
             self._under_way -= 1
+            self._made()  # what a run made that was cut off waits no longer, either
 
     @property
     def is_counting(self) -> bool:
@@ -157,7 +158,6 @@ class Aggregator(Actor):
         self.succeeded()
         made = sum(report.indicators.values())
         self._context.logger.info("run finished", days=report.days, indicators=made)
-        self._made()
         return report
 
     async def preview(self, plan: Plan) -> AsyncIterator[InstanceNight | RunReport]:

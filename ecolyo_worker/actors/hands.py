@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 import anyio
+import msgspec
 
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.decision import decide, stand
@@ -11,7 +12,7 @@ from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.remote.outcome import Outcome, shorten
 from ecolyo_worker.store import destinations, outbox
-from ecolyo_worker.store.destinations import HELD, Standing
+from ecolyo_worker.store.destinations import BLANK, HELD, Standing
 from ecolyo_worker.store.draw import Claims
 from ecolyo_worker.store.outbox import Claimed, Mark
 
@@ -77,12 +78,17 @@ class Hands:
         return row.is_probe or self._standings[row.destination].state not in HELD
 
     def abandon(self, ids: Iterable[int]) -> None:
-        """Begin no attempt of these rows any more: their people withdrew."""
+        """Begin no attempt of these rows any more, for their people left; keep no answer."""
         self._abandoned.update(ids)  # some may have been claimed just now, and come next
+        for ident, standing in self._standings.items():
+            if standing.reason is not None:
+                self._standings[ident] = msgspec.structs.replace(standing, reason=BLANK)
 
     def land(self, row: Claimed, outcome: Outcome, mark: int) -> None:
         """Take note of an attempt's end; `mark` is what its secret was known by."""
         reach("sender.answered")
+        if row.id in self._abandoned:  # what is said now may name who left
+            outcome = msgspec.structs.replace(outcome, text="")
         now = utc_ms(self._context.clock.now())
         decision = decide(row, outcome, self._settings, now, self._context.random)
         before = self._standings[row.destination]

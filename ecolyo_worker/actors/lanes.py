@@ -25,6 +25,8 @@ _LINGER_S = 0.05
 _AHEAD_S = 0.1
 _MOST_CLAIMED = 500
 _FIRST_RETRY_S = 0.1
+# By the machine's time, as an attempt's deadline is.
+_LOOK_S = 10.0
 _LONGEST_RETRY_S = 5.0
 
 Claim = Callable[[int], Awaitable[Claims]]
@@ -87,11 +89,17 @@ class Pass:
         self._grid.give_up()
         self._hands.stir()
 
+    def look(self) -> None:
+        """Let lanes that wait look whether there is something to draw."""
+        if self._waiting:
+            self._hands.stir()
+
     async def run(self) -> None:
         """Send; raises `StoreUnavailable` if the database does not work for too long."""
         try:
             async with anyio.create_task_group() as writing:
                 writing.start_soon(self._keep_writing)
+                writing.start_soon(self._keep_looking)
                 if self._is_fast:
                     writing.start_soon(self._draw_ahead)
                 async with anyio.create_task_group() as lanes:
@@ -211,6 +219,12 @@ class Pass:
             more = claims.more and not self._drawn
         if not more and not self._drawn:
             self._dry = written
+
+    async def _keep_looking(self) -> None:
+        """Look now and then what became due: an attempt that hangs holds no other lane up."""
+        while True:
+            await anyio.sleep(_LOOK_S)
+            self.look()
 
     async def _keep_writing(self) -> None:
         """Write what landed as soon as it did; where it goes fast, much at once."""

@@ -164,6 +164,12 @@ class Sender(Actor):
             self._turn.release()
         return not self.stopping
 
+    def wake(self) -> None:
+        """Let it look at once, also where an attempt that is under way hangs."""
+        super().wake()
+        if self._pass is not None:
+            self._pass.look()
+
     def abandon(self, ids: Iterable[int]) -> None:
         """Begin no attempt of these rows any more: their people withdrew."""
         self._hands.abandon(ids)
@@ -210,8 +216,6 @@ class Sender(Actor):
 
     async def _claim(self, limit: int, due: int | None) -> Claims:
         """Claim rows; unless `due` is given, all that are due now, which takes another look."""
-        if due is None and self._is_counting():
-            return Claims([], {}, more=False)
         if due is None and self._clock.monotonic() - self._secrets_seen[0] >= _SECRET_LOOK_S:
             await self._look_at_secrets()
         now = utc_ms(self._clock.now())
@@ -227,12 +231,20 @@ class Sender(Actor):
         # If this is cut off, nobody knows whether rows are in flight, and which.
         self._may_have_strays = True
         with anyio.CancelScope(shield=True):
-            claims = await self._context.database.run(self._draw, wanted)
+            claims = await self._context.database.run(self._draw, wanted, due is None)
         self._may_have_strays = False
         reach("sender.claimed")
         return claims
 
-    def _draw(self, connection: sqlite3.Connection, wanted: Draw) -> Claims:
+    def _draw(
+        self,
+        connection: sqlite3.Connection,
+        wanted: Draw,
+        by_itself: bool,  # noqa: FBT001
+    ) -> Claims:
+        # Told here, as a run or a drain may have begun while this waited for its turn.
+        if by_itself and (self._drains or self._is_counting()):
+            return Claims([], {}, more=False)
         claims = draw.claim(connection, wanted, partial(self._gate.judge, connection, wanted.now))
         reach("sender.claiming")
         return claims

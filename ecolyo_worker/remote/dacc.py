@@ -23,6 +23,7 @@ __all__ = ["Client", "ClientFactory", "Clients", "DaccLane", "open_lane"]
 ClientFactory = Callable[[], "httpx.AsyncClient"]
 
 _LONGEST_ANSWER = 65_536
+_CODINGS = ("gzip", "x-gzip", "deflate")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 # The first event of httpcore's trace after which bytes of the request may be on their way; the
 # version of HTTP stands before it.
@@ -215,8 +216,8 @@ async def open_lane(target: Target, clients: Clients, clock: Clock) -> AsyncIter
         await lane.close()
 
 
-async def _read(response: "httpx.Response") -> tuple[bytes, bool]:
-    """Read an answer up to its limit, and tell whether that is all of it."""
+async def _read(response: "httpx.Response") -> tuple[bytes | None, bool]:
+    """Read an answer up to its limit, and tell whether that is all of it; None if unreadable."""
     answer = bytearray()
     async for chunk in response.aiter_raw():
         answer += chunk
@@ -228,16 +229,18 @@ async def _read(response: "httpx.Response") -> tuple[bytes, bool]:
     return text, is_whole and is_all
 
 
-def _decoded(answer: bytes, coding: str) -> tuple[bytes, bool]:
+def _decoded(answer: bytes, coding: str) -> tuple[bytes | None, bool]:
     """Undo a compression, which was not asked for, up to the limit; tell whether that is all."""
     if coding in ("", "identity"):
         return answer, True
+    if coding not in _CODINGS:
+        return None, False
     # httpx would unpack all that is there, however much that comes to.
     unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
         text = unpacking.decompress(answer, _LONGEST_ANSWER)
     except zlib.error:  # it is coded in another way
-        return b"", False
+        return None, False
     return text, unpacking.eof
 
 

@@ -22,6 +22,7 @@ Kind = Literal[
 ]
 
 _LONGEST_TEXT = 200
+_TOLD_BY_WORDS = (400, 502)
 _TOKEN_SENTENCES = ("Expired token", "Invalid JWT token")
 _STACK_SENTENCES = (
     "a variable is used in the template",
@@ -54,7 +55,7 @@ class Outcome(Struct, frozen=True):
 def read_answer(
     status: int,
     headers: Mapping[str, str],
-    body: bytes,
+    body: bytes | None,
     now: float,
     *,
     is_whole: bool = True,
@@ -63,9 +64,13 @@ def read_answer(
     """Judge an answer of the DACC, or of the cozy-stack in front of it.
 
     `headers` has lower-case names; `now` is seconds of UTC since 1970, for a `Retry-After` date. A
-    yes that could not be read to its end may be one: nobody knows. `mask` takes out what must not
-    be kept.
+    yes that could not be read to its end may be one: nobody knows. `body` is None where it cannot
+    be read at all: then nobody knows either, where its words would tell. `mask` takes out what must
+    not be kept.
     """
+    if body is None and (200 <= status < 300 or status in _TOLD_BY_WORDS):
+        return Outcome("unknown", "the answer is in a coding that cannot be read", status)
+    body = body or b""
     text = body.decode("utf-8", "replace")
     if 200 <= status < 300 and not is_whole:
         return Outcome("unknown", "the answer could not be read to its end", status)

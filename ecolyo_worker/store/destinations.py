@@ -14,12 +14,14 @@ from msgspec import Struct
 from ecolyo_worker.store import totals
 
 __all__ = [
+    "BLANK",
     "HELD",
     "Destination",
     "Standing",
     "Watched",
     "adopt",
     "allow_probes",
+    "blank",
     "dissolve",
     "identify",
     "identify_all",
@@ -32,6 +34,8 @@ __all__ = [
 
 HELD = ("paused", "open")
 """The states in which no row leaves but a probe."""
+BLANK = "the last answer is deleted, as somebody left"
+"""The reason of a destination whose last answer may have named who left."""
 
 _STANDING = "state, not_before, reason, secret_mark, failures, opened, last_delivered"
 _ADDRESS = "dacc"
@@ -123,6 +127,15 @@ def adopt(connection: sqlite3.Connection, address: str, *, per_instance: bool) -
     connection.execute("DELETE FROM totals WHERE name LIKE 'destinations.%'")
     ready = connection.execute("SELECT count(*) FROM destinations").fetchone()[0]
     totals.add(connection, {"destinations.ready": ready})
+
+
+def blank(connection: sqlite3.Connection, instance: int) -> None:
+    """Delete what was answered last to somebody who leaves, or to anybody on the shared one."""
+    connection.execute(
+        "UPDATE destinations SET reason = ?"
+        " WHERE reason IS NOT NULL AND (instance IS NULL OR instance = ?)",
+        (BLANK, instance),
+    )
 
 
 def dissolve(connection: sqlite3.Connection, instance: int) -> int:

@@ -352,6 +352,7 @@ def remove_unsent(
     query = "SELECT id, state FROM outbox WHERE instance = ?"
     rows = connection.execute(query, (instance,)).fetchall()
     attempts.blank(connection, [ident for ident, _ in rows])
+    destinations.blank(connection, instance)
     # Those in flight lose their destination too: with a Cozy target it says whose they are.
     # And what was answered: it may hold a name, as that of a file.
     gone = "instance = NULL, destination = iif(?, NULL, destination), answer = NULL"

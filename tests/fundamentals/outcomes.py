@@ -112,7 +112,7 @@ def assert_outcome(tried: Tried, kind: Kind, said: str = "", until: str | None =
 
 
 def assert_row(row: OutboxDocument, must: Must, said: str) -> None:
-    found = (row.state, row.attempts, row.maybe_delivered, row.next_try)
+    found = (row.state, row.counted_attempts, row.maybe_delivered, row.next_try)
     assert found == (must.row, must.counted, must.maybe_delivered, must.due)
     assert row.failed_tries == (must.row != "sent")
     assert said in (row.answer or "")

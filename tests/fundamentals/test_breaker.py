@@ -145,7 +145,9 @@ async def test_nobody_there_for_a_day_costs_no_attempt(
     async with Worker(settings, clock=clock).opened() as worker:
         report = await worker.send(until_empty=True, timeout_s=86_400)
         assert (report.waiting, set(report.outcomes)) == (6, {"unavailable"})
-        found = {(row.state, row.attempts, row.maybe_delivered) for row in await rows(worker)}
+        found = {
+            (row.state, row.counted_attempts, row.maybe_delivered) for row in await rows(worker)
+        }
         assert found == {("pending", 0, 0)}
     async with Worker(quick(echo.url), clock=clock).opened() as worker:
         assert (await worker.send(until_empty=True, timeout_s=86_400)).outcomes == {"delivered": 6}

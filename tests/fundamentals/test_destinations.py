@@ -43,7 +43,7 @@ async def test_one_lost_token_delays_nobody_else(
         report = await worker.send()
         assert report.outcomes == {"delivered": 12, "unauthorized": 1}
         assert (report.reason or "").startswith("bob.example: the DACC does not accept the token")
-        assert {row.attempts for row in await rows(worker, "pending")} == {0}
+        assert {row.counted_attempts for row in await rows(worker, "pending")} == {0}
         assert worker.status().destination_states == {"ready": 2, "paused": 1, "open": 0}
         (shown,) = worker.status().destinations
         assert (shown.name, shown.state) == ("bob.example", "paused")

@@ -79,7 +79,7 @@ async def test_a_backoff_survives_a_restart(fill: Filled, quick: Quick, rows: Ro
         async with Worker(settings, random=random.Random(1)).opened() as worker:
             assert (await worker.send()).outcomes == {"failed": 1}
             (row,) = await rows(worker)
-            assert (row.state, row.attempts) == ("pending", 1)
+            assert (row.state, row.counted_attempts) == ("pending", 1)
         async with Worker(settings).opened() as worker:
             report = await worker.send(until_empty=True)
             assert (report.attempts, report.waiting) == (0, 1)
@@ -110,7 +110,7 @@ async def test_interrupted_is_not_failed(fill: Filled, quick: Quick, rows: Rows)
                     while (await client.get(f"{echo.url}/api/count")).json()["requests"] == 0:
                         await anyio.lowlevel.checkpoint()
                 sending.cancel_scope.cancel()
-            found = [(r.state, r.attempts, r.maybe_delivered) for r in await rows(worker)]
+            found = [(r.state, r.counted_attempts, r.maybe_delivered) for r in await rows(worker)]
     assert sorted(found) == [("pending", 0, 0), ("pending", 0, 0), ("pending", 0, 1)]
 
 

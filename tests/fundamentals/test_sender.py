@@ -37,7 +37,7 @@ async def requested(echo: Echo, count: int = 1) -> None:
 
 
 def states(rows: list[OutboxDocument]) -> list[tuple[str, int, int]]:
-    return sorted((row.state, row.attempts, row.maybe_delivered) for row in rows)
+    return sorted((row.state, row.counted_attempts, row.maybe_delivered) for row in rows)
 
 
 async def test_what_is_counted_is_sent_by_itself(

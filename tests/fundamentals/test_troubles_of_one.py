@@ -37,7 +37,7 @@ async def test_a_name_that_is_no_address(fill: Filled, quick: Quick, rows: Rows)
     async with Worker(quick("https://{instance}", target="cozy-v2")).opened() as worker:
         assert (await worker.send()).outcomes == {"misconfigured": 1}
         (row,) = await rows(worker)
-        assert (row.state, row.attempts, row.maybe_delivered) == ("pending", 0, 0)
+        assert (row.state, row.counted_attempts, row.maybe_delivered) == ("pending", 0, 0)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, httpx.StreamClosed, ValueError])

@@ -127,7 +127,7 @@ class Wire:
         self.url = ""
         self.requests: list[Request] = []
         self.connections = 0
-        self.answer: Callable[[Request], bytes] = lambda _: OK
+        self.answer: Callable[[Request], bytes | Awaitable[bytes]] = lambda _: OK
         self.closes = False
         """Whether it closes each connection behind an answer, without saying so before."""
 
@@ -143,7 +143,8 @@ class Wire:
                     body = await buffered.receive_exactly(int(headers["content-length"]))
                     request = Request(first.split()[1].decode(), headers, body)
                     self.requests.append(request)
-                    await stream.send(self.answer(request))
+                    answer = self.answer(request)
+                    await stream.send(answer if isinstance(answer, bytes) else await answer)
                     if self.closes:
                         return
 

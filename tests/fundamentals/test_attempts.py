@@ -214,6 +214,28 @@ async def test_who_leaves_takes_the_answers_along(
     await assert_balanced(state_dir)
 
 
+@pytest.mark.parametrize("leaving", ["withdraw", "forget"])
+async def test_nor_is_it_the_reason_of_a_destination(
+    fill: Filled, quick: Quick, wire: Any, state_dir: Path, leaving: str
+) -> None:
+    """That the destination that all share is held back stays known, without the answer."""
+    await fill(ALICE)
+    wire.answer = answering(b"401 X", SAID)
+    async with Worker(quick(wire.url)).opened() as worker:
+        await worker.send()
+        assert SAID in content(state_dir)
+        commands = Commands(worker)
+        await (commands.instances_forget if leaving == "forget" else commands.instances_withdraw)(
+            ALICE
+        )
+        assert SAID not in content(state_dir)
+        (held,) = worker.status().destinations
+        assert (held.state, held.reason) == (
+            "paused",
+            "the last answer is deleted, as somebody left",
+        )
+
+
 def _attempts(connection: sqlite3.Connection) -> int:
     count: int = connection.execute("SELECT count(*) FROM attempts").fetchone()[0]
     return count

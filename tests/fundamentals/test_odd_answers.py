@@ -142,6 +142,7 @@ def coded(status: int, coding: str, body: bytes) -> bytes:
     return f"{head}\r\n\r\n".encode() + body
 
 
+TWICE = gzip.compress(gzip.compress(OK))
 EXPIRED = gzip.compress(b'{"error": "Expired token"}')
 
 
@@ -158,6 +159,8 @@ EXPIRED = gzip.compress(b'{"error": "Expired token"}')
         pytest.param(coded(201, "gzip", gzip.compress(OK)[:-4]), "unknown", "201: ", id="cut"),
         pytest.param(coded(201, "gzip", OK), "unknown", "201: ", id="none-at-all"),
         pytest.param(coded(201, "br", b"\x0b\x05\x80{}\x03"), "unknown", "201: ", id="brotli"),
+        pytest.param(coded(400, "br", b"\x0b\x05\x80{}\x03"), "unknown", "400: ", id="brotli-400"),
+        pytest.param(coded(201, "gzip, gzip", TWICE), "unknown", "201: ", id="twice"),
         pytest.param(coded(500, "br", b"\x0b\x05\x80{}\x03"), "failed", "500: ", id="brotli-500"),
     ],
 )

@@ -58,6 +58,57 @@ def successes(worker: Worker) -> dict[str, str | None]:
     return {task.name: task.last_success for task in worker.status().tasks}
 
 
+async def test_an_attempt_that_hangs_holds_up_nobody(
+    state_dir: Path, event: Event, agree: Agree, quick: Quick, wire: Any
+) -> None:
+    """What is counted meanwhile leaves at once, by the lanes that have nothing to do."""
+    good, came, done = wire.answer, anyio.Event(), anyio.Event()
+
+    async def hang(request: Any) -> bytes:
+        if len(wire.requests) == 1:
+            came.set()
+            await done.wait()
+        return bytes(good(request))
+
+    wire.answer = hang
+    async with Worker(quick(wire.url, concurrency=3)) as worker:
+        await agree(worker)
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-19T10:00"))
+        await worker.run_once(NIGHT)
+        await came.wait()
+        await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00", "b"))
+        await worker.run_once(NIGHT)
+        with anyio.fail_after(5):  # an attempt may hang for 30 s
+            while worker.status().outbox["sent"] < 1:
+                await anyio.lowlevel.checkpoint()
+        done.set()
+    await assert_balanced(state_dir)
+
+
+async def test_what_a_run_made_that_was_cut_off_leaves_at_once(
+    state_dir: Path, event: Event, agree: Agree, quick: Quick, wire: Any
+) -> None:
+    """It waits neither for the next look of the sender nor for the next night."""
+    names = [f"p{n}.example" for n in range(600)]
+    consent = {"version": "1.0.0", "accepted_at": "2026-11-01T00:00:00"}
+    async with Worker(quick(wire.url)) as worker:
+        for name in names:
+            await agree(worker, {"instance": name, "consent": consent})
+            await worker.record(name, event("NavigationEvent", "2026-11-20T10:00"))
+        running = asyncio.ensure_future(worker.run_once(NIGHT))
+        while not sum(worker.status().outbox.values()):
+            worker.sender.wake()  # it looks, and finds that a run is counting
+            await anyio.lowlevel.checkpoint()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not wire.requests
+        with anyio.fail_after(20):  # it looks by itself after 30 s
+            while not worker.status().outbox["sent"]:
+                await anyio.lowlevel.checkpoint()
+    await assert_balanced(state_dir)
+
+
 async def test_rows_that_waited_are_sent_at_the_start(
     state_dir: Path, fill: Filled, quick: Quick, echo: Echo
 ) -> None:

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
     checking,
+    config,
     consumption,
     demo,
     events,
@@ -59,6 +60,7 @@ for _module in (
     explain,
     state,
     checking,
+    config,
 ):
     _module.register(app)
 

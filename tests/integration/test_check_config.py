@@ -154,3 +154,34 @@ def test_a_default_is_told_where_the_other_value_stands(tmp_path: Path) -> None:
     path.write_text("\n[aggregation]\nmax_age_days = 100\n")
     (problem,) = check_settings(read(path, {}))
     assert (problem.key, problem.place) == ("retention.events_days", f"{path}:3")
+
+
+async def test_the_settings_in_force_are_shown(cli: Cli, tmp_path: Path) -> None:
+    """`config show` prints a file that is taken back; `--origin` and `--json` add whence."""
+    path, again = tmp_path / "config.toml", tmp_path / "again.toml"
+    path.write_text('[dacc]\nrate = 3\nspread = "90s"\n')
+    env = {"ECOLYO_CONFIG": str(path), "ECOLYO_DACC__CONCURRENCY": "7"}
+    plain = await cli("config", "show", env=env)
+    whence = await cli("config", "show", "--origin", env=env)
+    for done in (plain, whence):
+        assert (done.returncode, done.stderr) == (0, b"")
+        again.write_bytes(done.stdout)
+        assert load(again, {}).dacc == load(path, {"ECOLYO_DACC__CONCURRENCY": "7"}).dacc
+    lines = whence.stdout.decode().splitlines()
+    assert f"rate = 3  # {path}:2" in lines
+    assert "concurrency = 7  # $ECOLYO_DACC__CONCURRENCY" in lines
+    assert 'on_unknown = "retry"  # default' in lines
+    done = await cli("config", "show", "--json", env=env)
+    found = {item["key"]: item for item in map(json.loads, done.stdout.splitlines())}
+    spread = {"value": "90s", "origin": f"{path}:3", "file": str(path), "line": 3}
+    assert found["dacc.spread"] == {"key": "dacc.spread", **spread}
+    assert found["dacc.url"] == {"key": "dacc.url", "value": None, "origin": "default"}
+
+
+async def test_wrong_settings_are_not_shown(cli: Cli) -> None:
+    """Settings that no command would take end with 78, and with all that is wrong."""
+    env = {"ECOLYO_DACC__RATE": "0", "ECOLYO_WORKER__MODE": "x"}
+    done = await cli("config", "show", env=env)
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert b"dacc.rate" in done.stderr
+    assert b"worker.mode" in done.stderr

@@ -1,23 +1,33 @@
-"""`check-config`."""
+"""`check-config` and `doctor`."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
+from ecolyo_worker.checks.doctor import diagnose
+from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
+from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.configuration import Reading
 from ecolyo_worker.errors import ConfigurationError, Problem
 
 __all__ = ["register"]
 
+_SIGNS = {"ok": "✔", "failed": "✖", "note": "·", "advice": "→"}
+_WORDS = {"ok": "ok  ", "failed": "FAIL", "note": "note", "advice": "do:"}
+_PLAIN_TERMINALS = {"dumb", "linux"}  # their fonts lack the signs
+
 
 def register(app: App) -> None:
-    """Add this command."""
+    """Add these commands."""
     app.command(check_config)
+    app.command(doctor)
 
 
 def check_config(
@@ -42,6 +52,47 @@ def check_config(
         return ConfigurationError.exit_code
     _praise(session.output, file or session.settings_file(), reading)
     return 0
+
+
+async def doctor(
+    *, online: bool = False, session: Annotated[Session, Parameter(parse=False)]
+) -> int:
+    """Look whether all is well, beside a running service too. Ends with 1 if something is not.
+
+    Nothing is changed, and no indicator is sent.
+
+    Parameters
+    ----------
+    online
+        Ask the DACC, or somebody's stack, whether it answers at its address.
+    """
+    is_well = True
+    findings = diagnose(
+        session.read_settings(), SystemClock(), session.logger("error"), online=online
+    )
+    async for finding in findings:
+        is_well = is_well and finding.result != "failed"
+        _show(session.output, finding)
+    return 0 if is_well else 1
+
+
+def _show(output: Output, finding: Finding) -> None:
+    if output.as_json:
+        output.document(finding)
+        return
+    marks = _SIGNS if _can_show_signs() else _WORDS
+    output.line(f"{marks[finding.result]} {finding.check}: {finding.found}")
+    if finding.advice is not None:
+        output.line(f"{' ' * len(marks[finding.result])} {marks['advice']} {finding.advice}")
+
+
+def _can_show_signs() -> bool:
+    """Tell whether signs reach the reader as signs, which colour has nothing to do with."""
+    try:
+        "".join(_SIGNS.values()).encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return not (sys.stdout.isatty() and os.environ.get("TERM") in _PLAIN_TERMINALS)
 
 
 def _tell(output: Output, problem: Problem) -> None:

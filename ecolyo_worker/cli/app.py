@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
     checking,
+    completion,
     config,
     consumption,
     demo,
@@ -60,6 +61,7 @@ for _module in (
     explain,
     state,
     checking,
+    completion,
     config,
 ):
     _module.register(app)

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from ecolyo_worker.checks.doctor import diagnose
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.cli.output import Output, several
@@ -66,6 +65,8 @@ async def doctor(
     online
         Ask the DACC, or somebody's stack, whether it answers at its address.
     """
+    from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
+
     is_well = True
     findings = diagnose(
         session.read_settings(), SystemClock(), session.logger("error"), online=online

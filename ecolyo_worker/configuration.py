@@ -327,7 +327,7 @@ def _converted(section: type[Section], key: str, value: object, kind: Any) -> ob
         except ValueError as error:
             raise wrong(section.key(key), value, str(error)) from None
     if Path in types and isinstance(value, str):
-        if not value:
+        if not value or "\0" in value:
             raise wrong(section.key(key), value, "a path")
         try:
             return Path(value).expanduser()
@@ -342,5 +342,5 @@ def _converted(section: type[Section], key: str, value: object, kind: Any) -> ob
 def _number_or_switch(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text

@@ -65,8 +65,10 @@ def _duration_problem(key: str, value: object, kind: Any) -> Problem | None:  # 
 def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
     """Tell whether a field of this type takes the value as it is, and not only converted."""
     try:
+        if isinstance(value, str):
+            value.encode()  # what cannot be written as UTF-8 is no text
         return bool(msgspec.convert(value, kind) == value)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return False
 
 

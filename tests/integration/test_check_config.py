@@ -185,3 +185,16 @@ async def test_wrong_settings_are_not_shown(cli: Cli) -> None:
     assert (done.returncode, done.stdout) == (78, b"")
     assert b"dacc.rate" in done.stderr
     assert b"worker.mode" in done.stderr
+
+
+async def test_what_is_no_text_is_told(cli: Cli, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are wrong in a value, and shown escaped in the name of a file."""
+    bad = os.fsdecode(b"\xff")
+    env = {"ECOLYO_DACC__RATE": bad, "ECOLYO_DACC__TOKEN_FILE": f"{tmp_path}/{bad}"}
+    env["ECOLYO_DACC__URL"] = f"https://{bad}.example"
+    plain = await cli("check-config", env=env)
+    done = await cli("check-config", "--json", env=env)
+    assert (plain.returncode, done.returncode) == (78, 78)
+    assert plain.stderr == done.stderr == b"3 problems\n"
+    keys = {json.loads(line)["key"] for line in done.stdout.splitlines()}
+    assert keys == {"dacc.rate", "dacc.url", "dacc.token_file"}

@@ -1,10 +1,11 @@
 """All checks, one after the other, each of which goes on where another failed."""
 
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ecolyo_worker.checks.directory import check_directory
-from ecolyo_worker.checks.finding import Finding, failed, ok
+from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.machine import check_machine
 from ecolyo_worker.checks.online import check_target
 from ecolyo_worker.checks.running import check_running
@@ -31,13 +32,12 @@ async def diagnose(
     is asked whether it answers; nothing is ever sent.
     """
     settings = reading.settings
-    for finding in check_machine(settings.zone):
+    for finding in chain(check_machine(settings.zone), _settings(reading)):
         yield finding
-    for finding in _settings(reading):
-        yield finding
-    for finding in check_tokens(settings):
-        yield finding
-    for finding in check_directory(settings.directory):
+    if _is_lost(reading):
+        yield note("all else", "not looked at: the settings do not tell where it is")
+        return
+    for finding in chain(check_tokens(settings), check_directory(settings.directory)):
         yield finding
     running = await check_running(settings, clock, logger)
     for finding in running.findings:
@@ -45,6 +45,13 @@ async def diagnose(
     if online:
         for finding in await check_target(settings.dacc, running.instance):
             yield finding
+
+
+def _is_lost(reading: Reading) -> bool:
+    """Tell whether the state directory that is meant is unknown."""
+    is_unread = any(problem.key is None and problem.file for problem in reading.problems)
+    key = "worker.state_dir"
+    return key in reading.wrong or (is_unread and key not in reading.origins)
 
 
 def _settings(reading: Reading) -> list[Finding]:

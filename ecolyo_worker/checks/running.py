@@ -10,12 +10,19 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.clock import DAY_MS, Clock, civil_from_instant, civil_text, instant_text, utc_ms
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.errors import CommandRefused, ConfigurationError, EcolyoError, StoreOwned
+from ecolyo_worker.errors import (
+    CommandRefused,
+    ConfigurationError,
+    EcolyoError,
+    StateRefused,
+    StoreOwned,
+)
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.examining import Examination
 from ecolyo_worker.store.owner import last_owner
+from ecolyo_worker.store.status import Status
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -25,6 +32,8 @@ __all__ = ["Running", "check_running", "check_service"]
 
 # While a table is looked through, events wait for the database.
 _EXAMINE_S = 2.0
+# So many are looked at to find one whose stack can be asked.
+_MOST_PEOPLE = 100
 _CLOCK_SLACK = timedelta(minutes=1)
 
 
@@ -70,11 +79,23 @@ async def _asked(
     )
     found = await commands.examine(ask.Examine(_EXAMINE_S))
     findings += [_database(found), *_times(found, settings, clock)]
-    findings += [note("sending", advice, "`ecolyo-worker status`") for advice in status.advice]
+    findings += _sending(status)
+    return Running(findings, await _somebody(commands))
+
+
+async def _somebody(commands: Commands) -> str | None:
+    """Give the first person whose consent is in force, or else the first of all."""
+    first: str | None = None
+    count = 0
     async with aclosing(commands.instances_list()) as people:  # type: ignore[type-var]
         async for person in people:
-            return Running(findings, str(person["instance"]))
-    return Running(findings)
+            name = str(person["instance"])
+            first, count = first or name, count + 1
+            if person["consent_in_force_since"] is not None:
+                return name
+            if count == _MOST_PEOPLE:
+                break
+    return first
 
 
 def _no_service() -> Finding:
@@ -100,6 +121,17 @@ def _database(found: Examination) -> Finding:
     tables = f"schema {found.schema}, {found.checked} of {found.tables} tables looked through"
     late = "" if found.checked == found.tables else f"; the others take more than {_EXAMINE_S:g} s"
     return ok("database", f"{tables}, nothing is damaged{late}")
+
+
+def _sending(status: Status) -> list[Finding]:
+    """Say what keeps indicators from being sent; what nobody chose so is wrong."""
+    states = status.destination_states
+    is_wrong = states["paused"] or states["open"] or status.outbox["dead"]
+    advice = "put it right; `ecolyo-worker status` tells more"
+    return [
+        failed("sending", words, advice) if is_wrong else note("sending", words)
+        for words in status.advice
+    ]
 
 
 def _times(found: Examination, settings: Settings, clock: Clock) -> list[Finding]:
@@ -129,5 +161,7 @@ def _closed(error: EcolyoError) -> Finding:
             return note("database", "not looked at", "put the settings right, and ask again")
         case CommandRefused():
             return note("database", words, "start the service, or `ecolyo-worker migrate`")
+        case StateRefused():
+            return failed("database", words, "do what it says; keep the files until it works")
         case _:
-            return failed("database", words, "do what it says, or restore a backup")
+            return failed("database", words, "do what it says, and ask again")

@@ -12,12 +12,15 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+import structlog
 
 from ecolyo_worker import Settings, Worker, __version__
+from ecolyo_worker.checks.doctor import diagnose
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.running import check_service
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.configuration import read
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.requests import Examine
 from ecolyo_worker.service.client import running_service
@@ -115,6 +118,32 @@ async def test_every_wrong_setting_is_told(cli: Cli) -> None:
     assert named(found, "database").found == "not looked at"
 
 
+async def test_where_the_state_is_unknown_none_is_looked_at(tmp_path: Path) -> None:
+    """A file that cannot be read might name another state: that of the defaults is left alone."""
+    path = tmp_path / "config.toml"
+    path.write_text("[worker\n")
+    logger = structlog.get_logger()
+    for reading, is_lost in [
+        (read(path, {}), True),
+        (read(None, {"ECOLYO_WORKER__STATE_DIR": ""}), True),
+        (read(path, {}, {"worker.state_dir": tmp_path / "state"}), False),
+    ]:
+        found = [one async for one in diagnose(reading, SystemClock(), logger, online=True)]
+        assert any(one.check == "all else" for one in found) is is_lost
+        assert any(one.check == "state directory" for one in found) is not is_lost
+
+
+async def test_what_is_held_back_is_told(cli: Cli, state_dir: Path) -> None:
+    """A refused token is a failure, with the words of `status`."""
+    await prepare(cli)
+    async with echo_server("--token", "sesame") as echo:
+        env = {"ECOLYO_DACC__URL": echo.url}
+        await cli("send", env=env)
+    ((check, words),) = failures(await findings(cli, code=1, env=env))
+    assert check == "sending"
+    assert words.startswith("native is paused: ")
+
+
 async def test_a_token_is_looked_for_and_not_shown(cli: Cli, tmp_path: Path) -> None:
     """A DACC elsewhere needs a token; one that is there, ours alone, is enough and never shown."""
     await cli("migrate")
@@ -188,6 +217,14 @@ def test_a_part_that_does_not_work_is_named(state_dir: Path) -> None:
         "its aggregator is restarting: OSError: no",
     ]
     assert [one.result for one in found] == ["ok", "failed", "failed"]
+
+
+async def prepare(cli: Cli) -> None:
+    """Let a person's day be counted, so that an indicator waits."""
+    await cli("instances", "import", "-", stdin=json.dumps(ALICE).encode())
+    visit = json.dumps(VISIT).encode()
+    await cli("events", "import", "-", "--instance", "alice.example", stdin=visit)
+    await cli("aggregate", "--as-of", "2026-11-21T01:00:00")
 
 
 def damage(database: Path, index: str) -> None:
@@ -282,11 +319,7 @@ async def test_the_dacc_is_asked_and_nothing_is_sent(cli: Cli, tmp_path: Path) -
     secret = tmp_path / "token"
     secret.write_text("sesame")
     secret.chmod(0o600)
-    await cli("instances", "import", "-", stdin=json.dumps(ALICE).encode())
-    await cli(
-        "events", "import", "-", "--instance", "alice.example", stdin=json.dumps(VISIT).encode()
-    )
-    await cli("aggregate", "--as-of", "2026-11-21T01:00:00")
+    await prepare(cli)
     async with echo_server("--token", "sesame") as echo:
         env = {"ECOLYO_DACC__URL": echo.url, "ECOLYO_DACC__TOKEN_FILE": str(secret)}
         found = await online(cli, env)
@@ -323,7 +356,8 @@ async def test_somebodys_stack_is_asked(cli: Cli) -> None:
         env = {"ECOLYO_DACC__TARGET": "cozy-v2", "ECOLYO_DACC__URL": f"{echo.url}/{{instance}}"}
         (found,) = await online(cli, env)
         assert (found.check, found.result) == ("stack", "note")
-        await cli("instances", "import", "-", stdin=json.dumps(ALICE).encode())
+        nobody = b'{"instance": "aaron.example"}\n'
+        await cli("instances", "import", "-", stdin=nobody + json.dumps(ALICE).encode())
         found, _ = await online(cli, env)
         assert (found.check, found.result) == ("stack", "ok")
         assert f"{echo.url}/alice.example/remote/cc.cozycloud.dacc_v2 answers" in found.found

@@ -52,6 +52,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Name a field as the file and errors do."""
         return f"{cls.section}.{name}" if cls.section else f"worker.{name}"
 
+    @classmethod
+    def describe(cls, name: str) -> tuple[str, str]:
+        """Say what a field is for, and what it takes in the file."""
+        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        metas = [meta for meta in kind.__metadata__ if isinstance(meta, Meta)]
+        purpose = next(meta.description for meta in metas if meta.description)
+        extra = next((meta.extra for meta in metas if meta.extra), None)
+        if extra is None:
+            return purpose, _allowed(kind)
+        return purpose, f"a duration of {extra['least']:g} s to {extra['most']:g} s"
+
 
 def _duration_problem(key: str, value: object, kind: Any) -> Problem | None:  # noqa: ANN401  a type
     extra = next((m.extra for m in getattr(kind, "__metadata__", ()) if m.extra), None)

@@ -5,13 +5,16 @@
 With `--check` nothing is written; it ends with 1 if a page is not what would be written.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from ecolyo_worker.configuration import SECTIONS, read
 from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.shown import shown
 
 HERE = Path(__file__).parent
 EXAMPLE_DATES = {"day": "2026-11-20", "month": "2026-11-01"}
@@ -34,6 +37,23 @@ rows.
 White space around a group value is cut off. A value that is not allowed is sent as `other`, and
 `status` counts it; one that is absent is `none` where that is allowed. The start date is the day,
 or the first day of the month. [How to add one](how-to/add-an-indicator.md) is a page of its own.
+"""
+
+
+SETTINGS = """\
+# The settings
+
+<!-- Made by `make docs` from ecolyo_worker/settings.py; do not edit. -->
+
+They stand in a TOML file: `--config FILE`, else `$ECOLYO_CONFIG`, else
+`/etc/ecolyo-worker/config.toml` if it is there. Any key may also stand in the environment, which
+wins over the file: `dacc.rate` is `ECOLYO_DACC__RATE`. A duration is a number with a unit of ms, s,
+min, h or d, such as `"15min"`.
+Secrets stand in files of their own, which the settings name, or are passed by systemd as the
+credentials `dacc-token` and `http-token`.
+
+`ecolyo-worker check-config` tells everything that is wrong with a file, `ecolyo-worker config show
+--origin` what holds and where it comes from.
 """
 
 
@@ -101,7 +121,26 @@ def _table(headings: list[str], rows: list[list[str]]) -> Iterator[str]:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-PAGES = {"indicators.md": indicators}
+def settings() -> str:
+    """Give the page of all settings: a table for each section."""
+    lines = [SETTINGS]
+    defaults = {item.key: item.value for item in shown(read(None, {}))}
+    for name, section in SECTIONS.items():
+        rows = []
+        for key, value in defaults.items():
+            if key.startswith(f"{name}."):
+                field = key.partition(".")[2]
+                purpose, takes = section.describe(field)
+                default = "–" if value is None else f"`{json.dumps(value)}`"
+                words, like, pattern = takes.partition(" like ")
+                takes = f"{words}{like}`{pattern}`" if like else takes
+                rows.append([f"`{field}`", purpose, takes, default])
+        headings = ["key", "what it is for", "takes", "default"]
+        lines += [f"## {name}", "", *_table(headings, rows), ""]
+    return "\n".join(lines)
+
+
+PAGES = {"indicators.md": indicators, "settings.md": settings}
 
 
 def main(arguments: list[str]) -> int:

@@ -55,6 +55,7 @@ from ecolyo_worker.readings import STEPS, Reading, check_reading
 from ecolyo_worker.remote.echo import received
 from ecolyo_worker.store import consumption, erasing, events, instances, listing, outbox
 from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.examining import Examination, examine
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.listing import Wanted
 from ecolyo_worker.store.migrations import latest_version
@@ -321,6 +322,10 @@ class Commands:
     async def status(self) -> Status:
         """Give what there is in each state, and what stands in the way."""
         return self._worker.status()
+
+    async def examine(self, request: ask.Examine) -> Examination:
+        """Look whether the database is whole, as far as the time goes."""
+        return await examine(self._worker.database, request.seconds, self._worker.clock)
 
     async def migrate(self) -> ask.Migrated:
         """Tell the schema's version before and after: opening the state brings it up to date.

@@ -20,6 +20,7 @@ __all__ = [
     "InputRefused",
     "IntakeFull",
     "IntakeRefused",
+    "Problem",
     "Refusal",
     "StateRefused",
     "StoreOwned",
@@ -45,6 +46,41 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with the settings: what it is, and where it stands."""
+
+    message: str
+    """The whole in a sentence that begins with the key; the place is not in it."""
+    key: str | None = None
+    """As `dacc.rate`; None where it is of no key."""
+    found: str | None = None
+    allowed: str | None = None
+    did_you_mean: str | None = None
+    rests_on: tuple[str, ...] = ()
+    """Other keys that make it a problem: it is none if one of them changes."""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    variable: str | None = None
+    """The environment variable that it stands in."""
+
+    @property
+    def place(self) -> str:
+        """Where it stands: `file:line`, `file:line:column` or `$VARIABLE`; empty for nowhere."""
+        if self.variable is not None:
+            return f"${self.variable}"
+        parts = (self.file, self.line, self.column)
+        return ":".join(str(part) for part in parts if part is not None)
+
+    def __str__(self) -> str:
+        """Say what it is, and where."""
+        if not self.place:
+            return self.message
+        if self.key is None:
+            return f"{self.place}: {self.message}"
+        return f"{self.message} (in {self.place})"
+
+
 class EcolyoError(Exception):
     """The base of all errors of this package."""
 
@@ -53,10 +89,21 @@ class EcolyoError(Exception):
 
 
 class ConfigurationError(EcolyoError):
-    """The settings cannot be used; the operator changes them."""
+    """The settings cannot be used; the operator changes them. `problems` has one or more."""
 
     reader = "operator"
     exit_code = 78
+
+    def __init__(self, *found: str | Problem) -> None:
+        """Say what is wrong, one by one: each is on a line of its own."""
+        self.problems = tuple(
+            Problem(message=one) if isinstance(one, str) else one for one in found
+        )
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def within(self, place: str) -> "ConfigurationError":
+        """Give the same error, of which each problem begins with what it is within."""
+        return ConfigurationError(*(f"{place}: {problem}" for problem in self.problems))
 
 
 class StateRefused(EcolyoError):

@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from ecolyo_worker.clock import parse_day
-from ecolyo_worker.errors import ConfigurationError, IndicatorRefused
+from ecolyo_worker.errors import ConfigurationError, IndicatorRefused, Problem
+from ecolyo_worker.positions import Positions
 from ecolyo_worker.section import wrong
 from ecolyo_worker.tables import parse, read_text, refuse_unknown, to_struct
 
@@ -52,7 +53,6 @@ _NONE = "none"
 _LIMIT = Decimal("1e10")
 _CENT = Decimal("0.01")
 _SHIPPED = Path(__file__).parent / "measures" / "measures.toml"
-_HEADER = re.compile(r"\s*\[\[\s*measure\s*\]\]")
 
 _Text = Annotated[
     str, Meta(min_length=1, max_length=100, description="text of 1 to 100 characters")
@@ -206,14 +206,20 @@ class Definitions:
         try:
             refuse_unknown("key", tables, ["measure"])
         except ConfigurationError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
+            raise error.within(str(path)) from None
         found = tables.get("measure")
         if not isinstance(found, list):
             raise wrong(f"{path}: measure", found, "a table [[measure]] for each measure")
         places = _places(path, text, found)
-        definitions = [
-            to_struct(Definition, table, place) for table, place in zip(found, places, strict=True)
-        ]
+        definitions: list[Definition] = []
+        problems: list[Problem] = []
+        for table, place in zip(found, places, strict=True):
+            try:
+                definitions.append(to_struct(Definition, table, place))
+            except ConfigurationError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigurationError(*problems)
         return cls(definitions, places)
 
     def place(self, name: str) -> str:
@@ -336,16 +342,14 @@ def _is_sendable(value: float) -> bool:
 
 
 def _places(path: Path, text: str, tables: Sequence[object]) -> list[str]:
-    """Say of each measure of a file where it stands: its line, where that is certain, and name."""
-    lines = [n for n, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
-    names = [table.get("name") if isinstance(table, dict) else None for table in tables]
-    whats = [
-        f"measure {name!r}" if isinstance(name, str) and name else f"measure {n}"
-        for n, name in enumerate(names, 1)
-    ]
-    if len(lines) != len(tables):
-        return [f"{path}: {what}" for what in whats]
-    return [f"{path}:{line}: {what}" for line, what in zip(lines, whats, strict=True)]
+    """Say of each measure of a file where it stands, its line and name."""
+    positions = Positions(text)
+    places = []
+    for n, table in enumerate(tables):
+        name = table.get("name") if isinstance(table, dict) else None
+        what = f"measure {name!r}" if isinstance(name, str) and name else f"measure {n + 1}"
+        places.append(f"{path}:{positions.line('measure', n)}: {what}")
+    return places
 
 
 def _check_definition(definition: Definition, place: str) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "ConsumptionImport",
     "EventsImport",
     "EventsList",
+    "Examine",
     "Explain",
     "ExplainEvent",
     "FactsReport",
@@ -255,6 +256,12 @@ class Reconcile(Struct, frozen=True):
     """Check the ledger, with what an echo server received if its address is given."""
 
     echo: str | None = None
+
+
+class Examine(Struct, frozen=True):
+    """Look through the database, for so many seconds at most."""
+
+    seconds: float
 
 
 class Migrated(Struct, frozen=True):

@@ -4,16 +4,18 @@ The type of a field says its unit and range; an error names the key as the file 
 found, and what is allowed.
 """
 
+import difflib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
-from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.errors import ConfigurationError, Problem
 
-__all__ = ["Section", "seconds", "wrong"]
+__all__ = ["Section", "misfit", "said", "seconds", "wrong"]
 
 
 def seconds(doc: str, least: float, most: float) -> Meta:
@@ -27,42 +29,64 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     section: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            if not _fits(value, field.type):
-                raise wrong(self.key(field.name), value, _allowed(field.type))
-            _check_duration(self.key(field.name), value, field.type)
-        self._check()
+        fields = msgspec.structs.fields(self)
+        found = [self.problem_of(field.name, getattr(self, field.name)) for field in fields]
+        problems = [problem for problem in found if problem] or list(self._problems())
+        if problems:
+            raise ConfigurationError(*problems)
 
-    def _check(self) -> None:
-        """Check what one field's type cannot say."""
+    def _problems(self) -> Iterator[Problem]:
+        """Give what is wrong that one field's type cannot say."""
+        return iter(())
+
+    @classmethod
+    def problem_of(cls, name: str, value: object) -> Problem | None:
+        """Tell what is wrong with a value of one field, as far as that field alone says it."""
+        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        if not _fits(value, kind):
+            return _with_nearest(misfit(cls.key(name), value, _allowed(kind)), value, kind)
+        return _duration_problem(cls.key(name), value, kind)
 
     @classmethod
     def key(cls, name: str) -> str:
         """Name a field as the file and errors do."""
         return f"{cls.section}.{name}" if cls.section else f"worker.{name}"
 
+    @classmethod
+    def describe(cls, name: str) -> tuple[str, str]:
+        """Say what a field is for, and what it takes in the file."""
+        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        metas = [meta for meta in kind.__metadata__ if isinstance(meta, Meta)]
+        purpose = next(meta.description for meta in metas if meta.description)
+        extra = next((meta.extra for meta in metas if meta.extra), None)
+        if extra is None:
+            return purpose, _allowed(kind)
+        return purpose, f"a duration of {extra['least']:g} s to {extra['most']:g} s"
 
-def _check_duration(key: str, value: object, kind: Any) -> None:  # noqa: ANN401  a type
+
+def _duration_problem(key: str, value: object, kind: Any) -> Problem | None:  # noqa: ANN401  a type
     extra = next((m.extra for m in getattr(kind, "__metadata__", ()) if m.extra), None)
     if extra is not None and isinstance(value, timedelta):
         least, most = extra["least"], extra["most"]
         if not least <= value.total_seconds() <= most:
-            raise wrong(key, f"{value.total_seconds():g} s", f"{least:g} s to {most:g} s")
+            return misfit(key, f"{value.total_seconds():g} s", f"{least:g} s to {most:g} s")
+    return None
 
 
 def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
     """Tell whether a field of this type takes the value as it is, and not only converted."""
     try:
+        if isinstance(value, str):
+            value.encode()  # what cannot be written as UTF-8 is no text
         return bool(msgspec.convert(value, kind) == value)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return False
 
 
 def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     """Say in words what a field of this type takes."""
     base, *metas = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
-    if getattr(base, "__origin__", None) is Literal:
+    if get_origin(base) is Literal:
         return "one of " + ", ".join(repr(value) for value in get_args(base))
     named = {
         bool: "true or false",
@@ -74,10 +98,21 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     }
     words = named.get(base, f"{base.__name__}(…)" if _is_section(base) else "text, or left out")
     for meta in metas:
-        least = [f" from {meta.ge:g}" if meta.ge is not None else "", _above(meta.gt)]
-        most = f" to {meta.le:g}" if meta.le is not None else ""
+        least = [f" from {meta.ge:.15g}" if meta.ge is not None else "", _above(meta.gt)]
+        most = f" to {meta.le:.15g}" if meta.le is not None else ""
         words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else "")
     return words
+
+
+def _with_nearest(problem: Problem, value: object, kind: Any) -> Problem:  # noqa: ANN401  a type
+    """Add the word that was meant perhaps, where a field takes one of some words."""
+    base = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+    words = get_args(base) if get_origin(base) is Literal else ()
+    near = difflib.get_close_matches(str(value).lower(), words, n=1)
+    if not near:
+        return problem
+    message = f"{problem.message}; did you mean {near[0]!r}?"
+    return msgspec.structs.replace(problem, message=message, did_you_mean=near[0])
 
 
 def _is_section(kind: Any) -> bool:  # noqa: ANN401  a type
@@ -85,9 +120,25 @@ def _is_section(kind: Any) -> bool:  # noqa: ANN401  a type
 
 
 def _above(bound: float | None) -> str:
-    return f" above {bound:g}" if bound is not None else ""
+    return f" above {bound:.15g}" if bound is not None else ""
+
+
+def misfit(key: str, found: object, allowed: str, *rests_on: str) -> Problem:
+    """Say what is wrong with a value that a key cannot take, because of other keys perhaps."""
+    return said(key, repr(found), allowed, *rests_on)
+
+
+def said(key: str, found: str, allowed: str, *rests_on: str) -> Problem:
+    """Say the same with words for what was found, where the value itself must not be shown."""
+    return Problem(
+        message=f"{key}: found {found}; allowed: {allowed}",
+        key=key,
+        found=found,
+        allowed=allowed,
+        rests_on=rests_on,
+    )
 
 
 def wrong(key: str, found: object, allowed: str) -> ConfigurationError:
     """Make the error for a value that a key cannot take."""
-    return ConfigurationError(f"{key}: found {found!r}; allowed: {allowed}")
+    return ConfigurationError(misfit(key, found, allowed))

@@ -7,6 +7,7 @@ from a file; what is wrong raises `ConfigurationError`.
 import ipaddress
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,8 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from ecolyo_worker.clock import parse_day
-from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.section import Section, seconds, wrong
+from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.section import Section, misfit, said, seconds
 
 __all__ = [
     "INSTANCE",
@@ -96,9 +97,9 @@ class Aggregation(Section, frozen=True):
         Path | None, Meta(description="Definitions to use instead of the package's own.")
     ] = None
 
-    def _check(self) -> None:
+    def _problems(self) -> Iterator[Problem]:
         if self.schedule != _NIGHTLY and not _is_cron(self.schedule):
-            raise wrong(
+            yield misfit(
                 "aggregation.schedule",
                 self.schedule,
                 "a cron expression of five fields (minute hour day month weekday), as 0 1 * * *",
@@ -107,7 +108,7 @@ class Aggregation(Section, frozen=True):
             try:
                 parse_day(self.not_before)
             except ValueError as error:
-                raise wrong("aggregation.not_before", self.not_before, str(error)) from None
+                yield misfit("aggregation.not_before", self.not_before, str(error))
 
 
 class Dacc(Section, frozen=True):
@@ -174,31 +175,42 @@ class Dacc(Section, frozen=True):
         Meta(description="After an unknown end: send again (at least once) or not (at most once)."),
     ] = "retry"
 
-    def _check(self) -> None:
+    def _problems(self) -> Iterator[Problem]:
         if self.doctype is not None and not _DOCTYPE.fullmatch(self.doctype):
-            raise wrong("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
+            yield misfit("dacc.doctype", self.doctype, "a name such as cc.cozycloud.dacc_v2")
         for key, text in (("url", self.url), ("token_file", str(self.token_file or ""))):
             if self.target == "native" and INSTANCE in (text or ""):
-                raise ConfigurationError(
-                    f"dacc.{key}: found {INSTANCE} in it; allowed with the targets cozy-v1 and"
-                    " cozy-v2 only: the native target has one address for all"
+                yield said(
+                    f"dacc.{key}",
+                    f"{INSTANCE} in it",
+                    "with the targets cozy-v1 and cozy-v2 only: the native target has one address"
+                    " for all",
+                    "dacc.target",
                 )
         if self.url is not None:
-            self.check_address(self.url.replace(INSTANCE, _EXAMPLE), "dacc.url")
+            problem = self._address_problem(self.url.replace(INSTANCE, _EXAMPLE), "dacc.url")
+            yield from () if problem is None else (problem,)
 
     def check_address(self, url: str, what: str) -> None:
         """Check an address that could be sent to; raises `ConfigurationError` about `what`."""
+        problem = self._address_problem(url, what)
+        if problem is not None:
+            raise ConfigurationError(problem)
+
+    def _address_problem(self, url: str, what: str) -> Problem | None:
         scheme = _scheme(url)
         if scheme is None:
             allowed = "an http or https address without query, fragment or blanks"
-            raise wrong(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
+            return misfit(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
         if "@" in urlsplit(url).netloc:
-            raise ConfigurationError(
-                f"{what}: found a user name or password in it; put the token into dacc.token_file"
+            allowed = (
+                "an address alone; put the token into a file, and name that by dacc.token_file"
             )
+            return said(what, "a user name or password in it", allowed)
         if scheme == "http" and not is_loopback(url) and not self.allow_http:
             allowed = "https, or http to this machine; or set dacc.allow_http"
-            raise wrong(what, url.replace(_EXAMPLE, INSTANCE), allowed)
+            return misfit(what, url.replace(_EXAMPLE, INSTANCE), allowed, "dacc.allow_http")
+        return None
 
     @property
     def is_cozy(self) -> bool:
@@ -271,15 +283,15 @@ class Settings(Section, frozen=True):
     http: Http = msgspec.field(default_factory=Http)
     retention: Retention = msgspec.field(default_factory=Retention)
 
-    def _check(self) -> None:
+    def _problems(self) -> Iterator[Problem]:
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise wrong("worker.zone", self.zone, "a zone such as Europe/Paris") from None
+            yield misfit("worker.zone", self.zone, "a zone such as Europe/Paris")
         kept, needed = self.retention.events_days, self.aggregation.max_age_days
         if kept < needed:  # else an event that is sent again could be counted again
             allowed = f"at least aggregation.max_age_days, which is {needed}"
-            raise wrong("retention.events_days", kept, allowed)
+            yield misfit("retention.events_days", kept, allowed, "aggregation.max_age_days")
 
     @property
     def civil_zone(self) -> ZoneInfo:

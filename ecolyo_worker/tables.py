@@ -4,6 +4,7 @@ An error names the key, what was found and what is allowed: what a field's `Meta
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,39 +13,101 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.section import wrong
 
-__all__ = ["parse", "read_text", "refuse_unknown", "to_struct"]
+__all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
 
 S = TypeVar("S", bound=Struct)
+
+_BOM = "\ufeff"
+# What Python's reader says, and where; the place is not said where the text just ends.
+_SAID = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_STANDS_ABOVE = "the same name stands above already, as a key or as a section"
+_NO_QUOTE = "a text has no quote at its end"
+# How that begins, and what we say for it.
+_WORDS = {
+    "Invalid statement": "found what is neither a key nor a [section]",
+    "Expected newline or end of document": "found more behind a value; text stands in quotes",
+    "Expected '='": "a key has no = behind it",
+    "Expected ']' at": "the name of a section has no ] behind it",
+    "Expected ']]'": "a name behind [[ has no ]] behind it",
+    "Expected": _NO_QUOTE,
+    "Cannot": _STANDS_ABOVE,
+    "Duplicate inline table key": _STANDS_ABOVE,
+    "Invalid initial character for a key": "found no key, which is of letters, digits, - and _",
+    "Unclosed array": "a list has no ] at its end",
+    "Unclosed inline table": "a table { has no } at its end",
+    "Unescaped": "found a single backslash in a text; write two, or quote the text by '",
+    "Invalid hex value": "a backslash and u or U begin no character",
+    "Escaped character": "a backslash and u or U begin no character",
+    "Unterminated string": _NO_QUOTE,
+    "Illegal character '\\n'": _NO_QUOTE,
+    "Illegal character": "found a character that must not stand there",
+    "Found invalid character": "found a character that must not stand there",
+    "Invalid date": "found a date or a time that there is not",
+    "Invalid value": 'found no value; text stands in quotes, as in "15min"',
+}
 
 
 def read_text(path: Path) -> str:
     """Give a file's text; raises `ConfigurationError` naming the file."""
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigurationError(Problem(message=message, file=str(path))) from None
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        message = "is not TOML: found bytes that are no UTF-8"
+        raise ConfigurationError(Problem(message=message, file=str(path), line=line)) from None
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
     """Parse a file's text; raises `ConfigurationError` naming the file, line and column."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(_syntax_problem(str(error), text, path)) from None
+    except RecursionError:
+        message = "is not TOML: it is nested too deep"
+        raise ConfigurationError(Problem(message=message, file=str(path))) from None
+
+
+def _syntax_problem(said: str, text: str, path: Path) -> Problem:
+    match = _SAID.fullmatch(said)
+    reason = said if match is None else match[1]
+    words = next((ours for theirs, ours in _WORDS.items() if reason.startswith(theirs)), reason)
+    if text.startswith(_BOM):
+        words = "it begins with a byte order mark; save it as UTF-8 without one"
+    if match is not None and match[2]:
+        line, column = int(match[2]), int(match[3])
+    else:
+        words = words if reason != "Invalid value" else "it ends where a value should stand"
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    return Problem(message=f"is not TOML: {words}", file=str(path), line=line, column=column)
+
+
+def unknown(what: str, name: str, known: list[str], key: str | None = None) -> Problem:
+    """Say that a name is not known, with the nearest one that is, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return Problem(
+        message=f"unknown {what}: {name!r}; {hint}",
+        key=key,
+        found=repr(name),
+        allowed=", ".join(known),
+        did_you_mean=near[0] if near else None,
+    )
 
 
 def refuse_unknown(what: str, found: Iterable[str], known: list[str]) -> None:
-    """Raise `ConfigurationError` for a name that is not known, with the nearest one that is."""
-    for name in found:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"unknown {what}: {name!r}{hint}")
+    """Raise `ConfigurationError` for names that are not known, with the nearest ones that are."""
+    problems = [unknown(what, name, known) for name in found if name not in known]
+    if problems:
+        raise ConfigurationError(*problems)
 
 
 def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
@@ -58,7 +121,7 @@ def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
     try:
         refuse_unknown(f"key of {key}" if key else "key", table, [field.name for field in fields])
     except ConfigurationError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
+        raise error.within(place) from None
     values = {}
     for field in fields:
         name = f"{key}.{field.name}" if key else field.name

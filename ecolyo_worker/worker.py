@@ -53,7 +53,7 @@ from ecolyo_worker.version import __version__
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Worker", "read_day"]
+__all__ = ["Worker", "read_day", "rules_of"]
 
 
 class Worker:
@@ -83,7 +83,7 @@ class Worker:
         """
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self.rules = _rules(self.settings)
+        self.rules = rules_of(self.settings)
         self.definitions = self.rules.definitions
         self._random = random or _random()
         self.logger = logger or _logger()
@@ -312,7 +312,8 @@ class Worker:
         self.janitor = Janitor(context)
 
 
-def _rules(settings: Settings) -> Rules:
+def rules_of(settings: Settings) -> Rules:
+    """Give what counting goes by; raises `ConfigurationError` about the definitions file."""
     aggregation = settings.aggregation
     not_before = aggregation.not_before
     try:
@@ -323,7 +324,7 @@ def _rules(settings: Settings) -> Rules:
             monthly_day=aggregation.monthly_day,
         )
     except ConfigurationError as error:
-        raise ConfigurationError(f"aggregation.measures_file: {error}") from None
+        raise error.within("aggregation.measures_file") from None
 
 
 def read_day(text: str | None) -> int | None:

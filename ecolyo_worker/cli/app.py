@@ -15,6 +15,9 @@ import anyio
 from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
+    checking,
+    completion,
+    config,
     consumption,
     demo,
     events,
@@ -47,7 +50,20 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 app.meta.default_parameter = Parameter(negative=())
-for _module in (demo, service, events, instances, consumption, outbox, runs, explain, state):
+for _module in (
+    demo,
+    service,
+    events,
+    instances,
+    consumption,
+    outbox,
+    runs,
+    explain,
+    state,
+    checking,
+    completion,
+    config,
+):
     _module.register(app)
 
 

@@ -1,5 +1,6 @@
 """Printing: data to stdout, as tables for a person or as JSON for a program; talk to stderr."""
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -41,7 +42,11 @@ class Output:
 
     def document(self, found: object) -> None:
         """Print one object as a line of JSON."""
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        try:
+            text = msgspec.json.encode(found).decode()
+        except UnicodeEncodeError:  # the name of a file may be any bytes
+            text = json.dumps(msgspec.to_builtins(found))
+        sys.stdout.write(f"{text}\n")
 
     async def stream(
         self,

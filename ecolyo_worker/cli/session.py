@@ -11,7 +11,7 @@ from msgspec import Struct
 from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.configuration import load
+from ecolyo_worker.configuration import Reading, load, read
 from ecolyo_worker.errors import EcolyoError
 from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings
@@ -36,14 +36,20 @@ class Session(Struct, frozen=True):
     output: Output
 
     def settings(self) -> Settings:
-        """Read the settings: `--config`, `$ECOLYO_CONFIG`, or the system's file if there is one."""
-        path = self.config
-        if path is None and (named := os.environ.get("ECOLYO_CONFIG")):
-            path = Path(named)
-        if path is None and _SYSTEM_CONFIG.exists():
-            path = _SYSTEM_CONFIG
-        settings = load(path)
-        return settings if self.state_dir is None else settings.replace(state_dir=self.state_dir)
+        """Read the settings; raises `ConfigurationError` with all that is wrong."""
+        return load(self.settings_file(), options=self._options())
+
+    def read_settings(self, file: Path | None = None) -> Reading:
+        """Read the settings, of this file if one is named, and tell what is wrong."""
+        return read(file or self.settings_file(), options=self._options())
+
+    def settings_file(self) -> Path | None:
+        """Give `--config`, `$ECOLYO_CONFIG`, or the system's file if there is one."""
+        if self.config is not None:
+            return self.config
+        if named := os.environ.get("ECOLYO_CONFIG"):
+            return Path(named)
+        return _SYSTEM_CONFIG if _SYSTEM_CONFIG.exists() else None
 
     def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
         """Make the logger that was asked for, or one of this level."""
@@ -74,6 +80,9 @@ class Session(Struct, frozen=True):
         """Ask the service, or open a state that exists; for a command that must not change it."""
         async with self._commands(Worker.reading) as commands:
             yield commands
+
+    def _options(self) -> dict[str, Path]:
+        return {} if self.state_dir is None else {"worker.state_dir": self.state_dir}
 
     @asynccontextmanager
     async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:

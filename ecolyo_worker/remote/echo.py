@@ -4,11 +4,28 @@ import msgspec
 
 from ecolyo_worker.errors import CommandRefused
 
-__all__ = ["received"]
+__all__ = ["counted", "received"]
 
 
 class _Record(msgspec.Struct):
     body: str
+
+
+class _Count(msgspec.Struct):
+    received: int
+
+
+async def counted(url: str) -> int | None:
+    """Give how many indicators an echo server received; None if none is at the address."""
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+            answer = await client.get(f"{url.rstrip('/')}/api/count")
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=_Count).received
+    except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError):
+        return None
 
 
 async def received(url: str) -> list[bytes]:

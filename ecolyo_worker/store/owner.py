@@ -8,7 +8,7 @@ import msgspec
 
 from ecolyo_worker.errors import StateRefused, StoreOwned
 
-__all__ = ["Owner"]
+__all__ = ["Owner", "last_owner"]
 
 
 class _Record(msgspec.Struct):
@@ -100,3 +100,12 @@ class Owner:
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
         os.fsync(self._file)
+
+
+def last_owner(directory: Path) -> int | None:
+    """Give the process that has the lock, or had it last; None if it cannot be told."""
+    try:
+        text = (directory / "owner.lock").read_bytes()
+        return msgspec.json.decode(text.partition(b"\n")[0], type=_Record).pid or None
+    except (OSError, msgspec.MsgspecError):
+        return None

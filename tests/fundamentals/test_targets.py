@@ -191,7 +191,7 @@ async def test_a_finished_row_ties_nothing_to_a_person(
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"url": "https://{instance}/"}, "dacc.url: found {instance} in it; allowed with the tar"),
+        ({"url": "https://{instance}/"}, "dacc.url: found {instance} in it; allowed: with the tar"),
         ({"token_file": Path("/t/{instance}")}, "dacc.token_file: found {instance} in it"),
         ({"url": "https://{person}/", "target": "cozy-v1"}, "an http or https address without"),
         ({"url": "{instance}", "target": "cozy-v1"}, "an http or https address without"),

@@ -40,7 +40,7 @@ def using(tmp_path: Path) -> Using:
     ("text", "words"),
     [
         (None, ": cannot be read: No such file or directory"),
-        ("[[measure]\n", ": is not TOML: Expected ']]'"),
+        ("[[measure]\n", ":1:10: is not TOML: a name behind [[ has no ]] behind it"),
         ("[[measure]]\nnam = 'x'\n", ":1: measure 1: unknown key: 'nam'; did you mean 'name'?"),
         ("[[measure]]\nname = 'quiz-stars'\n" + REST, ":1: measure 'quiz-stars': period: found"),
     ],

@@ -13,7 +13,9 @@ from subprocess import CompletedProcess
 import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
+from cyclopts import App
 
+from ecolyo_worker.cli.app import app
 from ecolyo_worker.configuration import load
 from ecolyo_worker.testing import echo_server
 
@@ -96,6 +98,24 @@ def test_the_python_example_works(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "'waiting': 1" in done.stdout
+
+
+def test_the_table_names_every_command() -> None:
+    """The table of commands has each of them, with those of a group, and no other."""
+    (table,) = re.findall(r"^## Commands\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (`[a-z].*?) \| ", table, re.MULTILINE)
+    named = set()
+    for row in rows:
+        first, *others = re.findall(r"`([a-z -]+)`", row)
+        group = f"{first.split(' ')[0]} " if " " in first else ""
+        named |= {first} | {f"{group}{name}" for name in others}
+    there = {name for name in app if not name.startswith("-")}
+    groups = {name for name in there if isinstance(app[name], App) and list(words(app[name]))}
+    assert named == (there - groups) | {f"{g} {name}" for g in groups for name in words(app[g])}
+
+
+def words(group: App) -> list[str]:
+    return [name for name in group if not name.startswith("-")]
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def test_a_digest_tells_definitions_apart(written: Written, definitions: Definit
         ("", ": measure: found None; allowed: a table [[measure]] for each measure"),
         ("measure = []\nversion = 1\n", ": unknown key: 'version'; known: measure"),
         ("[[measures]]\n", ": unknown key: 'measures'; did you mean 'measure'?"),
-        ("[[measure]\n", ": is not TOML: Expected ']]'"),
+        ("[[measure]\n", ":1:10: is not TOML: a name behind [[ has no ]] behind it"),
         ("measure = 'all'\n", ": measure: found 'all'; allowed: a table [[measure]]"),
-        ("measure = [1]\n", ": measure 1: found 1; allowed: a table"),
+        ("measure = [1]\n", ":1: measure 1: found 1; allowed: a table"),
         ('[[measure]]\nname = "x"\n', ":1: measure 'x': purpose is missing; allowed: text"),
         (
             measure("x") + "\n# more\n" + measure("x"),
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name, words in [("absent.toml", "cannot be read"), ("bytes.toml", "is not TOML: ")]:
         with pytest.raises(ConfigurationError) as refused:
             Definitions.load(tmp_path / name)
-        assert str(refused.value).startswith(f"{tmp_path / name}: ")
+        assert str(refused.value).startswith(f"{tmp_path / name}:")
         assert words in str(refused.value)
 
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
+from ecolyo_worker.configuration import SECTIONS
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import ALL
 from ecolyo_worker.tools.twins.dacc.indicator import weigh
@@ -50,6 +53,19 @@ def test_the_examples_of_the_indicators_are_valid(definitions: Definitions) -> N
         assert definitions[name].purpose in text
     rules = [one.rule.splitlines()[0] for one in ALL]
     assert all(rule in page for rule in rules)
+
+
+def test_every_setting_has_a_row() -> None:
+    """The page has each key below its section, with what it is for, what it takes, its default."""
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    for name, section in SECTIONS.items():
+        (text,) = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+        fields = [field.name for field in msgspec.structs.fields(section)]
+        keys = [field for field in fields if field not in SECTIONS]
+        rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+        assert [row[0] for row in rows] == [f"| `{key}`" for key in keys]
+        assert all(len(row) == 4 and all(row) for row in rows)
+    assert '| a duration of 0.001 s to 86400 s | `"15min"` |' in page
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:

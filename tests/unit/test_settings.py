@@ -314,7 +314,7 @@ def test_a_changed_copy_is_checked_anew() -> None:
         (b"\xff\xfe", "is not TOML"),
         (b"dacc = 3\n", "dacc: found 3; allowed: a table"),
         (b"dacc = 'x'\n", "dacc: found 'x'; allowed: a table"),
-        (b"[[dacc]]\n", "dacc: found [{}]; allowed: a table"),
+        (b"[[dacc]]\n", "dacc: found a list; allowed: a table"),
     ],
 )
 def test_a_file_that_is_no_settings_file(tmp_path: Path, content: bytes, words: str) -> None:

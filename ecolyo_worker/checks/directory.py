@@ -1,0 +1,117 @@
+"""The state directory: whether it is there, ours alone, and on a disk with room."""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ecolyo_worker.checks.finding import Finding, failed, note, ok
+from ecolyo_worker.store.database import DATABASE
+
+__all__ = ["check_directory", "file_system", "size_text"]
+
+_CHECK = "state directory"
+_DISK = "disk"
+_LEAST_FREE = 100_000_000
+# On these, locks and the write-ahead log do not hold what SQLite needs of them.
+_REMOTE = {
+    *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"),
+    *("glusterfs", "gfs2", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"),
+}
+_IN_MEMORY = {"ramfs", "tmpfs"}
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def check_directory(directory: Path) -> Iterator[Finding]:
+    """Look at the directory and at what it lies on; nothing is made or changed."""
+    try:
+        status = directory.stat()
+    except OSError as error:
+        advice = "start the service, or `ecolyo-worker migrate`: either makes it"
+        if not isinstance(error, FileNotFoundError):
+            advice = "name another one by worker.state_dir, or let this user get there"
+        yield failed(_CHECK, f"{directory}: {error.strerror}", advice)
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        advice = "name another one by worker.state_dir, or take away what is there"
+        yield failed(_CHECK, f"{directory} is no directory", advice)
+        return
+    yield _owned(directory, status)
+    yield _lies_on(directory)
+    yield _room(directory)
+
+
+def _owned(directory: Path, status: os.stat_result) -> Finding:
+    if status.st_uid != os.geteuid():
+        owner = _user(status.st_uid)
+        found = f"{directory} belongs to {owner}, and this is {_user(os.geteuid())}"
+        return failed(_CHECK, found, f"do it as {owner}: sudo -u {owner} ecolyo-worker doctor")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        found = f"{directory} is open to others (mode {mode:04o})"
+        return failed(_CHECK, found, f"chmod 700 {directory}")
+    return ok(_CHECK, f"{directory}, for this user alone")
+
+
+def _lies_on(directory: Path) -> Finding:
+    kind = file_system(directory, _mounts())
+    if kind in _REMOTE:
+        found = f"{kind}: over a network SQLite's locks do not hold, and data can be lost"
+        return failed(_DISK, found, "let worker.state_dir be on a disk of this machine")
+    if kind in _IN_MEMORY:
+        found = f"{kind}: all of it is gone when this machine starts anew"
+        return note(_DISK, found, "let worker.state_dir be on a disk")
+    return ok(_DISK, f"{kind}, of this machine" if kind else "its kind is not known")
+
+
+def _room(directory: Path) -> Finding:
+    free = shutil.disk_usage(directory).free
+    database = directory / DATABASE
+    size = database.stat().st_size if database.exists() else 0
+    # Writing the database anew, and a copy before a migration, take as much again.
+    needed = max(_LEAST_FREE, size)
+    if free < needed:
+        found = f"{size_text(free)} free, and {size_text(needed)} may be needed"
+        return failed(_DISK, found, "make room: when it is full, events are refused")
+    return ok(_DISK, f"{size_text(free)} free; the database has {size_text(size)}")
+
+
+def file_system(path: Path, mounts: str) -> str | None:
+    """Give the kind of file system that a path lies on, by the text of `/proc/self/mountinfo`."""
+    real, best, kind = path.resolve(), -1, None
+    for line in mounts.splitlines():
+        before, _, behind = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not behind:
+            continue
+        point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]))
+        # Of two at one place the later one covers the other.
+        if real.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), behind.split(" ")[0]
+    return kind
+
+
+def size_text(count: float) -> str:
+    """Give a number of bytes as people say it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in {"bytes", "kB"} else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"

@@ -1,0 +1,112 @@
+"""`check-config` and `doctor`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ecolyo_worker.checks.finding import Finding
+from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.cli.output import Output, several
+from ecolyo_worker.cli.session import Session
+from ecolyo_worker.clock import SystemClock
+from ecolyo_worker.configuration import Reading
+from ecolyo_worker.errors import ConfigurationError, Problem
+
+__all__ = ["register"]
+
+_SIGNS = {"ok": "✔", "failed": "✖", "note": "·", "advice": "→"}
+_WORDS = {"ok": "ok  ", "failed": "FAIL", "note": "note", "advice": "do:"}
+_PLAIN_TERMINALS = {"dumb", "linux"}  # their fonts lack the signs
+
+
+def register(app: App) -> None:
+    """Add these commands."""
+    app.command(check_config)
+    app.command(doctor)
+
+
+def check_config(
+    file: Path | None = None, /, *, session: Annotated[Session, Parameter(parse=False)]
+) -> int:
+    """Tell everything that is wrong with the settings. Ends with 78 if anything is.
+
+    The environment counts too, and so do the files that the settings name. Nothing is asked of the
+    network.
+
+    Parameters
+    ----------
+    file
+        The settings file; default: the one that the other commands take.
+    """
+    reading = session.read_settings(file)
+    problems = check_settings(reading)
+    for problem in problems:
+        _tell(session.output, problem)
+    if problems:
+        session.output.talk(several(len(problems), "problem"))
+        return ConfigurationError.exit_code
+    _praise(session.output, file or session.settings_file(), reading)
+    return 0
+
+
+async def doctor(
+    *, online: bool = False, session: Annotated[Session, Parameter(parse=False)]
+) -> int:
+    """Look whether all is well, beside a running service too. Ends with 1 if something is not.
+
+    Nothing is changed, and no indicator is sent.
+
+    Parameters
+    ----------
+    online
+        Ask the DACC, or somebody's stack, whether it answers at its address.
+    """
+    from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
+
+    is_well = True
+    findings = diagnose(
+        session.read_settings(), SystemClock(), session.logger("error"), online=online
+    )
+    async for finding in findings:
+        is_well = is_well and finding.result != "failed"
+        _show(session.output, finding)
+    return 0 if is_well else 1
+
+
+def _show(output: Output, finding: Finding) -> None:
+    if output.as_json:
+        output.document(finding)
+        return
+    marks = _SIGNS if _can_show_signs() else _WORDS
+    output.line(f"{marks[finding.result]} {finding.check}: {finding.found}")
+    if finding.advice is not None:
+        output.line(f"{' ' * len(marks[finding.result])} {marks['advice']} {finding.advice}")
+
+
+def _can_show_signs() -> bool:
+    """Tell whether signs reach the reader as signs, which colour has nothing to do with."""
+    try:
+        "".join(_SIGNS.values()).encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return not (sys.stdout.isatty() and os.environ.get("TERM") in _PLAIN_TERMINALS)
+
+
+def _tell(output: Output, problem: Problem) -> None:
+    if output.as_json:
+        fields = msgspec.structs.asdict(problem)
+        output.document({"place": problem.place} | fields)
+    else:
+        output.line(f"{problem.place}: {problem.message}" if problem.place else problem.message)
+
+
+def _praise(output: Output, path: Path | None, reading: Reading) -> None:
+    """Say that all is right; a program is told by nothing."""
+    source = "the environment and the defaults" if path is None else path
+    given = several(len(reading.origins), "setting")
+    sentence = f"{source}: all right; {given} given, the others are at their default"
+    output.talk(sentence) if output.as_json else output.line(sentence)

@@ -1,0 +1,117 @@
+"""Whether the database is whole, and what SQLite must be able to do for it."""
+
+import sqlite3
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from ecolyo_worker.clock import Clock, civil_text, instant_text
+from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.migrations import version_of
+
+__all__ = ["Examination", "examine", "lacking"]
+
+_MOST_WORDS = 20
+_OLDEST = (3, 37, 0)
+"""The first SQLite that knows strict tables."""
+_NEEDED = ("OMIT_AUTOVACUUM", "OMIT_FOREIGN_KEY", "OMIT_JSON", "OMIT_WAL", "THREADSAFE=0")
+_STEPS = 10_000
+"""After so many steps of SQLite the clock is looked at; they take a fraction of a millisecond."""
+
+
+class Examination(Struct, frozen=True):
+    """What looking through the database came to."""
+
+    schema: int
+    tables: int
+    checked: int
+    """How many of the tables were looked through in time."""
+    damage: list[str]
+    """What is wrong with them, in SQLite's words; at most 20."""
+    latest: str | None
+    """The latest instant that this program wrote, ISO 8601 in UTC."""
+    latest_event: str | None
+    """The civil time of the event that came last."""
+
+
+async def examine(database: Database, seconds: float, clock: Clock) -> Examination:
+    """Look through the tables one by one, the small ones first, for so many seconds in all.
+
+    Whoever else waits for the database has its turn between two tables.
+    """
+    schema = await database.read(version_of)
+    names = await database.read(_tables)
+    end = clock.monotonic() + seconds
+    checked, damage = 0, list[str]()
+    for name in names:
+        found = await database.read(_quick_check, name, lambda: clock.monotonic() >= end)
+        if found is None:
+            break
+        checked += 1
+        damage += found
+    latest = await database.read(_latest)
+    event = await database.read(_latest_event)
+    return Examination(
+        schema=schema,
+        tables=len(names),
+        checked=checked,
+        damage=damage[:_MOST_WORDS],
+        latest=None if latest is None else instant_text(latest),
+        latest_event=None if event is None else civil_text(event),
+    )
+
+
+def lacking() -> list[str]:
+    """Name what the SQLite that runs here cannot do and must."""
+    with sqlite3.connect(":memory:") as connection:
+        options = {name for (name,) in connection.execute("PRAGMA compile_options")}
+    connection.close()
+    found = [f"it was built with {option}" for option in _NEEDED if option in options]
+    if sqlite3.sqlite_version_info < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        found.insert(0, f"it is {sqlite3.sqlite_version}, and the first that will do is {oldest}")
+    return found
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    """Name the tables; those that grow come last."""
+    query = (
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE"
+        " '\\' ORDER BY name IN ('countings', 'events', 'outbox', 'points'), name"
+    )
+    return [name for (name,) in connection.execute(query)]
+
+
+def _quick_check(
+    connection: sqlite3.Connection, table: str, is_over: Callable[[], bool]
+) -> list[str] | None:
+    """Give what is wrong with a table and its indexes; None if the time was over before the end."""
+    if is_over():
+        return None
+    connection.set_progress_handler(is_over, _STEPS)
+    try:
+        rows = connection.execute(f"PRAGMA quick_check('{table}')").fetchall()
+    except sqlite3.OperationalError:
+        if is_over():
+            return None
+        raise
+    except sqlite3.DatabaseError as error:
+        return [f"{table}: {error}"]
+    finally:
+        connection.set_progress_handler(None, 0)
+    return [f"{table}: {words}" for (words,) in rows if words != "ok"]
+
+
+def _latest(connection: sqlite3.Connection) -> int | None:
+    query = (
+        "SELECT max(at) FROM (SELECT max(last_delivered) AS at FROM destinations"
+        " UNION ALL SELECT * FROM (SELECT started FROM runs ORDER BY id DESC LIMIT 1)"
+        " UNION ALL SELECT * FROM (SELECT created FROM outbox ORDER BY id DESC LIMIT 1))"
+    )
+    found: int | None = connection.execute(query).fetchone()[0]
+    return found
+
+
+def _latest_event(connection: sqlite3.Connection) -> int | None:
+    row = connection.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return None if row is None else int(row[0])

@@ -314,6 +314,48 @@ def test_keyboard(page: Page, post: Post) -> None:
     expect(page.locator("#faults")).to_be_visible()
 
 
+def test_escape_clears_the_filter(page: Page, post: Post) -> None:
+    """Esc in the filter empties it and shows all again, in either view."""
+    post(CONNECTION)
+    post(QUIZ)
+    expect(lines(page)).to_have_count(2)
+    filtered(page, "measure:quiz", [2])
+    page.locator("#filter").press("Escape")
+    expect(page.locator("#filter")).to_have_value("")
+    expect(page.locator("#list")).to_be_focused()
+    assert listed(page) == [2, 1]
+    page.get_by_role("tab", name="What Metabase would show").click()
+    expect(page.locator("#cell-rows tr")).to_have_count(2)
+    page.locator("#filter").fill("measure:quiz")
+    expect(page.locator("#cell-rows tr")).to_have_count(1)
+    page.locator("#filter").press("Escape")
+    expect(page.locator("#filter")).to_have_value("")
+    expect(page.locator("#cell-rows tr")).to_have_count(2)
+
+
+def test_keys_of_a_fresh_page(page: Page, post: Post) -> None:
+    """The arrows choose and Enter opens before anything has the focus; a button stays a button."""
+    for value in range(3):
+        post({**QUIZ, "value": value})
+    expect(lines(page)).to_have_count(3)
+    active, press = page.locator("#spacer .active"), page.keyboard.press
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-3")
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-2")
+    press("Enter")
+    expect(page.locator("#detail h2")).to_contain_text("request 2, indicator 2")
+    page.locator("#plan").focus()
+    press("Enter")
+    expect(page.locator("#faults")).to_be_visible()
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-1")
+    page.reload()
+    expect(lines(page)).to_have_count(3)
+    press("Enter")
+    expect(page.locator("#detail h2")).to_contain_text("request 3, indicator 3")
+
+
 def test_reading_on(page: Page, post: Post) -> None:
     """Who has scrolled down keeps the same lines in sight while others arrive."""
     for value in range(80):

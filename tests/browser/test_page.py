@@ -314,6 +314,43 @@ def test_keyboard(page: Page, post: Post) -> None:
     expect(page.locator("#faults")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "meazure:foo",
+            "There is no field “meazure”. The fields are measure, date, value, group, ",
+        ),
+        ("verdict:okk quiz", "No request has “okk” as its verdict. Verdicts are ok, dup, invalid,"),
+        ("date:2026-13", "No request has “2026-13” as its date. A date is 2026-11-20, or"),
+        ("constructor:x", "There is no field “constructor”"),
+        ("nowhere", "No request has “nowhere”."),
+        ("-measure:quiz", "No request is without “quiz” as its measure."),
+    ],
+)
+def test_wrong_terms(page: Page, post: Post, text: str, why: str) -> None:
+    """Where a filter finds nothing the page says which term is wrong, and lists no requests."""
+    post(QUIZ)
+    post({**QUIZ, "value": 5})
+    expect(lines(page)).to_have_count(2)
+    filtered(page, text, [])
+    expect(page.locator("#no-match")).to_contain_text(why)
+    expect(page.locator("#memory")).to_have_text("0 of 2 requests listed")
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator("#memory")).to_have_text("2 requests listed")
+
+
+def test_words_with_colons(page: Page, post: Post) -> None:
+    """What stands in quotes, is an address or ends with a colon is searched for as it stands."""
+    post({**QUIZ, "group1": {"challenge_id": "meazure:foo"}})
+    post({**QUIZ, "group1": {"challenge_id": "http://here"}})
+    post({**QUIZ, "value": "x"})
+    expect(lines(page)).to_have_count(3)
+    filtered(page, '"meazure:foo"', [1])
+    filtered(page, "http://here", [2])
+    filtered(page, "invalid:", [3])
+
+
 def test_escape_clears_the_filter(page: Page, post: Post) -> None:
     """Esc in the filter empties it and shows all again, in either view."""
     post(CONNECTION)

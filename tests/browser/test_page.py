@@ -351,6 +351,61 @@ def test_words_with_colons(page: Page, post: Post) -> None:
     filtered(page, "invalid:", [3])
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("verdict:ok", "A cell has no verdict: that belongs to single requests."),
+        ("-stack:alice wire:native", "A cell has no stack, wire: that belongs to single requests."),
+        ("measure:quizz", "No cell has “quizz” as its measure."),
+        (
+            "meazure:quiz",
+            "There is no field “meazure”. The fields are measure, date, value, group.",
+        ),
+    ],
+)
+def test_terms_that_no_cell_has(page: Page, post: Post, text: str, why: str) -> None:
+    """The view of cells says which terms find nothing in it, and leads back to all."""
+    post(QUIZ)
+    page.get_by_role("tab", name="What Metabase would show").click()
+    rows = page.locator("#cell-rows tr")
+    expect(rows).to_have_count(1)
+    page.locator("#filter").fill(text)
+    expect(page.locator("#no-cell")).to_contain_text(why)
+    expect(page.locator("#memory")).to_have_text("0 of 1 cells listed")
+    page.get_by_role("button", name="Show all").click()
+    expect(rows).to_have_count(1)
+    expect(page.locator("#no-cell")).to_be_hidden()
+
+
+def test_each_view_has_its_own_footer_and_detail(page: Page, post: Post) -> None:
+    """A request that is open and the keys of the list stand beside the list, not beside cells."""
+    post(QUIZ)
+    line(page, 1).click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+    expect(page.locator("footer")).to_contain_text("1 requests listed")
+    page.get_by_role("tab", name="What Metabase would show").click()
+    expect(page.locator("#detail")).to_be_hidden()
+    expect(page.locator("#memory")).to_have_text("1 cells listed")
+    expect(page.locator("footer").get_by_text("choose")).to_be_hidden()
+    page.get_by_role("tab", name="Requests").click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+    expect(page.locator("footer").get_by_text("choose")).to_be_visible()
+
+
+def test_keys_of_groups(page: Page, post: Post) -> None:
+    """The list names the keys of the groups wherever they may be wrong."""
+    post(QUIZ)
+    post({**QUIZ, "group1": {"chalenge": "CHALLENGE0001"}})
+    post({**QUIZ, "value": "x"})
+    shown = {
+        1: "CHALLENGE0001QUIZ0001",
+        2: "chalenge=CHALLENGE0001quiz_id=QUIZ0001",
+        3: "challenge_id=CHALLENGE0001quiz_id=QUIZ0001",
+    }
+    for seq, groups in shown.items():
+        expect(line(page, seq).locator(".groups")).to_have_text(groups)
+
+
 def test_escape_clears_the_filter(page: Page, post: Post) -> None:
     """Esc in the filter empties it and shows all again, in either view."""
     post(CONNECTION)

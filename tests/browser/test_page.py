@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
@@ -29,6 +29,7 @@ KONNECTOR = indicator(
 )
 QUIZ = indicator("quiz-stars", "2026-11-20", 4, challenge_id="CHALLENGE0001", quiz_id="QUIZ0001")
 MANY = 10_000
+PHONE: ViewportSize = {"width": 400, "height": 800}
 
 
 def lines(page: Page) -> Locator:
@@ -521,6 +522,56 @@ def test_without_javascript(browser: Browser, echo: EchoServer, post: Post) -> N
         expect(page.locator("#still-cells tbody tr")).to_have_count(1)
         expect(page.locator("#app")).to_be_hidden()
         expect(page.get_by_role("link", name="indicators")).to_be_visible()
+
+
+def test_narrow_without_javascript(browser: Browser, echo: EchoServer, post: Post) -> None:
+    """In a narrow window the wide tables scroll in boxes of their own."""
+    post(CONNECTION)
+    with browser.new_context(java_script_enabled=False, viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto(f"{echo.url}/")
+        expect(page.locator("#still-requests tbody tr")).to_have_count(1)
+        for part in page.locator(".still > *").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"]
+
+
+@pytest.mark.parametrize("window", [PHONE, {"width": 700, "height": 420}])
+def test_small_window(page: Page, post: Post, window: ViewportSize) -> None:
+    """In a small window the list keeps its place beside the faults, and the page scrolls."""
+    page.set_viewport_size(window)
+    post(CONNECTION)
+    page.locator("#plan").click()
+    expect(page.locator("#faults")).to_be_visible()
+    for name in ("received", "dropped"):
+        expect(page.locator(f"#count-{name} span")).to_be_in_viewport(ratio=1)
+    expect(line(page, 1)).to_be_visible()
+    line(page, 1).scroll_into_view_if_needed()
+    expect(line(page, 1).locator(".measure")).to_be_in_viewport(ratio=1)
+    line(page, 1).click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+
+
+def test_narrow_list(page: Page, post: Post) -> None:
+    """In a narrow window a line gives the whole verdict its own place, and the keys still move."""
+    for value in range(60):
+        post({**QUIZ, "value": value})
+    post({**QUIZ, "group1": {"chalenge": "CHALLENGE0001"}})
+    expect(count(page, "received")).to_have_text("60")
+    page.set_viewport_size(PHONE)
+    last = line(page, 61)
+    for part in (".badge", ".why"):
+        expect(last.locator(part)).to_be_in_viewport(ratio=1)
+    expect(last.locator(".why")).to_contain_text("Group1 key does not match")
+    first, second = last.bounding_box(), line(page, 60).bounding_box()
+    assert first is not None
+    assert second is not None
+    assert first["y"] + first["height"] <= second["y"]
+    page.keyboard.press("End")
+    expect(line(page, 1)).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1360, "height": 850})
+    expect(line(page, 1)).to_be_in_viewport(ratio=0.9)
 
 
 def fill(received: Received, number: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
@@ -29,6 +29,7 @@ KONNECTOR = indicator(
 )
 QUIZ = indicator("quiz-stars", "2026-11-20", 4, challenge_id="CHALLENGE0001", quiz_id="QUIZ0001")
 MANY = 10_000
+PHONE: ViewportSize = {"width": 400, "height": 800}
 
 
 def lines(page: Page) -> Locator:
@@ -314,6 +315,140 @@ def test_keyboard(page: Page, post: Post) -> None:
     expect(page.locator("#faults")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "meazure:foo",
+            "There is no field “meazure”. The fields are measure, date, value, group, ",
+        ),
+        ("verdict:okk quiz", "No request has “okk” as its verdict. Verdicts are ok, dup, invalid,"),
+        ("date:2026-13", "No request has “2026-13” as its date. A date is 2026-11-20, or"),
+        ("constructor:x", "There is no field “constructor”"),
+        ("nowhere", "No request has “nowhere”."),
+        ("-measure:quiz", "No request is without “quiz” as its measure."),
+    ],
+)
+def test_wrong_terms(page: Page, post: Post, text: str, why: str) -> None:
+    """Where a filter finds nothing the page says which term is wrong, and lists no requests."""
+    post(QUIZ)
+    post({**QUIZ, "value": 5})
+    expect(lines(page)).to_have_count(2)
+    filtered(page, text, [])
+    expect(page.locator("#no-match")).to_contain_text(why)
+    expect(page.locator("#memory")).to_have_text("0 of 2 requests listed")
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator("#memory")).to_have_text("2 requests listed")
+
+
+def test_words_with_colons(page: Page, post: Post) -> None:
+    """What stands in quotes, is an address or ends with a colon is searched for as it stands."""
+    post({**QUIZ, "group1": {"challenge_id": "meazure:foo"}})
+    post({**QUIZ, "group1": {"challenge_id": "http://here"}})
+    post({**QUIZ, "value": "x"})
+    expect(lines(page)).to_have_count(3)
+    filtered(page, '"meazure:foo"', [1])
+    filtered(page, "http://here", [2])
+    filtered(page, "invalid:", [3])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("verdict:ok", "A cell has no verdict: that belongs to single requests."),
+        ("-stack:alice wire:native", "A cell has no stack, wire: that belongs to single requests."),
+        ("measure:quizz", "No cell has “quizz” as its measure."),
+        (
+            "meazure:quiz",
+            "There is no field “meazure”. The fields are measure, date, value, group.",
+        ),
+    ],
+)
+def test_terms_that_no_cell_has(page: Page, post: Post, text: str, why: str) -> None:
+    """The view of cells says which terms find nothing in it, and leads back to all."""
+    post(QUIZ)
+    page.get_by_role("tab", name="What Metabase would show").click()
+    rows = page.locator("#cell-rows tr")
+    expect(rows).to_have_count(1)
+    page.locator("#filter").fill(text)
+    expect(page.locator("#no-cell")).to_contain_text(why)
+    expect(page.locator("#memory")).to_have_text("0 of 1 cells listed")
+    page.get_by_role("button", name="Show all").click()
+    expect(rows).to_have_count(1)
+    expect(page.locator("#no-cell")).to_be_hidden()
+
+
+def test_each_view_has_its_own_footer_and_detail(page: Page, post: Post) -> None:
+    """A request that is open and the keys of the list stand beside the list, not beside cells."""
+    post(QUIZ)
+    line(page, 1).click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+    expect(page.locator("footer")).to_contain_text("1 requests listed")
+    page.get_by_role("tab", name="What Metabase would show").click()
+    expect(page.locator("#detail")).to_be_hidden()
+    expect(page.locator("#memory")).to_have_text("1 cells listed")
+    expect(page.locator("footer").get_by_text("choose")).to_be_hidden()
+    page.get_by_role("tab", name="Requests").click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+    expect(page.locator("footer").get_by_text("choose")).to_be_visible()
+
+
+def test_keys_of_groups(page: Page, post: Post) -> None:
+    """The list names the keys of the groups wherever they may be wrong."""
+    post(QUIZ)
+    post({**QUIZ, "group1": {"chalenge": "CHALLENGE0001"}})
+    post({**QUIZ, "value": "x"})
+    shown = {
+        1: "CHALLENGE0001QUIZ0001",
+        2: "chalenge=CHALLENGE0001quiz_id=QUIZ0001",
+        3: "challenge_id=CHALLENGE0001quiz_id=QUIZ0001",
+    }
+    for seq, groups in shown.items():
+        expect(line(page, seq).locator(".groups")).to_have_text(groups)
+
+
+def test_escape_clears_the_filter(page: Page, post: Post) -> None:
+    """Esc in the filter empties it and shows all again, in either view."""
+    post(CONNECTION)
+    post(QUIZ)
+    expect(lines(page)).to_have_count(2)
+    filtered(page, "measure:quiz", [2])
+    page.locator("#filter").press("Escape")
+    expect(page.locator("#filter")).to_have_value("")
+    expect(page.locator("#list")).to_be_focused()
+    assert listed(page) == [2, 1]
+    page.get_by_role("tab", name="What Metabase would show").click()
+    expect(page.locator("#cell-rows tr")).to_have_count(2)
+    page.locator("#filter").fill("measure:quiz")
+    expect(page.locator("#cell-rows tr")).to_have_count(1)
+    page.locator("#filter").press("Escape")
+    expect(page.locator("#filter")).to_have_value("")
+    expect(page.locator("#cell-rows tr")).to_have_count(2)
+
+
+def test_keys_of_a_fresh_page(page: Page, post: Post) -> None:
+    """The arrows choose and Enter opens before anything has the focus; a button stays a button."""
+    for value in range(3):
+        post({**QUIZ, "value": value})
+    expect(lines(page)).to_have_count(3)
+    active, press = page.locator("#spacer .active"), page.keyboard.press
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-3")
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-2")
+    press("Enter")
+    expect(page.locator("#detail h2")).to_contain_text("request 2, indicator 2")
+    page.locator("#plan").focus()
+    press("Enter")
+    expect(page.locator("#faults")).to_be_visible()
+    press("ArrowDown")
+    expect(active).to_have_attribute("id", "line-1")
+    page.reload()
+    expect(lines(page)).to_have_count(3)
+    press("Enter")
+    expect(page.locator("#detail h2")).to_contain_text("request 3, indicator 3")
+
+
 def test_reading_on(page: Page, post: Post) -> None:
     """Who has scrolled down keeps the same lines in sight while others arrive."""
     for value in range(80):
@@ -387,6 +522,56 @@ def test_without_javascript(browser: Browser, echo: EchoServer, post: Post) -> N
         expect(page.locator("#still-cells tbody tr")).to_have_count(1)
         expect(page.locator("#app")).to_be_hidden()
         expect(page.get_by_role("link", name="indicators")).to_be_visible()
+
+
+def test_narrow_without_javascript(browser: Browser, echo: EchoServer, post: Post) -> None:
+    """In a narrow window the wide tables scroll in boxes of their own."""
+    post(CONNECTION)
+    with browser.new_context(java_script_enabled=False, viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto(f"{echo.url}/")
+        expect(page.locator("#still-requests tbody tr")).to_have_count(1)
+        for part in page.locator(".still > *").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"]
+
+
+@pytest.mark.parametrize("window", [PHONE, {"width": 700, "height": 420}])
+def test_small_window(page: Page, post: Post, window: ViewportSize) -> None:
+    """In a small window the list keeps its place beside the faults, and the page scrolls."""
+    page.set_viewport_size(window)
+    post(CONNECTION)
+    page.locator("#plan").click()
+    expect(page.locator("#faults")).to_be_visible()
+    for name in ("received", "dropped"):
+        expect(page.locator(f"#count-{name} span")).to_be_in_viewport(ratio=1)
+    expect(line(page, 1)).to_be_visible()
+    line(page, 1).scroll_into_view_if_needed()
+    expect(line(page, 1).locator(".measure")).to_be_in_viewport(ratio=1)
+    line(page, 1).click()
+    expect(page.locator("#detail h2")).to_contain_text("request 1")
+
+
+def test_narrow_list(page: Page, post: Post) -> None:
+    """In a narrow window a line gives the whole verdict its own place, and the keys still move."""
+    for value in range(60):
+        post({**QUIZ, "value": value})
+    post({**QUIZ, "group1": {"chalenge": "CHALLENGE0001"}})
+    expect(count(page, "received")).to_have_text("60")
+    page.set_viewport_size(PHONE)
+    last = line(page, 61)
+    for part in (".badge", ".why"):
+        expect(last.locator(part)).to_be_in_viewport(ratio=1)
+    expect(last.locator(".why")).to_contain_text("Group1 key does not match")
+    first, second = last.bounding_box(), line(page, 60).bounding_box()
+    assert first is not None
+    assert second is not None
+    assert first["y"] + first["height"] <= second["y"]
+    page.keyboard.press("End")
+    expect(line(page, 1)).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1360, "height": 850})
+    expect(line(page, 1)).to_be_in_viewport(ratio=0.9)
 
 
 def fill(received: Received, number: int) -> None:

@@ -118,6 +118,20 @@ def test_silent_but_not_strict() -> None:
         assert verdicts(echo) == ["invalid: value is a boolean, which the database refuses"]
 
 
+def test_no_object_but_not_strict() -> None:
+    """Not strict, even what is no indicator at all is answered 201, kept and marked."""
+    bodies = ["[]", "", "nonsense", "[]"]
+    with EchoServer(strict=False) as echo:
+        assert [ask(echo, "POST", "/measure", body).status for body in bodies] == [201] * 4
+        assert ask(echo, "POST", "/remote/cc.cozycloud.dacc", '{"data": "[1]"}').status == 201
+        told = ask(echo, "GET", "/api/indicators").content
+        counts = echo.received.counts()
+    assert {one["verdict"] for one in told} == {"invalid: the body is no JSON object"}
+    assert [one["body"] for one in told] == [*bodies, "[1]"]
+    assert [one["indicator"] for one in told] == [None] * 5
+    assert (counts["received"], counts["duplicates"], counts["invalid"]) == (5, 1, 5)
+
+
 def test_list_is_standard_json(echo: EchoServer) -> None:
     """An indicator that standard JSON cannot hold is listed as text, beside its own bytes."""
     post(echo, value=float("nan"), group1={"device": "\ud800é"})

@@ -66,13 +66,19 @@ def read_object(text: bytes | str) -> JsonObject | None:
 
 
 def weigh(
-    indicator: JsonObject, *, json_declared: bool = True, group_keys: GroupKeys | None = None
+    indicator: JsonObject | None,
+    *,
+    json_declared: bool = True,
+    group_keys: GroupKeys | None = None,
 ) -> list[Flaw]:
     """Check in the DACC's order: content type, then the fields name, value, date, groups.
 
     The measures and their ``group_keys`` are those of the package's definitions by default. Gives
-    what the DACC does not notice; raises IndicatorRefusedError for the first thing it does.
+    what the DACC does not notice; raises IndicatorRefusedError for the first thing it does. None
+    stands for what is no JSON object.
     """
+    if indicator is None:
+        raise IndicatorRefusedError(500, "the body is no JSON object")
     if not json_declared:
         raise IndicatorRefusedError(500, "the content type is not application/json")
     if "measureName" not in indicator:

@@ -353,9 +353,13 @@ def _text(found: object) -> str:
 
 
 def _digest(ruling: Ruling) -> bytes:
-    """Give what is equal for equal JSON values of one stack, whatever the order of their keys."""
+    """Give what is equal for equal JSON values of one stack, whatever the order of their keys.
+
+    What is no JSON object is equal to its like by its text.
+    """
     try:
-        canonical = json.dumps(ruling.indicator, sort_keys=True)
+        found = ruling.indicator
+        canonical = repr(ruling.text) if found is None else json.dumps(found, sort_keys=True)
     except RecursionError:
         canonical = repr(ruling.text)
     whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")

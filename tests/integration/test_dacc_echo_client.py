@@ -59,7 +59,7 @@ async def test_fault_and_token_of_a_stack(dacc_echo: Echo) -> None:
 
 async def test_what_cannot_be_set(dacc_echo: Echo) -> None:
     """What the server refuses to be set is an error in its words."""
-    with pytest.raises(ValueError, match=r"^'resett' is no fault; allowed are ok, "):
+    with pytest.raises(ValueError, match=r"^'resett' is no fault; did you mean reset\? allowed "):
         await dacc_echo.set_fault("resett")
     with pytest.raises(ValueError, match=r"^a token is printable ASCII without blanks$"):
         await dacc_echo.set_token("a b", "alice")
@@ -119,7 +119,7 @@ async def test_options_that_it_refuses(capfd: pytest.CaptureFixture[str]) -> Non
         async with echo_server("--prot", "1"):
             raise AssertionError
     said = capfd.readouterr().err
-    assert "dacc_echo: --fault: 'resett' is no fault; allowed are ok, " in said
+    assert "dacc_echo: --fault: 'resett' is no fault; did you mean reset? allowed are ok, " in said
     assert "dacc_echo.py: error: unrecognized arguments: --prot 1" in said
 
 

@@ -112,7 +112,9 @@ def test_wrong_fault() -> None:
     """A wrong fault is said in one sentence, with what was found and what is allowed."""
     result = ended("--port", "0", "--fault", "ok,resett*2")
     assert (result.returncode, result.stdout) == (64, "")
-    assert result.stderr.startswith("dacc_echo: --fault: 'resett*2' is no fault; allowed are ok, ")
+    assert result.stderr.startswith(
+        "dacc_echo: --fault: 'resett' is no fault; did you mean reset? "
+    )
     assert result.stderr.count("\n") == 1
 
 

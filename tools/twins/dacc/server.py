@@ -354,8 +354,6 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _send(self, answer: Answer, *, to_head: bool = False, pause_s: float = 0) -> bool:
         """Send an answer in one piece, or its body byte by byte; give whether all was written."""
-        # After an interim status a client would wait for the real one.
-        self._closing |= answer.status < 200
         self._closing |= answer.stream is not None
         head, body = answer_bytes(answer, to_head=to_head, closes=self._closing)
         if answer.stream is not None:

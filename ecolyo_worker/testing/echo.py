@@ -10,7 +10,7 @@ import select
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
@@ -78,7 +78,8 @@ class Echo:
     @noted
     async def wait(self, n: int, measure: str = "", timeout_s: float = 30) -> int:
         """Wait until it stored at least n indicators, and give how many; raises `TimeoutError`."""
-        query = {"n": n, "measure": measure, "timeout": timeout_s}
+        timeout = _number("timeout_s", timeout_s)
+        query = {"n": _number("n", n), "measure": measure, "timeout": timeout}
         answer = await self._ask("GET", "/api/wait", query, patience_s=timeout_s)
         if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
             raise TimeoutError(_error(answer))
@@ -103,18 +104,18 @@ class Echo:
         It is waited for, for so many seconds. The record has what `indicators` gives of it: its
         text (`body`), its fields (`indicator`), its `verdict`, its `stack`.
         Raises `AssertionError` with the difference to the nearest indicator if there is none.
-        Raises `ValueError` for a measure that is not defined, or a group that it has not, and
-        `TypeError` for an unknown keyword.
+        Raises `ValueError` for a measure that is not defined, a group that it has not or a start
+        date that is no day, and `TypeError` for an unknown keyword or what is of another type.
         """
         __tracebackhide__ = True  # pytest then shows the line of the test
         _check_keywords(unknown)
         groups = {"group1": group1, "group2": group2, "group3": group3}
         query = {
             "measure": _named("measure", measure),
-            "value": "" if value is None else json.dumps(value),
-            "startDate": "" if start_date is None else _named("start_date", str(start_date)),
+            "value": "" if value is None else json.dumps(_number("value", value)),
+            "startDate": "" if start_date is None else _day(start_date),
             "stack": stack,
-            "timeout": within_s,
+            "timeout": _number("within_s", within_s),
             **{name: text for pair in groups.items() for name, text in _group(*pair).items()},
         }
         answer = await self._ask("GET", "/api/expect", query, patience_s=within_s)
@@ -316,7 +317,23 @@ def _check_keywords(unknown: Mapping[str, object]) -> None:
         raise TypeError(f"expect has no {name!r}; {hint}")
 
 
+def _number(name: str, number: float) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name} is {number!r}; allowed are numbers")
+    return number
+
+
+def _day(day: date | str) -> str:
+    if isinstance(day, datetime) or not isinstance(day, date | str):
+        raise TypeError(
+            f"start_date is {day!r}; allowed are a date, or its text as in '2026-03-02'"
+        )
+    return _named("start_date", str(day))
+
+
 def _named(name: str, text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {text!r}; allowed is text")
     if not text:
         raise ValueError(f"{name} is empty; name one, or leave it out where any will do")
     return text
@@ -326,6 +343,8 @@ def _group(name: str, group: Group | None) -> Mapping[str, str]:
     """Give what to ask for of a group, by the names that the server has for it."""
     if group is None:
         return {}
+    if not isinstance(group, str | Mapping):
+        raise TypeError(f"{name} is {group!r}; allowed are a value, or one key with its value")
     pairs = [("", group)] if isinstance(group, str) else list(group.items())
     if len(pairs) != 1:
         raise ValueError(f"{name} is {group!r}; allowed are a value, or one key with its value")

@@ -296,7 +296,7 @@ def test_list(echo: EchoServer) -> None:
     assert listed("?measure=connection-count-daily") == [1, 2, 3]
     assert listed("?measure=connection-count-daily&startDate=2026-11-02") == [1, 3]
     assert listed("?startDate=2026-11-20") == [4]
-    assert listed("?measure=nothing") == []
+    assert listed("?measure=quiz-stars") == []
 
 
 def test_count() -> None:
@@ -381,13 +381,28 @@ def test_live(echo: EchoServer) -> None:
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/api/count?mesure=x", "the parameters are mesure; allowed, once each, are: measure"),
-        ("/api/count?measure=a&measure=b", "the parameters are measure; allowed"),
+        (
+            "/api/count?mesure=x",
+            "there is no parameter 'mesure'; did you mean measure? allowed are: measure, ",
+        ),
+        (
+            "/api/count?measure=a&measure=b",
+            "measure is given more than once; allowed, once each, are: measure, ",
+        ),
+        (
+            "/api/indicators?measure=quiz-star",
+            "no measure is called 'quiz-star'; did you mean 'quiz-stars'?",
+        ),
+        ("/api/wait?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/latest?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/cells?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/count?startDate=2026-13-45", "startDate is '2026-13-45'; allowed are days, as in"),
+        ("/api/wait?startDate=2022-01", "startDate is '2022-01'; allowed are days, as in"),
         ("/api/wait?n=x", "n is 'x'; allowed are whole numbers"),
         ("/api/wait?n=-1", "n is '-1'; allowed are whole numbers"),
         ("/api/wait?timeout=nan", "timeout is 'nan'; allowed are seconds up to 3600"),
         ("/api/wait?timeout=soon", "timeout is 'soon'; allowed are seconds up to 3600"),
-        ("/livez?a=b", "the parameters are a; allowed, once each, are: none"),
+        ("/livez?a=b", "there is no parameter 'a'; allowed are: none"),
     ],
 )
 def test_wrong_query(echo: EchoServer, path: str, sentence: str) -> None:

@@ -33,21 +33,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
-from .definitions import shipped_group_keys
 from .exchange import Answer, answer_json
-from .expected import MOST_COMPARED, check_names, missed
+from .expected import MOST_COMPARED, check_possible, missed
 from .nearest import nearest
 from .queries import (
     FILTER,
     WANTED,
     QueryError,
-    filter_of,
     is_ndjson,
     parameters,
     timeout_s_of,
     wanted_of,
     whole_number,
 )
+from .record import Filter
 from .stacks import TokenError
 from .views import detail
 
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from .http import Head
     from .indicator import JsonObject
     from .live import Live
+    from .nearest import Wanted
     from .pace import Pace
     from .received import Received
     from .stacks import Stacks
@@ -116,9 +116,19 @@ class Api:
         except (QueryError, FaultSyntaxError, TokenError) as error:
             return answer_json(400, {"error": str(error)})
 
+    def _wanted(self, given: Mapping[str, str]) -> Wanted:
+        """Give which indicators are meant; raises QueryError for such as can never be."""
+        wanted = wanted_of(given)
+        check_possible(wanted, self._stacks.terms(""))
+        return wanted
+
+    def _filter(self, given: Mapping[str, str]) -> Filter:
+        wanted = self._wanted({name: text for name, text in given.items() if name in FILTER})
+        return Filter(wanted.measure, wanted.start_date, wanted.stack)
+
     def _indicators(self, asked: Asked) -> Answer:
         given = parameters(asked.query, *FILTER, "format")
-        records = [record.as_json() for record in self._received.records(filter_of(given))]
+        records = [record.as_json() for record in self._received.records(self._filter(given))]
         if is_ndjson(given):
             return _lines(records, "indicators")
         listed = ",\n".join(records)
@@ -130,24 +140,24 @@ class Api:
         return answer_json(200, {"deleted": self._received.clear()})
 
     def _latest(self, asked: Asked) -> Answer:
-        latest = self._received.latest(filter_of(parameters(asked.query, *FILTER)))
+        latest = self._received.latest(self._filter(parameters(asked.query, *FILTER)))
         if latest is None:
             return answer_json(404, {"error": "no such indicator is kept"})
         return Answer(200, latest.as_json().encode())
 
     def _count(self, asked: Asked) -> Answer:
-        counts = self._received.counts(filter_of(parameters(asked.query, *FILTER)))
+        counts = self._received.counts(self._filter(parameters(asked.query, *FILTER)))
         # Of all stacks together, whatever the filter, for the DACC behind them is one.
         return answer_json(200, {**counts, "busiest_second": self._pace.busiest_second})
 
     def _cells(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "measure", "startDate")
-        cells = self._received.cells(given.get("measure", ""), given.get("startDate", ""))
-        return answer_json(200, cells)
+        wanted = self._filter(given)
+        return answer_json(200, self._received.cells(wanted.measure, wanted.start_date))
 
     def _wait(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "n", *WANTED, "timeout")
-        n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), wanted_of(given)
+        n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), self._wanted(given)
         reached, count = self._received.wait(n, wanted, timeout_s)
         if reached:
             return answer_json(200, {"count": count})
@@ -160,11 +170,9 @@ class Api:
 
     def _expect(self, asked: Asked) -> Answer:
         given = parameters(asked.query, *WANTED, "timeout")
-        timeout_s, wanted = timeout_s_of(given), wanted_of(given)
+        timeout_s, wanted = timeout_s_of(given), self._wanted(given)
         found = self._received.first(wanted)
         if found is None:
-            # Only now, for without strictness even what is not defined may have come.
-            check_names(wanted, self._stacks.terms("").group_keys or shipped_group_keys())
             self._received.wait(1, wanted, timeout_s)
             found = self._received.first(wanted)
         if found is None:

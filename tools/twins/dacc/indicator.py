@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .definitions import GroupKeys
 
-__all__ = ["Flaw", "IndicatorRefusedError", "JsonObject", "read_object", "weigh"]
+__all__ = ["Flaw", "IndicatorRefusedError", "JsonObject", "is_day", "read_object", "weigh"]
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -130,9 +130,9 @@ def _date_flaws(indicator: JsonObject) -> Iterator[Flaw]:
     day = indicator["startDate"]
     if not isinstance(day, str):
         raise IndicatorRefusedError(500, "Parser must be a string or character stream")
-    match = _ISO_DAY.fullmatch(day)
-    if match and _is_iso(day):
-        if match["time_of_day"]:
+    if is_day(day):
+        match = _ISO_DAY.fullmatch(day)
+        if match and match["time_of_day"]:
             yield Flaw("startDate has a time of day, which makes a bucket of its own", kept=True)
     elif any(_is_spelled(day.strip(), spelling) for spelling in DATE_SPELLINGS):
         yield Flaw("startDate is not YYYY-MM-DD, which the database refuses", kept=False)
@@ -140,7 +140,10 @@ def _date_flaws(indicator: JsonObject) -> Iterator[Flaw]:
         raise IndicatorRefusedError(400, "startDate type is incorrect, it must be a date")
 
 
-def _is_iso(day: str) -> bool:
+def is_day(day: str) -> bool:
+    """Say whether the database would hold it as a start date; a time of day may stand behind."""
+    if not _ISO_DAY.fullmatch(day):
+        return False
     try:
         datetime.fromisoformat(day)
     except ValueError:

@@ -150,7 +150,7 @@ async def test_what_was_refused_may_be_nearest(dacc_echo: Echo) -> None:
         "\n"
         "received besides: 2 (2 × profile-count-monthly)\n"
         "refused: 1 (1 × fault: cozy-502)\n"
-        "faults played: 2 (1 × cozy-502, 1 × latency)"
+        "faults played: 2 (1 × cozy-502, 1 × latency=0.001s)"
     )
     await dacc_echo.clear()
     await post(dacc_echo, measureName="connection-count-dayly")

@@ -357,7 +357,8 @@ def test_wait_in_vain(echo: EchoServer) -> None:
     assert (reply.status, reply.content) == (
         504,
         {
-            "error": "waited for 2 indicators, there are 1 (timeout: 0.01 s)",
+            "error": "waited for 2 indicators, there is 1 (timeout: 0.01 s); received: 1 (1 × "
+            "connection-count-daily)",
             "count": 1,
             "nearest": [],
         },

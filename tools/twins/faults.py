@@ -155,6 +155,12 @@ class FaultPlan:
         return f"<FaultPlan {self.left}>"
 
     @property
+    def spec(self) -> str:
+        """The specification that was begun with."""
+        with self._lock:
+            return self._spec
+
+    @property
     def left(self) -> str:
         """What is still to come, as a specification; ``ok`` when nothing is."""
         with self._lock:
@@ -172,6 +178,7 @@ class FaultPlan:
         """Begin a new sequence; the old one stays if this raises FaultSyntaxError."""
         steps = list(reversed(parse(spec)))
         with self._lock:
+            self._spec = spec
             self._steps = steps
             self._random = random.Random(self._seed)
 

@@ -13,7 +13,10 @@
 ``GET /api/expect``         waits for one by the same, and gives it
 ``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
 ``GET /api/events``         the page's live feed, as server-sent events
-``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
+``GET /api/fault``          the faults that are set, and what is left of them; ``?stack=``
+``PUT /api/fault``          a specification as body, an empty one is ``ok``; ``?stack=`` sets it for
+                            this stack alone
+``GET /api/token``          whether one is demanded; ``?stack=`` as above
 ``PUT /api/token``          a token as body, an empty one demands none; ``?stack=`` as above
 ``GET /livez``              says that it lives
 ``GET /readyz``             says that it takes requests
@@ -34,7 +37,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
 from .exchange import Answer, answer_json
-from .expected import MOST_COMPARED, check_possible, missed
+from .expected import MOST_COMPARED, check_possible, missed, what_came
 from .nearest import nearest
 from .queries import (
     FILTER,
@@ -53,6 +56,7 @@ from .views import detail
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..faults import FaultPlan
     from .http import Head
     from .indicator import JsonObject
     from .live import Live
@@ -91,8 +95,8 @@ class Api:
             "/api/expect": {"GET": self._expect},
             "/api/requests": {"GET": self._requests},
             "/api/events": {"GET": self._events},
-            "/api/fault": {"PUT": self._set_fault},
-            "/api/token": {"PUT": self._set_token},
+            "/api/fault": {"GET": self._fault, "PUT": self._set_fault},
+            "/api/token": {"GET": self._token, "PUT": self._set_token},
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
         }
@@ -161,10 +165,14 @@ class Api:
         reached, count = self._received.wait(n, wanted, timeout_s)
         if reached:
             return answer_json(200, {"count": count})
-        misses = nearest(wanted, self._received.requests()[-MOST_COMPARED:])
-        error = f"waited for {n} indicators, there are {count} (timeout: {timeout_s:g} s)"
+        records = self._received.requests()[-MOST_COMPARED:] if wanted.fields else []
+        misses = nearest(wanted, records)
+        many, are = "indicator" if n == 1 else "indicators", "is" if count == 1 else "are"
+        error = f"waited for {n} {many}, there {are} {count} (timeout: {timeout_s:g} s); "
         if misses:
-            error += "; nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
+            error += "nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
+        else:
+            error += what_came(self._received)
         told = [miss.as_json() for miss in misses]
         return answer_json(504, {"error": error, "count": count, "nearest": told})
 
@@ -199,14 +207,28 @@ class Api:
         uncached = (("Cache-Control", "no-store"),)
         return Answer(200, b"retry: 1000\n\n", "text/event-stream", uncached, feed)
 
+    def _fault(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        plan = self._stacks.plan(given.get("stack", ""))
+        return answer_json(
+            200, {"fault": plan.spec, "left": plan.left, **given, **self._seed(plan)}
+        )
+
     def _set_fault(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "stack")
-        spec = _text(asked.body)
+        spec = _text(asked.body) or ("" if "stack" in given else "ok")
         plan = self._stacks.set_fault(spec, given.get("stack", ""))
         self._received.announce()
-        # The seed is told where it matters, so that what then happens can happen again.
-        seed = {"seed": self._stacks.seed} if plan.uses_seed else {}
-        return answer_json(200, {"fault": spec, **given, **seed})
+        return answer_json(200, {"fault": spec, **given, **self._seed(plan)})
+
+    def _seed(self, plan: FaultPlan) -> JsonObject:
+        """Tell the seed where it matters, so that what then happens can happen again."""
+        return {"seed": self._stacks.seed} if plan.uses_seed else {}
+
+    def _token(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        token = self._stacks.terms(given.get("stack", "")).token
+        return answer_json(200, {"demanded": token is not None, **given})
 
     def _set_token(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "stack")

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .exchange import Terms
     from .nearest import Miss, Wanted
     from .received import Received
+    from .record import Record
 
-__all__ = ["MOST_COMPARED", "check_possible", "missed"]
+__all__ = ["MOST_COMPARED", "check_possible", "missed", "what_came"]
 
 LONGEST_FIELD = 60
 LONGEST_VERDICT = 120
@@ -79,9 +80,19 @@ def missed(wanted: Wanted, received: Received, timeout_s: float = 0) -> str:
         )
         told = [f"no such indicator was received{within}, nor one that is near: {what}"]
         told += _counted("received", stored) or ["the echo server received nothing"]
-    told += _counted("refused", Counter(one.verdict for one in records if not one.stored))
-    told += _counted("faults played", received.faults_played())
+    told += _amiss(received, records)
     return "\n".join(line.rstrip() for line in told)
+
+
+def what_came(received: Received) -> str:
+    """Tell in one line what was received and refused, and which faults were played."""
+    told = _counted("received", received.by_measure()) or ["received: nothing"]
+    return "; ".join(told + _amiss(received, received.requests()[-MOST_COMPARED:]))
+
+
+def _amiss(received: Received, records: list[Record]) -> list[str]:
+    refused = Counter(one.verdict for one in records if not one.stored)
+    return [*_counted("refused", refused), *_counted("faults played", received.faults_played())]
 
 
 def _headline(near: Miss, within: str) -> str:

@@ -327,7 +327,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _note(self, ruling: Ruling, request: Request, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name
-        record = self._echo.received.add(ruling, request, name)
+        record = self._echo.received.add(ruling, request, name and str(fault))
         if self._echo.show is not None:
             self._echo.show(Handled(time.time(), ruling, record.verdict, name))
 

@@ -13,10 +13,19 @@ from .definitions import GROUPS, shipped_group_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from .definitions import GroupKeys
 
-__all__ = ["Flaw", "IndicatorRefusedError", "JsonObject", "is_day", "read_object", "weigh"]
+__all__ = [
+    "Flaw",
+    "IndicatorRefusedError",
+    "JsonObject",
+    "Written",
+    "is_day",
+    "read_object",
+    "weigh",
+]
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -40,6 +49,20 @@ DATE_SPELLINGS = (
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<time_of_day>[T ].+)?")
 
 
+class Written(float):
+    """A number that is no integer, and knows how it was written."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it from a text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 class Flaw(NamedTuple):
     """Something wrong that the DACC does not say; ``kept`` if its database holds the row."""
 
@@ -59,7 +82,8 @@ class IndicatorRefusedError(Exception):
 def read_object(text: bytes | str) -> JsonObject | None:
     """Read a JSON object, by the rules of the DACC's parser, which takes NaN and Infinity too."""
     try:
-        content = json.loads(text if isinstance(text, str) else text.decode())
+        decoded = text if isinstance(text, str) else text.decode()
+        content = json.loads(decoded, parse_float=Written)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -51,6 +51,8 @@ DISCARDING_S = 2.0
 ENDING_S = 2.0
 
 _OK = Fault("ok")
+# Where it listens on all addresses, clients of this machine reach it by these.
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _NO_HTTP = b"\x15\x03\x01\x00\x02\x02\x16 this is no HTTP answer\r\n\r\n"
 
 
@@ -130,8 +132,8 @@ class EchoServer:
 
     @property
     def url(self) -> str:
-        """The address for the worker's configuration."""
-        host = self._address[0]
+        """The address for the worker's configuration; on all addresses, the one of loopback."""
+        host = _ANY.get(self._address[0], self._address[0])
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def start(self) -> None:

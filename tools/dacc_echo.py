@@ -50,6 +50,7 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 __all__ = ["EchoServer", "main"]
 
@@ -129,8 +130,16 @@ def _warn_beyond_loopback(host: str) -> None:
         print(f"dacc_echo: warning: {host} can be reached from other machines", file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with the exit code that the whole product has for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dacc_echo.py",
         description="A stand-in for the DACC and for the cozy-stack in front of it.",
         epilog=_epilog(),

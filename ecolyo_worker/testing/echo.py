@@ -10,11 +10,12 @@ import select
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, TypeAlias
 from urllib.parse import urlencode
@@ -24,6 +25,7 @@ import anyio.to_thread
 import msgspec
 
 import ecolyo_worker
+from ecolyo_worker.testing.owed import Calls, noted
 
 if TYPE_CHECKING:
     import httpx
@@ -39,15 +41,21 @@ _EXPECTED = ("measure", "value", "start_date", "group1", "group2", "group3", "st
 
 
 class Echo:
-    """An echo server that runs: its address, and what it received."""
+    """An echo server that runs: its address, and what it received.
+
+    All its methods are awaited. A call that never is fails the test: the fixture, or the block of
+    `echo_server`, raises `AssertionError` at its end, which names the call.
+    """
 
     def __init__(self, url: str) -> None:
         """`url` is what `dacc.url` is set to."""
         self.url = url
+        self.calls = Calls()
 
     def __repr__(self) -> str:
         return f"<Echo {self.url}>"
 
+    @noted
     async def indicators(self, stack: str | None = None) -> list[dict[str, Any]]:
         """Give what it stored, in the order of arrival: all, or what came through one stack.
 
@@ -56,23 +64,28 @@ class Echo:
         found: list[dict[str, Any]] = await self._get("/api/indicators", stack=stack or "")
         return [record for record in found if stack is None or record["stack"] == stack]
 
+    @noted
     async def bodies(self) -> list[str]:
         """Give the text of each indicator it stored."""
         return [record["body"] for record in await self.indicators()]
 
+    @noted
     async def count(self, stack: str = "") -> dict[str, Any]:
         """Give its counters: what was received, doubled, refused, and which faults it played."""
         found: dict[str, Any] = await self._get("/api/count", stack=stack)
         return found
 
+    @noted
     async def wait(self, n: int, measure: str = "", timeout_s: float = 30) -> int:
         """Wait until it stored at least n indicators, and give how many; raises `TimeoutError`."""
-        query = {"n": n, "measure": measure, "timeout": timeout_s}
+        timeout = _number("timeout_s", timeout_s)
+        query = {"n": _number("n", n), "measure": measure, "timeout": timeout}
         answer = await self._ask("GET", "/api/wait", query, patience_s=timeout_s)
         if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
             raise TimeoutError(_error(answer))
         return int(_content(answer)["count"])
 
+    @noted
     async def expect(
         self,
         measure: str,
@@ -91,18 +104,18 @@ class Echo:
         It is waited for, for so many seconds. The record has what `indicators` gives of it: its
         text (`body`), its fields (`indicator`), its `verdict`, its `stack`.
         Raises `AssertionError` with the difference to the nearest indicator if there is none.
-        Raises `ValueError` for a measure that is not defined, or a group that it has not, and
-        `TypeError` for an unknown keyword.
+        Raises `ValueError` for a measure that is not defined, a group that it has not or a start
+        date that is no day, and `TypeError` for an unknown keyword or what is of another type.
         """
         __tracebackhide__ = True  # pytest then shows the line of the test
         _check_keywords(unknown)
         groups = {"group1": group1, "group2": group2, "group3": group3}
         query = {
             "measure": _named("measure", measure),
-            "value": "" if value is None else json.dumps(value),
-            "startDate": "" if start_date is None else _named("start_date", str(start_date)),
+            "value": "" if value is None else json.dumps(_number("value", value)),
+            "startDate": "" if start_date is None else _day(start_date),
             "stack": stack,
-            "timeout": within_s,
+            "timeout": _number("within_s", within_s),
             **{name: text for pair in groups.items() for name, text in _group(*pair).items()},
         }
         answer = await self._ask("GET", "/api/expect", query, patience_s=within_s)
@@ -111,6 +124,7 @@ class Echo:
         found: dict[str, Any] = _content(answer)
         return found
 
+    @noted
     async def expect_nothing(self, stack: str = "") -> None:
         """Raise `AssertionError`, which tells what came, if it stored any indicator.
 
@@ -126,10 +140,12 @@ class Echo:
                 f"the first: {found[0]['body']}"
             )
 
+    @noted
     async def clear(self) -> None:
         """Let it forget all that it received and counted; its faults and tokens stay."""
         _content(await self._ask("DELETE", "/api/indicators"))
 
+    @noted
     async def fail_next(self, n: int, fault: str, stack: str = "") -> None:
         """Let the next n indicators meet one fault, as in `"cozy-502"`; then all is well again.
 
@@ -140,6 +156,7 @@ class Echo:
             raise ValueError(f"fault is {fault!r}; allowed is one alone, set_fault takes sequences")
         await self.set_fault(f"{fault}*{n}", stack)
 
+    @noted
     async def set_fault(self, spec: str, stack: str = "") -> None:
         """Let it misbehave from now on, in the fault language: for all, or for one stack alone.
 
@@ -147,6 +164,7 @@ class Echo:
         """
         _content(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
 
+    @noted
     async def set_token(self, token: str, stack: str = "") -> None:
         """Let it demand another token, of all or of one stack alone; an empty one demands none.
 
@@ -181,49 +199,84 @@ class EchoProcess:
     """Runs `tools/dacc_echo.py` for as long as a block, `with` or `async with`, is not left.
 
     Entering it gives the `Echo`, and raises `RuntimeError` if the server ends instead of starting,
-    and `TimeoutError` if it says nothing. What it has to say of that is on stderr.
+    and `TimeoutError` if it says nothing. That error has what it said on stderr; what one that
+    runs says there is passed on when the block is left.
     """
 
-    def __init__(self, options: tuple[str, ...] = ()) -> None:
-        """`options` are those of the script."""
+    def __init__(self, options: tuple[str, ...] = (), name: str = "echo") -> None:
+        """`options` are those of the script; `name` is what the block calls the `Echo`."""
         self._options = options
+        self._name = name
 
     def __enter__(self) -> Echo:
-        process = self._start()
+        self._start()
         try:
-            return Echo(_address(process))
+            self._echo = Echo(self._address())
         except BaseException:
             self._end()
             raise
+        return self._echo
 
     def __exit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        self._leave(error)
 
     async def __aenter__(self) -> Echo:
-        process = self._start()
+        self._start()
         try:
-            return Echo(await anyio.to_thread.run_sync(_address, process))
+            self._echo = Echo(await anyio.to_thread.run_sync(self._address))
         except BaseException:
             self._end()
             raise
+        return self._echo
 
     async def __aexit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        self._leave(error)
 
-    def _start(self) -> Popen[bytes]:
+    def _start(self) -> None:
         command = [sys.executable, str(_SCRIPT), "--port", "0", *self._options]
-        self._process = Popen(command, stdin=DEVNULL, stdout=PIPE)  # noqa: S603  our own
-        return self._process
+        # A file, for a pipe that nobody reads would hold the server up when it is full.
+        self._said = TemporaryFile("w+", errors="backslashreplace")  # noqa: SIM115
+        self._process = Popen(  # noqa: S603  our own
+            command, stdin=DEVNULL, stdout=PIPE, stderr=self._said
+        )
+
+    def _address(self) -> str:
+        """Read the address from the first line; what comes after it nobody reads."""
+        said_it = self._process.stdout
+        assert said_it is not None
+        if not select.select([said_it], [], [], _START_S)[0]:
+            raise TimeoutError(f"the echo server said nothing for {_START_S} s")
+        first = said_it.readline().decode()
+        # The server then prints no more: a reader that is gone is better than one that is slow.
+        said_it.close()
+        if not first:
+            raise self._failed()
+        return first.split('"')[1]
+
+    def _failed(self) -> RuntimeError:
+        """Say why it ended instead of starting."""
+        status = self._process.wait()
+        self._said.seek(0)
+        lines = [line for line in self._said.read().splitlines() if line.strip()]
+        reason = lines[-1] if lines else "it said nothing"
+        return RuntimeError(f"the echo server ended with {status} instead of starting: {reason}")
+
+    def _leave(self, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        self._end()
+        if error is None:
+            self._echo.calls.check(self._name)
+        self._echo.calls.let_go()
 
     def _end(self) -> None:
         # It has nothing to put in order, so it need not be asked, and ends at once.
@@ -231,6 +284,9 @@ class EchoProcess:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+        with self._said as said:
+            said.seek(0)
+            sys.stderr.write(said.read())
 
 
 def echo_server(*options: str) -> EchoProcess:
@@ -240,20 +296,6 @@ def echo_server(*options: str) -> EchoProcess:
         await echo.wait(1)
     """
     return EchoProcess(options)
-
-
-def _address(process: Popen[bytes]) -> str:
-    """Read the address from the first line; what comes after it nobody reads."""
-    assert process.stdout is not None
-    said, _, _ = select.select([process.stdout], [], [], _START_S)
-    if not said:
-        raise TimeoutError(f"the echo server said nothing for {_START_S} s")
-    first = process.stdout.readline().decode()
-    # The server then prints no more: a reader that is gone is better than one that is slow.
-    process.stdout.close()
-    if not first:
-        raise RuntimeError(f"the echo server ended with {process.wait()} instead of starting")
-    return first.split('"')[1]
 
 
 def _content(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several shapes
@@ -275,7 +317,23 @@ def _check_keywords(unknown: Mapping[str, object]) -> None:
         raise TypeError(f"expect has no {name!r}; {hint}")
 
 
+def _number(name: str, number: float) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name} is {number!r}; allowed are numbers")
+    return number
+
+
+def _day(day: date | str) -> str:
+    if isinstance(day, datetime) or not isinstance(day, date | str):
+        raise TypeError(
+            f"start_date is {day!r}; allowed are a date, or its text as in '2026-03-02'"
+        )
+    return _named("start_date", str(day))
+
+
 def _named(name: str, text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {text!r}; allowed is text")
     if not text:
         raise ValueError(f"{name} is empty; name one, or leave it out where any will do")
     return text
@@ -285,6 +343,8 @@ def _group(name: str, group: Group | None) -> Mapping[str, str]:
     """Give what to ask for of a group, by the names that the server has for it."""
     if group is None:
         return {}
+    if not isinstance(group, str | Mapping):
+        raise TypeError(f"{name} is {group!r}; allowed are a value, or one key with its value")
     pairs = [("", group)] if isinstance(group, str) else list(group.items())
     if len(pairs) != 1:
         raise ValueError(f"{name} is {group!r}; allowed are a value, or one key with its value")

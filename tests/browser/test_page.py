@@ -201,7 +201,7 @@ def test_faults(page: Page, echo: EchoServer, post: Post) -> None:
     sequence = page.get_by_label("or a sequence")
     sequence.fill("nonsense")
     sequence.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("'nonsense' is no fault; allowed are ok")
+    expect(page.get_by_role("alert")).to_contain_text("'nonsense' is no fault; ")
     sequence.fill("status=500*2,reset")
     sequence.press("Enter")
     expect(plan).to_have_text("Faults: status=500*2,reset*1")

@@ -9,6 +9,8 @@ import pytest
 
 from ecolyo_worker.testing import Echo, echo_server
 
+pytest_plugins = ["pytester"]
+
 TEXT = json.dumps(
     {
         "createdBy": "ecolyo",
@@ -57,7 +59,7 @@ async def test_fault_and_token_of_a_stack(dacc_echo: Echo) -> None:
 
 async def test_what_cannot_be_set(dacc_echo: Echo) -> None:
     """What the server refuses to be set is an error in its words."""
-    with pytest.raises(ValueError, match=r"^'resett' is no fault; allowed are ok, "):
+    with pytest.raises(ValueError, match=r"^'resett' is no fault; did you mean reset\? allowed "):
         await dacc_echo.set_fault("resett")
     with pytest.raises(ValueError, match=r"^a token is printable ASCII without blanks$"):
         await dacc_echo.set_token("a b", "alice")
@@ -67,9 +69,9 @@ async def test_wait(dacc_echo: Echo) -> None:
     """Waiting gives how many indicators there are, or says which were waited for in vain."""
     await post(dacc_echo, "alice")
     assert await dacc_echo.wait(1) == await dacc_echo.wait(1, "profile-count-monthly") == 1
-    with pytest.raises(TimeoutError, match=r"waited for 2 indicators, there are 1"):
+    with pytest.raises(TimeoutError, match=r"there is 1 .*; received: 1 \(1 × profile"):
         await dacc_echo.wait(2, timeout_s=0)
-    with pytest.raises(TimeoutError, match=r"waited for 1 indicators, there are 0"):
+    with pytest.raises(TimeoutError, match=r"waited for 1 indicator, there are 0"):
         await dacc_echo.wait(1, "quiz-stars", timeout_s=0)
 
 
@@ -108,15 +110,16 @@ async def test_it_ends_with_a_block_that_is_cancelled() -> None:
 
 
 async def test_options_that_it_refuses(capfd: pytest.CaptureFixture[str]) -> None:
-    """A server that ends instead of starting is an error; what it said is on stderr."""
-    with pytest.raises(RuntimeError, match=r"^the echo server ended with 64 instead of starting$"):
+    """A server that ends instead of starting is an error with the reason; stderr has it all."""
+    ended = "^the echo server ended with 64 instead of starting: "
+    with pytest.raises(RuntimeError, match=f"{ended}dacc_echo: --fault: 'resett' is no fault"):
         with echo_server("--fault", "resett"):
             raise AssertionError
-    with pytest.raises(RuntimeError, match=r"^the echo server ended with 2 instead of starting$"):
+    with pytest.raises(RuntimeError, match=r"instead of starting: .*arguments: --prot 1$"):
         async with echo_server("--prot", "1"):
             raise AssertionError
     said = capfd.readouterr().err
-    assert "dacc_echo: --fault: 'resett' is no fault; allowed are ok, " in said
+    assert "dacc_echo: --fault: 'resett' is no fault; did you mean reset? allowed are ok, " in said
     assert "dacc_echo.py: error: unrecognized arguments: --prot 1" in said
 
 
@@ -124,3 +127,47 @@ def test_a_test_without_an_event_loop(dacc_echo: Echo) -> None:
     """The fixture serves such tests, too."""
     assert asyncio.run(post(dacc_echo)) == 201
     assert anyio.run(dacc_echo.expect, "profile-count-monthly")["n"] == 1
+    assert asyncio.run(dacc_echo.expect("profile-count-monthly", value=1))["n"] == 1
+
+
+FORGOTTEN = """
+import pytest
+from ecolyo_worker.testing import dacc_echo, echo_server
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+def test_without_a_loop(dacc_echo):
+    dacc_echo.expect("quiz-stars", value=3)
+
+async def test_with_a_loop(dacc_echo):
+    dacc_echo.expect_nothing()
+    await dacc_echo.count()
+
+async def test_a_block():
+    async with echo_server() as echo:
+        echo.wait(2, timeout_s=5)
+
+def test_that_fails_otherwise():
+    with echo_server() as echo:
+        echo.clear()
+        raise ZeroDivisionError
+"""
+
+
+def test_a_call_that_is_never_awaited(pytester: pytest.Pytester) -> None:
+    """It fails the test, of whichever kind, by its name; what failed before it is told alone."""
+    pytester.makepyfile(FORGOTTEN)
+    result = pytester.runpytest_subprocess("-p", "anyio", "-o", "anyio_mode=auto", "-W", "error")
+    result.assert_outcomes(passed=2, errors=2, failed=2)
+    said = "E*AssertionError: never awaited, so nothing was done or checked: "
+    result.stdout.fnmatch_lines_random(
+        [
+            f"{said}dacc_echo.expect('quiz-stars', value=3); await it, *",
+            f"{said}dacc_echo.expect_nothing(); await it, *",
+            f"{said}echo.wait(2, timeout_s=5); await it, *",
+            "E*ZeroDivisionError",
+        ]
+    )
+    assert "clear()" not in result.stdout.str().partition("short test summary")[2]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import anyio
@@ -150,7 +150,7 @@ async def test_what_was_refused_may_be_nearest(dacc_echo: Echo) -> None:
         "\n"
         "received besides: 2 (2 × profile-count-monthly)\n"
         "refused: 1 (1 × fault: cozy-502)\n"
-        "faults played: 2 (1 × cozy-502, 1 × latency)"
+        "faults played: 2 (1 × cozy-502, 1 × latency=0.001s)"
     )
     await dacc_echo.clear()
     await post(dacc_echo, measureName="connection-count-dayly")
@@ -218,6 +218,8 @@ async def test_another_key_of_a_group() -> None:
         said = await missed(echo, "connection-count-daily", group1={"device": "mobile"})
         assert re.search(r"^   group1 \(kind\)  mobile +mobile$", said, re.MULTILINE)
         assert re.search(r"^≠  group1Key      device +kind$", said, re.MULTILINE)
+        with pytest.raises(AssertionError, match="nor one that is near: measure clicks"):
+            await echo.expect("clicks")
         await post(echo, measureName="clicks")
         assert (await echo.expect("clicks"))["verdict"].startswith("invalid: No measure ")
 
@@ -264,6 +266,11 @@ async def test_what_comes_is_waited_for(dacc_echo: Echo) -> None:
             {"group1": {"a": "b", "c": "d"}},
             "group1 is {'a': 'b', 'c': 'd'}; allowed are a value, or one key with its value",
         ),
+        (
+            "quiz-stars",
+            {"start_date": "2026-03-2"},
+            "startDate is '2026-03-2'; allowed are days, as in 2026-03-02",
+        ),
         ("quiz-stars", {"within_s": -1}, "timeout is '-1'; allowed are seconds up to 3600"),
     ],
 )
@@ -273,6 +280,25 @@ async def test_what_cannot_be_expected(
     """What no indicator can be is the test's mistake, told at once and not as a failure."""
     with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
         await dacc_echo.expect(measure, **{"within_s": 60, **expected})
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        ({"group1": ["gas"]}, "group1 is ['gas']; allowed are a value, or one key with its value"),
+        ({"group1": {"device": 3}}, "group1 is 3; allowed is text"),
+        ({"within_s": "2"}, "within_s is '2'; allowed are numbers"),
+        ({"value": "2"}, "value is '2'; allowed are numbers"),
+        (
+            {"start_date": datetime(2026, 3, 2)},
+            "start_date is datetime.datetime(2026, 3, 2, 0, 0); allowed are a date, or its text as",
+        ),
+    ],
+)
+async def test_what_is_of_another_type(expected: dict[str, Any], words: str) -> None:
+    """What is of another type is refused in a sentence, before anything is asked."""
+    with pytest.raises(TypeError, match=f"^{re.escape(words)}"):
+        await Echo("http://127.0.0.1:9").expect("quiz-stars", **expected)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +363,8 @@ async def test_the_next_requests_fail(dacc_echo: Echo) -> None:
 @pytest.mark.parametrize(
     ("n", "fault", "words"),
     [
-        (2, "cozy", r"'cozy\*2' is no fault; allowed are ok, html-401, "),
+        (2, "cozy", "'cozy' is no fault; "),
+        (2, "cozy502", r"'cozy502' is no fault; did you mean cozy-502\?"),
         (0, "reset", "'0' is no count; allowed are whole numbers from 1"),
         (2, "reset,drop", "fault is 'reset,drop'; allowed is one alone, set_fault takes sequences"),
         (2, "reset*3", r"fault is 'reset\*3'; allowed is one alone"),

@@ -193,7 +193,7 @@ def test_clear_forgets_requests_too(echo: EchoServer) -> None:
     assert ask(echo, "GET", "/api/cells").content == []
 
 
-WAITED = "waited for 1 indicators, there are 0 (timeout: 0 s)"
+WAITED = "waited for 1 indicator, there are 0 (timeout: 0 s)"
 
 
 @pytest.mark.parametrize(
@@ -265,13 +265,16 @@ def test_nearest_is_what_was_refused(echo: EchoServer) -> None:
     assert told["error"] == (
         f"{WAITED}; nearest: profile-count-monthly 2026-11-01 1 (fault: status=503)"
     )
-    assert ask(echo, "GET", "/api/wait?timeout=0").content["nearest"] == told["nearest"]
+    told = ask(echo, "GET", "/api/wait?timeout=0").content
+    refused = "refused: 1 (1 × fault: status=503); faults played: 1 (1 × status=503)"
+    assert told["error"] == f"{WAITED}; received: nothing; {refused}"
+    assert told["nearest"] == []
 
 
 def test_nothing_is_near(echo: EchoServer) -> None:
     """Where nothing came, nothing is near."""
     told = ask(echo, "GET", "/api/wait?timeout=0&value=1").content
-    assert told == {"error": WAITED, "count": 0, "nearest": []}
+    assert told == {"error": f"{WAITED}; received: nothing", "count": 0, "nearest": []}
 
 
 def test_wait_counts_what_was_dropped() -> None:

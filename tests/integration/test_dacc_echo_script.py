@@ -46,6 +46,16 @@ def test_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["1e12", "2.50", "10000000000", "NaN", '"1e3"'])
+def test_values_as_they_were_sent(value: str) -> None:
+    """A number is printed as it was sent."""
+    text = json.dumps(GOOD).replace('"value": 2', f'"value": {value}')
+    with running("--no-strict") as script:
+        script.send("POST", "/measure", text)
+        (line,) = script.end()
+    assert line.split("  ", 1)[1].split()[2] == value
+
+
 def test_raw_lines() -> None:
     """With ``--raw`` the indicators are printed as the original script did, on one line each."""
     with running("--raw") as script:
@@ -112,7 +122,9 @@ def test_wrong_fault() -> None:
     """A wrong fault is said in one sentence, with what was found and what is allowed."""
     result = ended("--port", "0", "--fault", "ok,resett*2")
     assert (result.returncode, result.stdout) == (64, "")
-    assert result.stderr.startswith("dacc_echo: --fault: 'resett*2' is no fault; allowed are ok, ")
+    assert result.stderr.startswith(
+        "dacc_echo: --fault: 'resett' is no fault; did you mean reset? "
+    )
     assert result.stderr.count("\n") == 1
 
 
@@ -166,7 +178,7 @@ def test_rate() -> None:
 def test_wrong_options(options: list[str]) -> None:
     """Unknown options and values out of range are refused with the usage."""
     result = ended(*options)
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (64, "")
     assert "usage: dacc_echo.py" in result.stderr
 
 
@@ -248,6 +260,7 @@ def test_beyond_loopback() -> None:
     with running("--host", "0.0.0.0") as script:
         assert script.process.stderr is not None
         assert "0.0.0.0 can be reached from other machines" in script.process.stderr.readline()
+        assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+", script.url)
         assert script.send("GET", "/livez").status == 200
 
 

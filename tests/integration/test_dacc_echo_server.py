@@ -118,6 +118,20 @@ def test_silent_but_not_strict() -> None:
         assert verdicts(echo) == ["invalid: value is a boolean, which the database refuses"]
 
 
+def test_no_object_but_not_strict() -> None:
+    """Not strict, even what is no indicator at all is answered 201, kept and marked."""
+    bodies = ["[]", "", "nonsense", "[]"]
+    with EchoServer(strict=False) as echo:
+        assert [ask(echo, "POST", "/measure", body).status for body in bodies] == [201] * 4
+        assert ask(echo, "POST", "/remote/cc.cozycloud.dacc", '{"data": "[1]"}').status == 201
+        told = ask(echo, "GET", "/api/indicators").content
+        counts = echo.received.counts()
+    assert {one["verdict"] for one in told} == {"invalid: the body is no JSON object"}
+    assert [one["body"] for one in told] == [*bodies, "[1]"]
+    assert [one["indicator"] for one in told] == [None] * 5
+    assert (counts["received"], counts["duplicates"], counts["invalid"]) == (5, 1, 5)
+
+
 def test_list_is_standard_json(echo: EchoServer) -> None:
     """An indicator that standard JSON cannot hold is listed as text, beside its own bytes."""
     post(echo, value=float("nan"), group1={"device": "\ud800é"})
@@ -282,7 +296,7 @@ def test_list(echo: EchoServer) -> None:
     assert listed("?measure=connection-count-daily") == [1, 2, 3]
     assert listed("?measure=connection-count-daily&startDate=2026-11-02") == [1, 3]
     assert listed("?startDate=2026-11-20") == [4]
-    assert listed("?measure=nothing") == []
+    assert listed("?measure=quiz-stars") == []
 
 
 def test_count() -> None:
@@ -343,7 +357,8 @@ def test_wait_in_vain(echo: EchoServer) -> None:
     assert (reply.status, reply.content) == (
         504,
         {
-            "error": "waited for 2 indicators, there are 1 (timeout: 0.01 s)",
+            "error": "waited for 2 indicators, there is 1 (timeout: 0.01 s); received: 1 (1 × "
+            "connection-count-daily)",
             "count": 1,
             "nearest": [],
         },
@@ -367,13 +382,28 @@ def test_live(echo: EchoServer) -> None:
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/api/count?mesure=x", "the parameters are mesure; allowed, once each, are: measure"),
-        ("/api/count?measure=a&measure=b", "the parameters are measure; allowed"),
+        (
+            "/api/count?mesure=x",
+            "there is no parameter 'mesure'; did you mean measure? allowed are: measure, ",
+        ),
+        (
+            "/api/count?measure=a&measure=b",
+            "measure is given more than once; allowed, once each, are: measure, ",
+        ),
+        (
+            "/api/indicators?measure=quiz-star",
+            "no measure is called 'quiz-star'; did you mean 'quiz-stars'?",
+        ),
+        ("/api/wait?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/latest?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/cells?measure=quiz-star", "no measure is called 'quiz-star'; did you mean"),
+        ("/api/count?startDate=2026-13-45", "startDate is '2026-13-45'; allowed are days, as in"),
+        ("/api/wait?startDate=2022-01", "startDate is '2022-01'; allowed are days, as in"),
         ("/api/wait?n=x", "n is 'x'; allowed are whole numbers"),
         ("/api/wait?n=-1", "n is '-1'; allowed are whole numbers"),
         ("/api/wait?timeout=nan", "timeout is 'nan'; allowed are seconds up to 3600"),
         ("/api/wait?timeout=soon", "timeout is 'soon'; allowed are seconds up to 3600"),
-        ("/livez?a=b", "the parameters are a; allowed, once each, are: none"),
+        ("/livez?a=b", "there is no parameter 'a'; allowed are: none"),
     ],
 )
 def test_wrong_query(echo: EchoServer, path: str, sentence: str) -> None:

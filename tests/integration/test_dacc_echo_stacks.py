@@ -165,13 +165,13 @@ def test_fault_of_a_stack(echo: EchoServer) -> None:
 
 
 def test_fault_of_a_stack_removed(echo: EchoServer) -> None:
-    """With an empty specification a stack goes by the general plan again, which has none."""
+    """With an empty specification a stack goes by the general plan again, which is then ok."""
     ask(echo, "PUT", "/api/fault?stack=alice", "status=503*9")
     ask(echo, "PUT", "/api/fault", "status=500*9")
     assert statuses(echo, "alice", 1) == [503]
     assert ask(echo, "PUT", "/api/fault?stack=alice").status == 200
     assert statuses(echo, "alice", 1) == [500]
-    assert ask(echo, "PUT", "/api/fault").status == 400
+    assert ask(echo, "PUT", "/api/fault").content == {"fault": "ok"}
 
 
 def test_draws_of_a_stack(echo: EchoServer) -> None:
@@ -197,7 +197,7 @@ def test_wrong_fault_of_a_stack(echo: EchoServer) -> None:
     ask(echo, "PUT", "/api/fault?stack=alice", "status=503")
     reply = ask(echo, "PUT", "/api/fault?stack=alice", "statsu=503")
     assert reply.status == 400
-    assert reply.content["error"].startswith("'statsu=503' is no fault; allowed are ok, ")
+    assert reply.content["error"].startswith("'statsu' is no fault; did you mean status? ")
     assert statuses(echo, "alice", 1) == [503]
 
 
@@ -241,3 +241,21 @@ def test_stacks_show_themselves(echo: EchoServer) -> None:
     echo.stacks.set_token("secret", "alice")
     echo.stacks.set_fault("reset", "bob")
     assert repr(echo.stacks) == "<Stacks tokens=['alice'] plans={'bob': <FaultPlan reset*1>}>"
+
+
+def test_what_is_set_can_be_asked() -> None:
+    """What is set, what is left of it and whether a token is demanded is told, never the token."""
+    with EchoServer(fault="status=503*2,reset", token="s3cret") as echo:
+        ask(echo, "POST", "/measure", "{}")
+        ask(echo, "PUT", "/api/fault?stack=alice", "drop@50%")
+        ask(echo, "PUT", "/api/token?stack=alice", "")
+        spec = {"fault": "status=503*2,reset", "left": "status=503*1,reset*1"}
+        assert ask(echo, "GET", "/api/fault").content == spec
+        assert ask(echo, "GET", "/api/fault?stack=bob").content == {**spec, "stack": "bob"}
+        own = {"fault": "drop@50%", "left": "drop@50%", "stack": "alice", "seed": echo.seed}
+        assert ask(echo, "GET", "/api/fault?stack=alice").content == own
+        assert ask(echo, "GET", "/api/token").content == {"demanded": True}
+        told = {"demanded": False, "stack": "alice"}
+        assert ask(echo, "GET", "/api/token?stack=alice").content == told
+        assert ask(echo, "PUT", "/api/fault", "").status == 200
+        assert ask(echo, "GET", "/api/fault").content == {"fault": "ok", "left": "ok"}

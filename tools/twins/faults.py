@@ -41,6 +41,7 @@ import random
 import re
 import threading
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "MEANINGS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
 
 LONGEST_S = 3600.0
+MOST_REQUESTS = 999_999_999
 SLOW_BODY_PAUSE_S = 1.0
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -124,7 +126,11 @@ def parse(spec: str) -> tuple[Step, ...]:
 
     Raises FaultSyntaxError.
     """
-    steps = tuple(_step(item.strip()) for item in spec.split(","))
+    items = [item.strip() for item in spec.split(",")]
+    if len(items) > 1 and not all(items):
+        where = "at the end" if all(items[:-1]) else "that follows no fault"
+        raise FaultSyntaxError(f"there is a comma {where}; commas only separate faults")
+    steps = tuple(map(_step, items))
     for step in steps[:-1]:
         if step.count is None:
             raise FaultSyntaxError(
@@ -149,6 +155,12 @@ class FaultPlan:
         return f"<FaultPlan {self.left}>"
 
     @property
+    def spec(self) -> str:
+        """The specification that was begun with."""
+        with self._lock:
+            return self._spec
+
+    @property
     def left(self) -> str:
         """What is still to come, as a specification; ``ok`` when nothing is."""
         with self._lock:
@@ -166,6 +178,7 @@ class FaultPlan:
         """Begin a new sequence; the old one stays if this raises FaultSyntaxError."""
         steps = list(reversed(parse(spec)))
         with self._lock:
+            self._spec = spec
             self._steps = steps
             self._random = random.Random(self._seed)
 
@@ -183,8 +196,10 @@ class FaultPlan:
 
 
 def _status(text: str) -> float:
-    if not re.fullmatch("[1-9][0-9]{2}", text):
-        raise FaultSyntaxError(f"{_quoted(text)} is no status; allowed are three digits, as in 503")
+    if not re.fullmatch("[2-5][0-9]{2}", text):
+        raise FaultSyntaxError(
+            f"{_quoted(text)} is no status that ends an answer; allowed are 200 to 599, as in 503"
+        )
     return int(text)
 
 
@@ -259,18 +274,27 @@ _EXAMPLES = (
 def _step(item: str) -> Step:
     match = _ITEM.fullmatch(item)
     if match is None or match["name"] not in FORMS:
-        raise FaultSyntaxError(f"{_quoted(item)} is no fault; allowed are {_EXAMPLES}")
+        name = match["name"] if match else item
+        raise FaultSyntaxError(
+            f"{_quoted(name)} is no fault; {_meant(name)}allowed are {_EXAMPLES}"
+        )
     fault = Fault(match["name"], _value(match["name"], match["value"]))
     chance = _chance(match["chance"])
     endless = match["chance"] is not None and match["count"] is None
     return Step(fault, None if endless else _count(match["count"]), chance)
 
 
+def _meant(name: str) -> str:
+    """Name the fault that a misspelt one may be, if there is one."""
+    near = get_close_matches(name.strip().lower().replace("_", "-")[:60], FORMS, n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
 def _value(name: str, text: str | None) -> float | None:
     form = FORMS[name]
     if text is None:
         if form.read is not None and not form.optional:
-            raise FaultSyntaxError(f"{name} needs a value; allowed are {_EXAMPLES}")
+            raise FaultSyntaxError(f"{name} needs a value, as in {form.written(name)}")
         return form.default
     if form.read is None:
         raise FaultSyntaxError(f"{name} takes no value, found {_quoted(text)}")
@@ -281,7 +305,9 @@ def _count(text: str | None) -> int:
     if text is None:
         return 1
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise FaultSyntaxError(f"{_quoted(text)} is no count; allowed are whole numbers from 1")
+        raise FaultSyntaxError(
+            f"{_quoted(text)} is no count; allowed are whole numbers from 1 to {MOST_REQUESTS}"
+        )
     return int(text)
 
 

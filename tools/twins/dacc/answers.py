@@ -205,8 +205,6 @@ def _declares_json(content_type: str) -> bool:
 
 def _examined(indicator: JsonObject | None, terms: Terms, *, json_declared: bool) -> list[Flaw]:
     """Give what the DACC does not notice; raises IndicatorRefusedError for what it does."""
-    if indicator is None:
-        raise IndicatorRefusedError(500, "the body is no JSON object")
     try:
         return weigh(indicator, json_declared=json_declared, group_keys=terms.group_keys)
     except IndicatorRefusedError as refused:

@@ -13,7 +13,10 @@
 ``GET /api/expect``         waits for one by the same, and gives it
 ``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
 ``GET /api/events``         the page's live feed, as server-sent events
-``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
+``GET /api/fault``          the faults that are set, and what is left of them; ``?stack=``
+``PUT /api/fault``          a specification as body, an empty one is ``ok``; ``?stack=`` sets it for
+                            this stack alone
+``GET /api/token``          whether one is demanded; ``?stack=`` as above
 ``PUT /api/token``          a token as body, an empty one demands none; ``?stack=`` as above
 ``GET /livez``              says that it lives
 ``GET /readyz``             says that it takes requests
@@ -33,30 +36,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
-from .definitions import shipped_group_keys
 from .exchange import Answer, answer_json
-from .expected import MOST_COMPARED, check_names, missed
+from .expected import MOST_COMPARED, check_possible, missed, what_came
 from .nearest import nearest
 from .queries import (
     FILTER,
     WANTED,
     QueryError,
-    filter_of,
     is_ndjson,
     parameters,
     timeout_s_of,
     wanted_of,
     whole_number,
 )
+from .record import Filter
 from .stacks import TokenError
 from .views import detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..faults import FaultPlan
     from .http import Head
     from .indicator import JsonObject
     from .live import Live
+    from .nearest import Wanted
     from .pace import Pace
     from .received import Received
     from .stacks import Stacks
@@ -91,8 +95,8 @@ class Api:
             "/api/expect": {"GET": self._expect},
             "/api/requests": {"GET": self._requests},
             "/api/events": {"GET": self._events},
-            "/api/fault": {"PUT": self._set_fault},
-            "/api/token": {"PUT": self._set_token},
+            "/api/fault": {"GET": self._fault, "PUT": self._set_fault},
+            "/api/token": {"GET": self._token, "PUT": self._set_token},
             "/livez": {"GET": self._livez},
             "/readyz": {"GET": self._readyz},
         }
@@ -116,9 +120,19 @@ class Api:
         except (QueryError, FaultSyntaxError, TokenError) as error:
             return answer_json(400, {"error": str(error)})
 
+    def _wanted(self, given: Mapping[str, str]) -> Wanted:
+        """Give which indicators are meant; raises QueryError for such as can never be."""
+        wanted = wanted_of(given)
+        check_possible(wanted, self._stacks.terms(""))
+        return wanted
+
+    def _filter(self, given: Mapping[str, str]) -> Filter:
+        wanted = self._wanted({name: text for name, text in given.items() if name in FILTER})
+        return Filter(wanted.measure, wanted.start_date, wanted.stack)
+
     def _indicators(self, asked: Asked) -> Answer:
         given = parameters(asked.query, *FILTER, "format")
-        records = [record.as_json() for record in self._received.records(filter_of(given))]
+        records = [record.as_json() for record in self._received.records(self._filter(given))]
         if is_ndjson(given):
             return _lines(records, "indicators")
         listed = ",\n".join(records)
@@ -130,41 +144,43 @@ class Api:
         return answer_json(200, {"deleted": self._received.clear()})
 
     def _latest(self, asked: Asked) -> Answer:
-        latest = self._received.latest(filter_of(parameters(asked.query, *FILTER)))
+        latest = self._received.latest(self._filter(parameters(asked.query, *FILTER)))
         if latest is None:
             return answer_json(404, {"error": "no such indicator is kept"})
         return Answer(200, latest.as_json().encode())
 
     def _count(self, asked: Asked) -> Answer:
-        counts = self._received.counts(filter_of(parameters(asked.query, *FILTER)))
+        counts = self._received.counts(self._filter(parameters(asked.query, *FILTER)))
         # Of all stacks together, whatever the filter, for the DACC behind them is one.
         return answer_json(200, {**counts, "busiest_second": self._pace.busiest_second})
 
     def _cells(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "measure", "startDate")
-        cells = self._received.cells(given.get("measure", ""), given.get("startDate", ""))
-        return answer_json(200, cells)
+        wanted = self._filter(given)
+        return answer_json(200, self._received.cells(wanted.measure, wanted.start_date))
 
     def _wait(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "n", *WANTED, "timeout")
-        n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), wanted_of(given)
+        n, timeout_s, wanted = whole_number(given, "n"), timeout_s_of(given), self._wanted(given)
         reached, count = self._received.wait(n, wanted, timeout_s)
         if reached:
             return answer_json(200, {"count": count})
-        misses = nearest(wanted, self._received.requests()[-MOST_COMPARED:])
-        error = f"waited for {n} indicators, there are {count} (timeout: {timeout_s:g} s)"
+        records = self._received.requests()[-MOST_COMPARED:] if wanted.fields else []
+        misses = nearest(wanted, records)
+        many, are = "indicator" if n == 1 else "indicators", "is" if count == 1 else "are"
+        error = f"waited for {n} {many}, there {are} {count} (timeout: {timeout_s:g} s); "
         if misses:
-            error += "; nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
+            error += "nearest: " + ", ".join(miss.sentence(wanted) for miss in misses)
+        else:
+            error += what_came(self._received)
         told = [miss.as_json() for miss in misses]
         return answer_json(504, {"error": error, "count": count, "nearest": told})
 
     def _expect(self, asked: Asked) -> Answer:
         given = parameters(asked.query, *WANTED, "timeout")
-        timeout_s, wanted = timeout_s_of(given), wanted_of(given)
+        timeout_s, wanted = timeout_s_of(given), self._wanted(given)
         found = self._received.first(wanted)
         if found is None:
-            # Only now, for without strictness even what is not defined may have come.
-            check_names(wanted, self._stacks.terms("").group_keys or shipped_group_keys())
             self._received.wait(1, wanted, timeout_s)
             found = self._received.first(wanted)
         if found is None:
@@ -191,14 +207,28 @@ class Api:
         uncached = (("Cache-Control", "no-store"),)
         return Answer(200, b"retry: 1000\n\n", "text/event-stream", uncached, feed)
 
+    def _fault(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        plan = self._stacks.plan(given.get("stack", ""))
+        return answer_json(
+            200, {"fault": plan.spec, "left": plan.left, **given, **self._seed(plan)}
+        )
+
     def _set_fault(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "stack")
-        spec = _text(asked.body)
+        spec = _text(asked.body) or ("" if "stack" in given else "ok")
         plan = self._stacks.set_fault(spec, given.get("stack", ""))
         self._received.announce()
-        # The seed is told where it matters, so that what then happens can happen again.
-        seed = {"seed": self._stacks.seed} if plan.uses_seed else {}
-        return answer_json(200, {"fault": spec, **given, **seed})
+        return answer_json(200, {"fault": spec, **given, **self._seed(plan)})
+
+    def _seed(self, plan: FaultPlan) -> JsonObject:
+        """Tell the seed where it matters, so that what then happens can happen again."""
+        return {"seed": self._stacks.seed} if plan.uses_seed else {}
+
+    def _token(self, asked: Asked) -> Answer:
+        given = parameters(asked.query, "stack")
+        token = self._stacks.terms(given.get("stack", "")).token
+        return answer_json(200, {"demanded": token is not None, **given})
 
     def _set_token(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "stack")

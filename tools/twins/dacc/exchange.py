@@ -77,9 +77,9 @@ NO_REQUEST = Request("", "")
 class Terms:
     """What the stand-in insists on.
 
-    Without a ``token`` any or none will do; not ``strict``, every readable indicator is stored and
-    answered 201, and what is wrong with it only said. The measures and their ``group_keys`` are
-    those of the package's definitions where none are named.
+    Without a ``token`` any or none will do; not ``strict``, whatever comes in an indicator's place
+    is stored and answered 201, and what is wrong with it only said. The measures and their
+    ``group_keys`` are those of the package's definitions where none are named.
     """
 
     token: str | None = None

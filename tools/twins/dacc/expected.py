@@ -6,7 +6,8 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from .definitions import GROUPS
+from .definitions import GROUPS, shipped_group_keys
+from .indicator import is_day
 from .lines import shown
 from .nearest import found_in, nearest
 from .queries import QueryError
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .definitions import GroupKeys
+    from .exchange import Terms
     from .nearest import Miss, Wanted
     from .received import Received
+    from .record import Record
 
-__all__ = ["MOST_COMPARED", "check_names", "missed"]
+__all__ = ["MOST_COMPARED", "check_possible", "missed", "what_came"]
 
 LONGEST_FIELD = 60
 LONGEST_VERDICT = 120
@@ -28,8 +31,21 @@ MOST_COMPARED = 5_000
 _ROWS = ("measure", "startDate", "stack", "value", *GROUPS, *(f"{name}Key" for name in GROUPS))
 
 
-def check_names(wanted: Wanted, group_keys: GroupKeys) -> None:
-    """Raise QueryError for a measure that is not defined, or a group or key that it has not."""
+def check_possible(wanted: Wanted, terms: Terms) -> None:
+    """Raise QueryError for what is never stored.
+
+    That is a measure that is not defined, a group or key that it has not, and a start date that is
+    no day. Without strictness anything may be.
+    """
+    if not terms.strict:
+        return
+    _check_names(wanted, terms.group_keys or shipped_group_keys())
+    if wanted.start_date and not is_day(wanted.start_date):
+        day = shown(wanted.start_date, LONGEST_FIELD)
+        raise QueryError(f"startDate is {day!r}; allowed are days, as in 2026-03-02")
+
+
+def _check_names(wanted: Wanted, group_keys: GroupKeys) -> None:
     if not wanted.measure:
         return
     if wanted.measure not in group_keys:
@@ -64,9 +80,19 @@ def missed(wanted: Wanted, received: Received, timeout_s: float = 0) -> str:
         )
         told = [f"no such indicator was received{within}, nor one that is near: {what}"]
         told += _counted("received", stored) or ["the echo server received nothing"]
-    told += _counted("refused", Counter(one.verdict for one in records if not one.stored))
-    told += _counted("faults played", received.faults_played())
+    told += _amiss(received, records)
     return "\n".join(line.rstrip() for line in told)
+
+
+def what_came(received: Received) -> str:
+    """Tell in one line what was received and refused, and which faults were played."""
+    told = _counted("received", received.by_measure()) or ["received: nothing"]
+    return "; ".join(told + _amiss(received, received.requests()[-MOST_COMPARED:]))
+
+
+def _amiss(received: Received, records: list[Record]) -> list[str]:
+    refused = Counter(one.verdict for one in records if not one.stored)
+    return [*_counted("refused", refused), *_counted("faults played", received.faults_played())]
 
 
 def _headline(near: Miss, within: str) -> str:

@@ -13,10 +13,19 @@ from .definitions import GROUPS, shipped_group_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from .definitions import GroupKeys
 
-__all__ = ["Flaw", "IndicatorRefusedError", "JsonObject", "read_object", "weigh"]
+__all__ = [
+    "Flaw",
+    "IndicatorRefusedError",
+    "JsonObject",
+    "Written",
+    "is_day",
+    "read_object",
+    "weigh",
+]
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -40,6 +49,20 @@ DATE_SPELLINGS = (
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<time_of_day>[T ].+)?")
 
 
+class Written(float):
+    """A number that is no integer, and knows how it was written."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it from a text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 class Flaw(NamedTuple):
     """Something wrong that the DACC does not say; ``kept`` if its database holds the row."""
 
@@ -59,20 +82,27 @@ class IndicatorRefusedError(Exception):
 def read_object(text: bytes | str) -> JsonObject | None:
     """Read a JSON object, by the rules of the DACC's parser, which takes NaN and Infinity too."""
     try:
-        content = json.loads(text if isinstance(text, str) else text.decode())
+        decoded = text if isinstance(text, str) else text.decode()
+        content = json.loads(decoded, parse_float=Written)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def weigh(
-    indicator: JsonObject, *, json_declared: bool = True, group_keys: GroupKeys | None = None
+    indicator: JsonObject | None,
+    *,
+    json_declared: bool = True,
+    group_keys: GroupKeys | None = None,
 ) -> list[Flaw]:
     """Check in the DACC's order: content type, then the fields name, value, date, groups.
 
     The measures and their ``group_keys`` are those of the package's definitions by default. Gives
-    what the DACC does not notice; raises IndicatorRefusedError for the first thing it does.
+    what the DACC does not notice; raises IndicatorRefusedError for the first thing it does. None
+    stands for what is no JSON object.
     """
+    if indicator is None:
+        raise IndicatorRefusedError(500, "the body is no JSON object")
     if not json_declared:
         raise IndicatorRefusedError(500, "the content type is not application/json")
     if "measureName" not in indicator:
@@ -124,9 +154,9 @@ def _date_flaws(indicator: JsonObject) -> Iterator[Flaw]:
     day = indicator["startDate"]
     if not isinstance(day, str):
         raise IndicatorRefusedError(500, "Parser must be a string or character stream")
-    match = _ISO_DAY.fullmatch(day)
-    if match and _is_iso(day):
-        if match["time_of_day"]:
+    if is_day(day):
+        match = _ISO_DAY.fullmatch(day)
+        if match and match["time_of_day"]:
             yield Flaw("startDate has a time of day, which makes a bucket of its own", kept=True)
     elif any(_is_spelled(day.strip(), spelling) for spelling in DATE_SPELLINGS):
         yield Flaw("startDate is not YYYY-MM-DD, which the database refuses", kept=False)
@@ -134,7 +164,10 @@ def _date_flaws(indicator: JsonObject) -> Iterator[Flaw]:
         raise IndicatorRefusedError(400, "startDate type is incorrect, it must be a date")
 
 
-def _is_iso(day: str) -> bool:
+def is_day(day: str) -> bool:
+    """Say whether the database would hold it as a start date; a time of day may stand behind."""
+    if not _ISO_DAY.fullmatch(day):
+        return False
     try:
         datetime.fromisoformat(day)
     except ValueError:

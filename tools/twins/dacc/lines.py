@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from .indicator import Written
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -158,7 +160,7 @@ def _brief(value: object) -> str:
         return "{…}" if value else "{}"
     if isinstance(value, list):
         return "[…]" if value else "[]"
-    return json.dumps(value)
+    return value.text if isinstance(value, Written) else json.dumps(value)
 
 
 def shown(text: str, longest: int) -> str:

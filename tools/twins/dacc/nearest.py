@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from .definitions import GROUPS
+from .indicator import Written
 from .lines import columns_of
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _group(indicator: JsonObject, name: str) -> tuple[str, str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Written):
+        return value.text
     return value if isinstance(value, str) else json.dumps(value)
 
 

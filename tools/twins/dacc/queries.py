@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from .definitions import GROUPS
 from .nearest import Wanted
-from .record import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ __all__ = [
     "FILTER",
     "WANTED",
     "QueryError",
-    "filter_of",
     "is_ndjson",
     "parameters",
     "timeout_s_of",
@@ -40,16 +40,18 @@ def parameters(query: str, *names: str) -> dict[str, str]:
     """Read a query; a parameter of another name, or given twice, is refused with QueryError."""
     pairs = parse_qsl(query, keep_blank_values=True, errors="backslashreplace")
     given = dict(pairs)
-    if len(given) < len(pairs) or not given.keys() <= set(names):
-        found = ", ".join(sorted({name for name, _ in pairs}))
-        allowed = ", ".join(names) or "none"
-        raise QueryError(f"the parameters are {found[:200]}; allowed, once each, are: {allowed}")
+    allowed = ", ".join(names) or "none"
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name[:60], names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise QueryError(f"there is no parameter {name[:60]!r}; {hint}allowed are: {allowed}")
+    if len(given) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise QueryError(f"{twice} is given more than once; allowed, once each, are: {allowed}")
     return {name: value for name, value in given.items() if value}
-
-
-def filter_of(given: Mapping[str, str]) -> Filter:
-    """Give which indicators are meant."""
-    return Filter(given.get("measure", ""), given.get("startDate", ""), given.get("stack", ""))
 
 
 def wanted_of(given: Mapping[str, str]) -> Wanted:

@@ -49,6 +49,7 @@ class Counts:
     invalid: int = 0
     leaks: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    played: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
 
 
@@ -136,7 +137,10 @@ class Received:
     def add(
         self, ruling: Ruling, request: Request = NO_REQUEST, fault: str | None = None
     ) -> Record:
-        """Take note of a request, store its indicator if so ruled, and give what is kept of it."""
+        """Take note of a request, store its indicator if so ruled, and give what is kept of it.
+
+        ``fault`` is the one that it met as it is written, with its value.
+        """
         digest = _digest(ruling) if ruling.stored else b""
         with self._changed:
             self._count(ruling, fault)
@@ -153,7 +157,8 @@ class Received:
         counts = self._counts[ruling.stack]
         counts.requests += 1
         if fault is not None:
-            counts.faults[fault] += 1
+            counts.faults[_name(fault)] += 1
+            counts.played[fault] += 1
         counts.too_fast += ruling.too_fast
         counts.refused += not ruling.stored
         invalid, leaky = ruling.verdict.startswith("invalid: "), bool(ruling.leaks)
@@ -176,7 +181,7 @@ class Received:
             raw=request.body,
             target=ruling.target,
             said=ruling.verdict,
-            fault=fault,
+            fault=None if fault is None else _name(fault),
             text=None if is_body else ruling.text,
             subject=subject_of(ruling),
             answer=ruling.answer,
@@ -290,9 +295,9 @@ class Received:
             return self._by_measure.copy()
 
     def faults_played(self) -> Counter[str]:
-        """Give how often each fault was played, by its name."""
+        """Give how often each fault was played, as it is written."""
         with self._changed:
-            return sum((count.faults for count in self._counts.values()), Counter[str]())
+            return sum((count.played for count in self._counts.values()), Counter[str]())
 
     def first(self, wanted: Wanted) -> Record | None:
         """Give the first kept indicator that is wanted, if there is any."""
@@ -348,14 +353,22 @@ def subject_of(ruling: Ruling) -> Filter:
     return Filter(_text(measure), _text(day), ruling.stack)
 
 
+def _name(fault: str) -> str:
+    return fault.partition("=")[0]
+
+
 def _text(found: object) -> str:
     return found if isinstance(found, str) else ""
 
 
 def _digest(ruling: Ruling) -> bytes:
-    """Give what is equal for equal JSON values of one stack, whatever the order of their keys."""
+    """Give what is equal for equal JSON values of one stack, whatever the order of their keys.
+
+    What is no JSON object is equal to its like by its text.
+    """
     try:
-        canonical = json.dumps(ruling.indicator, sort_keys=True)
+        found = ruling.indicator
+        canonical = repr(ruling.text) if found is None else json.dumps(found, sort_keys=True)
     except RecursionError:
         canonical = repr(ruling.text)
     whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")

@@ -120,13 +120,16 @@ class Record:
     def standard_json(self) -> str:
         """The indicator as JSON that every reader takes, on one line.
 
-        NaN and the like become text, and what is no JSON is null.
+        NaN and the like become text, and what is no JSON object is null.
         """
         text = self.body
-        if self.stored and text.isascii() and "NaN" not in text and "Infinity" not in text:
+        # With a measure it is known to be an object.
+        plain = text.isascii() and "NaN" not in text and "Infinity" not in text
+        if self.stored and self.subject.measure and plain:
             # A line end within JSON is never a part of a text, so a blank can stand for it.
             return text.replace("\r", " ").replace("\n", " ")
         try:
-            return json.dumps(json.loads(text, parse_constant=str))
+            found = json.loads(text, parse_constant=str)
+            return json.dumps(found if isinstance(found, dict) else None)
         except (ValueError, RecursionError):
             return "null"

@@ -51,6 +51,8 @@ DISCARDING_S = 2.0
 ENDING_S = 2.0
 
 _OK = Fault("ok")
+# Where it listens on all addresses, clients of this machine reach it by these.
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _NO_HTTP = b"\x15\x03\x01\x00\x02\x02\x16 this is no HTTP answer\r\n\r\n"
 
 
@@ -130,8 +132,8 @@ class EchoServer:
 
     @property
     def url(self) -> str:
-        """The address for the worker's configuration."""
-        host = self._address[0]
+        """The address for the worker's configuration; on all addresses, the one of loopback."""
+        host = _ANY.get(self._address[0], self._address[0])
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def start(self) -> None:
@@ -327,7 +329,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _note(self, ruling: Ruling, request: Request, fault: Fault) -> None:
         name = None if fault.name == "ok" else fault.name
-        record = self._echo.received.add(ruling, request, name)
+        record = self._echo.received.add(ruling, request, name and str(fault))
         if self._echo.show is not None:
             self._echo.show(Handled(time.time(), ruling, record.verdict, name))
 
@@ -354,8 +356,6 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _send(self, answer: Answer, *, to_head: bool = False, pause_s: float = 0) -> bool:
         """Send an answer in one piece, or its body byte by byte; give whether all was written."""
-        # After an interim status a client would wait for the real one.
-        self._closing |= answer.status < 200
         self._closing |= answer.stream is not None
         head, body = answer_bytes(answer, to_head=to_head, closes=self._closing)
         if answer.stream is not None:

@@ -52,9 +52,12 @@ class Stacks:
 
     def draw(self, stack: str) -> Fault:
         """Give the fault of a stack's next request."""
+        return self.plan(stack).draw()
+
+    def plan(self, stack: str = "") -> FaultPlan:
+        """Give the plan that a stack goes by."""
         with self._lock:
-            plan = self._plans.get(stack, self._faults)
-        return plan.draw()
+            return self._plans.get(stack, self._faults)
 
     def faults_left(self) -> dict[str, str]:
         """Give the faults still to come: the general ones by ``""``, a stack's own by its name."""
@@ -75,13 +78,13 @@ class Stacks:
                 self._terms = replace(self._terms, token=token)
 
     def set_fault(self, spec: str, stack: str = "") -> FaultPlan:
-        """Begin a new sequence; a stack whose specification is empty goes by the general one.
+        """Begin a new sequence; by an empty one a stack goes by the general one, which is ``ok``.
 
         Gives the plan that the stack then goes by. Raises FaultSyntaxError; what was set before
         stays then.
         """
         if not stack:
-            self._faults.replace(spec)
+            self._faults.replace(spec or "ok")
             return self._faults
         plan = FaultPlan(spec, f"{self.seed}/{stack}") if spec else None
         with self._lock:

@@ -143,7 +143,8 @@ class Echo:
     async def set_fault(self, spec: str, stack: str = "") -> None:
         """Let it misbehave from now on, in the fault language: for all, or for one stack alone.
 
-        With an empty `spec` a stack goes by what holds for all again. Raises `ValueError`.
+        What is set for all takes the place of what stacks have. With an empty `spec`, or once its
+        own is used up, a stack goes by what holds for all again. Raises `ValueError`.
         """
         _content(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
 

@@ -19,11 +19,12 @@
 ``GET /readyz``             says that it takes requests
 ==========================  ===================================================================
 
-A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Set
-to an empty specification it goes by the general one again. Of the counts, a stack narrows all but
-``busiest_second``, a measure or a start date only ``received``, ``duplicates`` and ``unknown``.
-Waiting in vain is a 504 that names the indicators which came nearest; an expected one is compared
-with the nearest, field by field.
+A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Its
+own faults used up, or set to an empty specification, it goes by the general ones again, and to set
+these takes the place of what stacks have (``ok@100%`` keeps a stack well whatever is general). Of
+the counts, a stack narrows all but ``busiest_second``, a measure or a start date only ``received``,
+``duplicates`` and ``unknown``. Waiting in vain is a 504 that names the indicators which came
+nearest; an expected one is compared with the nearest, field by field.
 """
 
 from __future__ import annotations

@@ -310,6 +310,30 @@ async def test_nothing_is_expected(dacc_echo: Echo) -> None:
         await dacc_echo.expect_nothing("alice")
 
 
+@pytest.mark.parametrize(
+    "extra", ['"group1": {"device": "\\ud800"}', '"x": 1e400', '"x": NaN', '"x": "\\u0000"']
+)
+async def test_odd_json_is_given(dacc_echo: Echo, extra: str) -> None:
+    """Whatever JSON it stored is given, or told of in words."""
+    body = f"{json.dumps(MOBILE)[:-1]}, {extra}}}"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Content-Type": "application/json"}
+        await client.post(f"{dacc_echo.url}/measure", content=body, headers=headers)
+    found = await dacc_echo.expect("connection-count-daily", value=2)
+    assert await dacc_echo.bodies() == [found["body"]] == [body]
+    assert "≠  value" in await missed(dacc_echo, "connection-count-daily", value=3)
+    with pytest.raises(AssertionError, match="; 1 received: 1 × connection-count-daily\n"):
+        await dacc_echo.expect_nothing()
+
+
+async def test_a_measure_that_is_half_a_pair() -> None:
+    """A name that no terminal can show is told escaped."""
+    async with echo_server("--no-strict") as echo, httpx.AsyncClient(trust_env=False) as client:
+        await client.post(f"{echo.url}/measure", content=b'{"measureName": "\\ud800"}')
+        with pytest.raises(AssertionError, match=r"1 × \\ud800\n"):
+            await echo.expect_nothing()
+
+
 async def test_clearing(dacc_echo: Echo) -> None:
     """What was received and counted is forgotten; a fault that was set stays."""
     await dacc_echo.fail_next(2, "status=503")

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 import ecolyo_worker
 
@@ -34,7 +35,17 @@ Group: TypeAlias = str | Mapping[str, str]
 
 _SCRIPT = Path(ecolyo_worker.__file__).parent / "tools" / "dacc_echo.py"
 _START_S = 20
-_EXPECTED = ("measure", "value", "start_date", "group1", "group2", "group3", "stack", "within_s")
+_EXPECTED = (
+    "measure",
+    "value",
+    "start_date",
+    "group1",
+    "group2",
+    "group3",
+    "stack",
+    "times",
+    "within_s",
+)
 
 
 class Echo:
@@ -78,17 +89,20 @@ class Echo:
         *,
         value: float | None = None,
         start_date: date | str | None = None,
-        group1: Group | None = None,
-        group2: Group | None = None,
-        group3: Group | None = None,
-        stack: str = "",
+        group1: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        group2: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        group3: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        stack: str | None = None,
+        times: int | None = None,
         within_s: float = 0,
         **unknown: Never,
     ) -> dict[str, Any]:
         """Give the first indicator it stored that is so; what is not given is not compared.
 
-        It is waited for, for so many seconds. The record has what `indicators` gives of it: its
-        text (`body`), its fields (`indicator`), its `verdict`, its `stack`.
+        A group that is `None` must be absent, an empty `stack` means one that came through none,
+        and of numbers and text neither is the other. With `times` just so many must be there. It is
+        waited for, for so many seconds. The record has what `indicators` gives of it: its text
+        (`body`), its fields (`indicator`), its `verdict`, its `stack`.
         Raises `AssertionError` with the difference to the nearest indicator if there is none.
         Raises `ValueError` for a measure that is not defined, or a group that it has not, and
         `TypeError` for an unknown keyword.
@@ -96,11 +110,15 @@ class Echo:
         __tracebackhide__ = True  # pytest then shows the line of the test
         _check_keywords(unknown)
         groups = {"group1": group1, "group2": group2, "group3": group3}
+        absent = [name for name, group in groups.items() if group is None]
+        absent += ["stack"] * (stack == "")
         query = {
             "measure": _named("measure", measure),
             "value": "" if value is None else json.dumps(value),
             "startDate": "" if start_date is None else _named("start_date", str(start_date)),
-            "stack": stack,
+            "stack": stack or "",
+            "without": ",".join(absent),
+            "times": "" if times is None else times,
             "timeout": within_s,
             **{name: text for pair in groups.items() for name, text in _group(*pair).items()},
         }
@@ -110,13 +128,14 @@ class Echo:
         found: dict[str, Any] = _content(answer)
         return found
 
-    async def expect_nothing(self, stack: str = "") -> None:
+    async def expect_nothing(self, stack: str | None = None) -> None:
         """Raise `AssertionError`, which tells what came, if it stored any indicator.
 
-        What it refused, by a fault or by its rules, it did not store; `count` tells of that.
+        A stack is as in `indicators`. What it refused, by a fault or by its rules, it did not
+        store; `count` tells of that.
         """
         __tracebackhide__ = True
-        found = await self.indicators(stack or None)
+        found = await self.indicators(stack)
         if found:
             measures = Counter(_measure(one) for one in found)
             listed = ", ".join(f"{count} × {name}" for name, count in measures.most_common())
@@ -291,9 +310,9 @@ def _named(name: str, text: str) -> str:
     return text
 
 
-def _group(name: str, group: Group | None) -> Mapping[str, str]:
+def _group(name: str, group: Group | None | msgspec.UnsetType) -> Mapping[str, str]:
     """Give what to ask for of a group, by the names that the server has for it."""
-    if group is None:
+    if group is None or isinstance(group, msgspec.UnsetType):
         return {}
     pairs = [("", group)] if isinstance(group, str) else list(group.items())
     if len(pairs) != 1:

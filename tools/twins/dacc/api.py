@@ -8,9 +8,10 @@
 ``GET /api/count``          what was counted, by the same three
 ``GET /api/cells``          what Metabase would show, by ``?measure=`` and ``?startDate=``
 ``GET /api/wait``           waits for ``?n=`` indicators for a ``?timeout=``, by the same three,
-                            ``?value=``, ``?group1=`` to ``?group3=``, and their keys by
-                            ``?group1Key=`` to ``?group3Key=``
-``GET /api/expect``         waits for one by the same, and gives it
+                            ``?value=`` (JSON), ``?group1=`` to ``?group3=``, and their keys by
+                            ``?group1Key=`` to ``?group3Key=``; ``?without=stack,group1`` names
+                            what they must not have
+``GET /api/expect``         waits for one by the same, and gives it; ``?times=2``: for just two
 ``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
 ``GET /api/events``         the page's live feed, as server-sent events
 ``PUT /api/fault``          a specification as body; ``?stack=`` sets it for this stack alone
@@ -36,7 +37,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..faults import FaultSyntaxError
 from .definitions import shipped_group_keys
 from .exchange import Answer, answer_json
-from .expected import MOST_COMPARED, check_names, missed
+from .expected import MOST_COMPARED, check_names, miscounted, missed
 from .nearest import nearest
 from .queries import (
     FILTER,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .http import Head
     from .indicator import JsonObject
     from .live import Live
+    from .nearest import Wanted
     from .pace import Pace
     from .received import Received
     from .stacks import Stacks
@@ -160,17 +162,25 @@ class Api:
         return answer_json(504, {"error": error, "count": count, "nearest": told})
 
     def _expect(self, asked: Asked) -> Answer:
-        given = parameters(asked.query, *WANTED, "timeout")
+        given = parameters(asked.query, *WANTED, "times", "timeout")
         timeout_s, wanted = timeout_s_of(given), wanted_of(given)
-        found = self._received.first(wanted)
-        if found is None:
+        times = _times(given)
+        if not self._came(wanted, times):
             # Only now, for without strictness even what is not defined may have come.
             check_names(wanted, self._stacks.terms("").group_keys or shipped_group_keys())
-            self._received.wait(1, wanted, timeout_s)
-            found = self._received.first(wanted)
+            self._received.wait(times or 1, wanted, timeout_s)
+        found = self._received.first(wanted)
         if found is None:
             return answer_json(504, {"error": missed(wanted, self._received, timeout_s)})
+        if times and len(self._received.all_of(wanted)) != times:
+            error = miscounted(wanted, self._received, times, timeout_s)
+            return answer_json(504, {"error": error})
         return Answer(200, found.as_json().encode())
+
+    def _came(self, wanted: Wanted, times: int) -> bool:
+        if not times:
+            return self._received.first(wanted) is not None
+        return len(self._received.all_of(wanted)) >= times
 
     def _requests(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "seq")
@@ -222,6 +232,16 @@ def state_of(received: Received, stacks: Stacks, pace: Pace) -> JsonObject:
     """Give what the page shows beside the list: the counts, and the faults still to come."""
     counts = {**received.counts(), "busiest_second": pace.busiest_second}
     return {"counts": counts, "faults": stacks.faults_left()}
+
+
+def _times(given: Mapping[str, str]) -> int:
+    """Give how often an indicator is to come, 0 if that is not told; raises QueryError."""
+    if "times" not in given:
+        return 0
+    times = whole_number(given, "times")
+    if not times:
+        raise QueryError("times is '0'; allowed are whole numbers from 1")
+    return times
 
 
 def _lines(records: list[str], name: str) -> Answer:

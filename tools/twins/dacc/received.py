@@ -17,7 +17,7 @@ from .exchange import NO_REQUEST
 from .record import ANY, Filter, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .exchange import Request, Ruling
     from .indicator import JsonObject
@@ -296,8 +296,15 @@ class Received:
 
     def first(self, wanted: Wanted) -> Record | None:
         """Give the first kept indicator that is wanted, if there is any."""
+        return next(self._met(wanted), None)
+
+    def all_of(self, wanted: Wanted) -> list[Record]:
+        """Give the kept indicators that are wanted, in order of arrival."""
+        return list(self._met(wanted))
+
+    def _met(self, wanted: Wanted) -> Iterator[Record]:
         admitted = self.records(Filter(wanted.measure, wanted.start_date, wanted.stack))
-        return next((record for record in admitted if wanted.is_met_by(record)), None)
+        return (record for record in admitted if wanted.is_met_by(record))
 
     def wait(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[bool, int]:
         """Wait until n indicators that are wanted are stored; give whether, and how many are.

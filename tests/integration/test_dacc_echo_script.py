@@ -219,6 +219,7 @@ LEAKY = changed(group1={"slug": "alice.mycozy.cloud"})
         ("leak", [LEAKY], "1 leak"),
         ("dup,invalid,leak", [LEAKY, LEAKY, GOOD], "1 duplicate, 2 leaks"),
         ("dup,dup", [GOOD, GOOD], "1 duplicate"),
+        ("dup", [changed(value=1), changed(value=1.0)], "1 duplicate"),
         ("dup,leak", [GOOD, changed(value="x")], ""),
         ("invalid", [GOOD, GOOD, LEAKY], ""),
     ],
@@ -229,6 +230,29 @@ def test_fail_on(kinds: str, sent: list[object], said: str) -> None:
         for indicator in sent:
             script.post(indicator)
         script.send("DELETE", "/api/indicators")
+        status, errors = failing(script)
+    assert (status, errors) == (
+        (1, f"dacc_echo: there came {said} (--fail-on)\n") if said else (0, "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "options", "said"),
+    [
+        ("/remote/cc.cozycloud.dacc", '{"data": {}}', [], "1 invalid indicator"),
+        ("/remote/cc.cozycloud.dacc", "{}", [], "1 invalid indicator"),
+        ("/remote/cc.cozycloud.dacc_v2", '{"data": "{}", "path": "x"}', [], "1 invalid indicator"),
+        ("/remote/zz", '{"data": "{}"}', [], "1 invalid indicator"),
+        ("/measure", "{}", ["--fault", "status=503"], "1 invalid indicator"),
+        ("/measure", "{}", ["--token", "s3cret"], "1 invalid indicator"),
+        ("/measure", json.dumps(GOOD), ["--fault", "status=503"], ""),
+        ("/measure", json.dumps(GOOD), ["--token", "s3cret"], ""),
+    ],
+)
+def test_fail_on_what_is_refused_first(path: str, body: str, options: list[str], said: str) -> None:
+    """What is invalid fails it even where the stack, a fault or the token refuses it first."""
+    with running("--fail-on", "invalid", *options) as script:
+        script.send("POST", path, body)
         status, errors = failing(script)
     assert (status, errors) == (
         (1, f"dacc_echo: there came {said} (--fail-on)\n") if said else (0, "")

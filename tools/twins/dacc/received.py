@@ -100,7 +100,8 @@ class Received:
     make room for newer ones (``dropped``), and are then no longer recognised when they come again.
     Refused requests have room of their own, so that a storm of them drives out no indicator. What
     two stacks send alike is no duplicate: those are two people. ``ever`` counts what is wrong with
-    indicators (``dup``, ``invalid``, ``leak``) since the start, whatever is cleared.
+    indicators (``dup``, ``invalid``, ``leak``) since the start, whatever is cleared; there an
+    invalid one, or its envelope, counts even where a fault or the stack refuses it first.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class Received:
         invalid, leaky = ruling.verdict.startswith("invalid: "), bool(ruling.leaks)
         counts.invalid += invalid
         counts.leaks += leaky
-        self.ever["invalid"] += invalid
+        self.ever["invalid"] += ruling.flawed
         self.ever["leak"] += leaky
 
     def _record(self, ruling: Ruling, request: Request, fault: str | None, digest: bytes) -> Record:
@@ -360,9 +361,16 @@ def _text(found: object) -> str:
 
 
 def _digest(ruling: Ruling) -> bytes:
-    """Give what is equal for equal JSON values of one stack, whatever the order of their keys."""
+    """Give what is equal for equal JSON values of one stack, whatever the order of their keys.
+
+    A value of 1.0 is a value of 1, for the DACC stores the same number.
+    """
+    indicator = ruling.indicator
+    value = indicator.get("value") if indicator else None
+    if indicator and isinstance(value, float) and value.is_integer():
+        indicator = {**indicator, "value": int(value)}
     try:
-        canonical = json.dumps(ruling.indicator, sort_keys=True)
+        canonical = json.dumps(indicator, sort_keys=True)
     except RecursionError:
         canonical = repr(ruling.text)
     whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")

@@ -147,9 +147,13 @@ def _distance(wanted: Wanted, miss: Miss) -> tuple[bool, float]:
     return not miss.is_near(wanted), apart
 
 
-@lru_cache(maxsize=4096)
 def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one[:100], other[:100]).ratio()
+    return _likeness_of_short(one[:100], other[:100])
+
+
+@lru_cache(maxsize=4096)
+def _likeness_of_short(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def found_in(record: Record) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import tomllib
+import weakref
 from urllib.parse import urlsplit
 
 import pytest
@@ -292,3 +293,23 @@ def test_output_that_nobody_reads() -> None:
         script.process.stdout.close()
         send_many(script, 600)
         assert script.send("GET", "/api/count").content["received"] == 600
+
+
+class Body(str):
+    """Text that can be watched being let go."""
+
+
+def test_lines_that_wait_hold_no_body() -> None:
+    """What waits for a slow reader is lines; the requests they tell of are let go."""
+    reading, writing = os.pipe()
+    terminal = Terminal(writing)
+    for _ in range(2000):  # More than the pipe takes.
+        terminal.show(Handled(0, Ruling(None, "ok"), "ok", None))
+    body = Body("x" * 9000)
+    held = weakref.ref(body)
+    terminal.show(Handled(0, Ruling(None, "ok", text=body), "ok", None))
+    del body
+    assert held() is None
+    os.close(reading)
+    terminal.close()
+    os.close(writing)

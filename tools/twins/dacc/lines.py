@@ -92,7 +92,7 @@ class Terminal:
     def __init__(self, fd: int, form: Callable[[Handled], str] = line) -> None:
         self._fd = fd
         self._form = form
-        self._waiting: queue.SimpleQueue[Handled | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._left_out = 0
         self._unread = False
         self._thread = threading.Thread(target=self._write_all, name="terminal", daemon=True)
@@ -106,7 +106,8 @@ class Terminal:
         if self._unread:
             return
         if self._waiting.qsize() < MOST_WAITING:
-            self._waiting.put(handled)
+            # As text already, for a body that is held here would not be let go.
+            self._waiting.put(self._form(handled) + "\n")
         else:
             self._left_out += 1
 
@@ -118,7 +119,7 @@ class Terminal:
     def _write_all(self) -> None:
         try:
             while (first := self._waiting.get()) is not None:
-                _write(self._fd, self._form(first) + "\n")
+                _write(self._fd, first)
                 if self._left_out and self._waiting.empty():
                     _write(self._fd, f"({self._left_out} lines left out)\n")
                     self._left_out = 0

@@ -37,7 +37,17 @@ Group: TypeAlias = str | Mapping[str, str]
 
 _SCRIPT = Path(ecolyo_worker.__file__).parent / "tools" / "dacc_echo.py"
 _START_S = 20
-_EXPECTED = ("measure", "value", "start_date", "group1", "group2", "group3", "stack", "within_s")
+_EXPECTED = (
+    "measure",
+    "value",
+    "start_date",
+    "group1",
+    "group2",
+    "group3",
+    "stack",
+    "times",
+    "within_s",
+)
 
 
 class Echo:
@@ -92,17 +102,20 @@ class Echo:
         *,
         value: float | None = None,
         start_date: date | str | None = None,
-        group1: Group | None = None,
-        group2: Group | None = None,
-        group3: Group | None = None,
-        stack: str = "",
+        group1: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        group2: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        group3: Group | None | msgspec.UnsetType = msgspec.UNSET,
+        stack: str | None = None,
+        times: int | None = None,
         within_s: float = 0,
         **unknown: Never,
     ) -> dict[str, Any]:
         """Give the first indicator it stored that is so; what is not given is not compared.
 
-        It is waited for, for so many seconds. The record has what `indicators` gives of it: its
-        text (`body`), its fields (`indicator`), its `verdict`, its `stack`.
+        A group that is `None` must be absent, an empty `stack` means one that came through none,
+        and of numbers and text neither is the other. With `times` just so many must be there. It is
+        waited for, for so many seconds. The record has what `indicators` gives of it: its text
+        (`body`), its fields (`indicator`), its `verdict`, its `stack`.
         Raises `AssertionError` with the difference to the nearest indicator if there is none.
         Raises `ValueError` for a measure that is not defined, a group that it has not or a start
         date that is no day, and `TypeError` for an unknown keyword or what is of another type.
@@ -110,11 +123,15 @@ class Echo:
         __tracebackhide__ = True  # pytest then shows the line of the test
         _check_keywords(unknown)
         groups = {"group1": group1, "group2": group2, "group3": group3}
+        absent = [name for name, group in groups.items() if group is None]
+        absent += ["stack"] * (stack == "")
         query = {
             "measure": _named("measure", measure),
             "value": "" if value is None else json.dumps(_number("value", value)),
             "startDate": "" if start_date is None else _day(start_date),
-            "stack": stack,
+            "stack": stack or "",
+            "without": ",".join(absent),
+            "times": "" if times is None else _number("times", times),
             "timeout": _number("within_s", within_s),
             **{name: text for pair in groups.items() for name, text in _group(*pair).items()},
         }
@@ -125,15 +142,16 @@ class Echo:
         return found
 
     @noted
-    async def expect_nothing(self, stack: str = "") -> None:
+    async def expect_nothing(self, stack: str | None = None) -> None:
         """Raise `AssertionError`, which tells what came, if it stored any indicator.
 
-        What it refused, by a fault or by its rules, it did not store; `count` tells of that.
+        A stack is as in `indicators`. What it refused, by a fault or by its rules, it did not
+        store; `count` tells of that.
         """
         __tracebackhide__ = True
-        found = await self.indicators(stack or None)
+        found = await self.indicators(stack)
         if found:
-            measures = Counter(str((one["indicator"] or {}).get("measureName")) for one in found)
+            measures = Counter(_measure(one) for one in found)
             listed = ", ".join(f"{count} × {name}" for name, count in measures.most_common())
             raise AssertionError(
                 f"no indicator was expected; {len(found)} received: {listed}\n"
@@ -160,7 +178,8 @@ class Echo:
     async def set_fault(self, spec: str, stack: str = "") -> None:
         """Let it misbehave from now on, in the fault language: for all, or for one stack alone.
 
-        With an empty `spec` a stack goes by what holds for all again. Raises `ValueError`.
+        What is set for all takes the place of what stacks have. With an empty `spec`, or once its
+        own is used up, a stack goes by what holds for all again. Raises `ValueError`.
         """
         _content(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
 
@@ -303,11 +322,21 @@ def _content(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several 
     if answer.status_code == HTTPStatus.BAD_REQUEST:
         raise ValueError(_error(answer))
     answer.raise_for_status()
-    return msgspec.json.decode(answer.content)
+    return _read(answer)
 
 
 def _error(answer: "httpx.Response") -> str:
-    return str(msgspec.json.decode(answer.content)["error"])
+    return str(_read(answer)["error"])
+
+
+def _read(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several shapes
+    # As the server itself reads: half a surrogate pair, or 1e400, is more than msgspec takes.
+    return json.loads(answer.content)
+
+
+def _measure(record: Mapping[str, Any]) -> str:
+    name = str((record["indicator"] or {}).get("measureName"))
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_keywords(unknown: Mapping[str, object]) -> None:
@@ -339,9 +368,9 @@ def _named(name: str, text: str) -> str:
     return text
 
 
-def _group(name: str, group: Group | None) -> Mapping[str, str]:
+def _group(name: str, group: Group | None | msgspec.UnsetType) -> Mapping[str, str]:
     """Give what to ask for of a group, by the names that the server has for it."""
-    if group is None:
+    if group is None or isinstance(group, msgspec.UnsetType):
         return {}
     if not isinstance(group, str | Mapping):
         raise TypeError(f"{name} is {group!r}; allowed are a value, or one key with its value")

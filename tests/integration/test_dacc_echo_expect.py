@@ -271,6 +271,7 @@ async def test_what_comes_is_waited_for(dacc_echo: Echo) -> None:
             {"start_date": "2026-03-2"},
             "startDate is '2026-03-2'; allowed are days, as in 2026-03-02",
         ),
+        ("quiz-stars", {"times": 0}, "times is '0'; allowed are whole numbers from 1"),
         ("quiz-stars", {"within_s": -1}, "timeout is '-1'; allowed are seconds up to 3600"),
     ],
 )
@@ -334,6 +335,77 @@ async def test_nothing_is_expected(dacc_echo: Echo) -> None:
     await dacc_echo.expect_nothing("bob")
     with pytest.raises(AssertionError, match="; 1 received: 1 × connection-count-daily\n"):
         await dacc_echo.expect_nothing("alice")
+
+
+@pytest.mark.parametrize(
+    "extra", ['"group1": {"device": "\\ud800"}', '"x": 1e400', '"x": NaN', '"x": "\\u0000"']
+)
+async def test_odd_json_is_given(dacc_echo: Echo, extra: str) -> None:
+    """Whatever JSON it stored is given, or told of in words."""
+    body = f"{json.dumps(MOBILE)[:-1]}, {extra}}}"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Content-Type": "application/json"}
+        await client.post(f"{dacc_echo.url}/measure", content=body, headers=headers)
+    found = await dacc_echo.expect("connection-count-daily", value=2)
+    assert await dacc_echo.bodies() == [found["body"]] == [body]
+    assert "≠  value" in await missed(dacc_echo, "connection-count-daily", value=3)
+    with pytest.raises(AssertionError, match="; 1 received: 1 × connection-count-daily\n"):
+        await dacc_echo.expect_nothing()
+
+
+async def test_a_measure_that_is_half_a_pair() -> None:
+    """A name that no terminal can show is told escaped."""
+    async with echo_server("--no-strict") as echo, httpx.AsyncClient(trust_env=False) as client:
+        await client.post(f"{echo.url}/measure", content=b'{"measureName": "\\ud800"}')
+        with pytest.raises(AssertionError, match=r"1 × \\ud800\n"):
+            await echo.expect_nothing()
+
+
+async def test_numbers_are_no_text(dacc_echo: Echo) -> None:
+    """Text is no number and a number no text, for the DACC makes two buckets of them."""
+    await post(dacc_echo, value="2", group1={"device": 1})
+    said = await missed(dacc_echo, "connection-count-daily", value=2, group1="1")
+    assert re.search('^≠  value            2 +"2"$', said, re.MULTILINE)
+    assert re.search(r"^≠  group1 \(device\)  1 +1 \(no text\)$", said, re.MULTILINE)
+    await post(dacc_echo, value=2.0, group1={"device": "1"})
+    assert (await dacc_echo.expect("connection-count-daily", value=2))["n"] == 2
+    assert (await dacc_echo.expect("connection-count-daily", group1="1"))["n"] == 2
+
+
+async def test_what_must_be_absent() -> None:
+    """A group that is None, and an empty stack, are met only by what has none."""
+    async with echo_server("--no-strict") as echo:
+        measure = "connection-count-daily"
+        await post(echo, stack="alice")
+        said = await missed(echo, measure, group1=None, stack="")
+        assert re.search(r"^≠  group1 \(device\)  absent +mobile$", said, re.MULTILINE)
+        assert re.search(r"^≠  stack            absent +alice$", said, re.MULTILINE)
+        await echo.expect_nothing("")
+        await post(echo, {name: MOBILE[name] for name in MOBILE if name != "group1"})
+        assert (await echo.expect(measure, group1=None, group2=None, stack=""))["n"] == 2
+        assert (await echo.expect(measure))["n"] == 1
+        with pytest.raises(AssertionError, match="; 1 received"):
+            await echo.expect_nothing("")
+
+
+async def test_how_often_it_is_expected(dacc_echo: Echo) -> None:
+    """With a number of times, just so many must be there; they are waited for."""
+    await post(dacc_echo)
+    await post(dacc_echo, MONTHLY)
+    told = await missed(dacc_echo, "connection-count-daily", value=2, times=2, within_s=0.01)
+    assert told == (
+        "expected 2 times, received 1 times within 0.01 s: measure connection-count-daily, "
+        "value 2\n"
+        "  n 1: ok\n"
+        "received: 2 (1 × connection-count-daily, 1 × profile-count-monthly)"
+    )
+    await post(dacc_echo)
+    assert (await dacc_echo.expect("connection-count-daily", value=2, times=2))["n"] == 1
+    told = await missed(dacc_echo, "connection-count-daily", times=1)
+    assert told.startswith("expected 1 times, received 2 times: measure connection-count-daily\n")
+    assert "\n  n 3: dup\n" in told
+    said = await missed(dacc_echo, "quiz-stars", times=2)
+    assert said.startswith("no such indicator was received")
 
 
 async def test_clearing(dacc_echo: Echo) -> None:

@@ -58,6 +58,19 @@ def changed(**fields: object) -> str:
         ("https://alice.mycozy.cloud/#/x", "a domain name", "alice.mycozy.cloud"),
         ("cozy.tools:8080", "a domain name", "cozy.tools"),
         ("xn--maison-dva.xn--fiqs8s", "a domain name", "xn--maison-dva.xn--fiqs8s"),
+        ("1.12345678901234", "a number of 14 digits", "12345678901234"),
+        ("1.12345678901234.dev", "a number of 14 digits", "12345678901234"),
+        (f"uuid{UUID}", "a UUID", UUID),
+        (f"id{UUID}a", "a UUID", UUID),
+        ("1" * 40 + UUID.replace("5f0c1f1e", "55001100"), "a UUID", "55001100" + UUID[8:]),
+        (".mycozy.cloud", "a domain name", "mycozy.cloud"),
+        ("..a.mycozy.cloud", "a domain name", "a.mycozy.cloud"),
+        ("a..mycozy.cloud", "a domain name", "a..mycozy.cloud"),
+        ("_alice.mycozy.cloud", "a domain name", "_alice.mycozy.cloud"),
+        ("alice_b.mycozy.cloud", "a domain name", "alice_b.mycozy.cloud"),
+        ("ALICE.MYCOZY.CLOUD", "a domain name", "ALICE.MYCOZY.CLOUD"),
+        ("Alice.Mycozy.Cloud", "a domain name", "Alice.Mycozy.Cloud"),
+        ("w" * 64 + ".mycozy.cloud", "a domain name", "w" * 64 + ".mycozy.cloud"),
     ],
 )
 def test_what_leaks(echo: EchoServer, text: str, what: str, found: str | None) -> None:
@@ -85,6 +98,8 @@ def test_what_leaks(echo: EchoServer, text: str, what: str, found: str | None) -
         "1" * 99,
         "0123456789abcdef0123456789abcde",
         "a.b",
+        "M.Dupont",
+        "fin.De",
         "and so on. Then",
         "",
     ],
@@ -99,6 +114,7 @@ def test_what_does_not_leak(echo: EchoServer, text: str) -> None:
     [
         ({"value": 12345678901234}, ["a number of 14 digits in value (12345678901234)"]),
         ({"value": 12345678901234.0}, ["a number of 14 digits in value (12345678901234)"]),
+        ({"value": 12345678901234.5}, ["a number of 14 digits in value (12345678901234)"]),
         ({"value": 0.12345678901234}, []),
         ({"value": True}, []),
         ({"instance": "alice.cozy.cloud"}, ["a domain name in instance (alice.cozy.cloud)"]),
@@ -127,6 +143,7 @@ def test_what_does_not_leak(echo: EchoServer, text: str) -> None:
     ids=[
         "whole",
         "float",
+        "fraction",
         "digits",
         "boolean",
         "field",
@@ -175,6 +192,10 @@ def test_leaks_of_what_is_no_indicator(echo: EchoServer) -> None:
         ({"Cookie": f"session={HEX}"}, ["32 hex digits in the header cookie"]),
         ({"Referer": "x" * 100 + " a.mycozy.cloud"}, ["a domain name in the header referer"]),
         ({f"x_{HEX}": "1"}, ["32 hex digits in the name of a header"]),
+        ({"X_Device": f"id{UUID}"}, ["a UUID in the header x-device"]),
+        ({"Origin": ".mycozy.cloud"}, ["a domain name in the header origin"]),
+        ({"Cookie": "x" * 100 + "; at/a.mycozy.cloud"}, ["a domain name in the header cookie"]),
+        ({f"x_{HEX}": "x" * 100}, ["32 hex digits in the name of a header"]),
         ({"Host": "alice.mycozy.cloud"}, []),
         ({"Authorization": f"Bearer eyJhbGci.eyJzdWIi.{HEX}"}, []),
         ({"Accept": "application/vnd.api+json, */*;q=0.8"}, []),
@@ -205,8 +226,11 @@ def test_doctype_and_stack_are_no_leak(echo: EchoServer) -> None:
         "a@" * 450_000,
         "0" * 900_000,
         "ab12-" * 180_000,
+        "." * 900_000,
+        "1.0.dev " * 100_000,
+        "M.Dupont " * 100_000,
     ],
-    ids=["word", "dots", "dashes", "ats", "digits", "hex"],
+    ids=["word", "dots", "dashes", "ats", "digits", "hex", "points", "versions", "names"],
 )
 def test_long_text(echo: EchoServer, text: str) -> None:
     """However long a text is, it is read but once, so the client need not wait long."""

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import tomllib
+import weakref
 from urllib.parse import urlsplit
 
 import pytest
@@ -231,6 +232,7 @@ LEAKY = changed(group1={"slug": "alice.mycozy.cloud"})
         ("leak", [LEAKY], "1 leak"),
         ("dup,invalid,leak", [LEAKY, LEAKY, GOOD], "1 duplicate, 2 leaks"),
         ("dup,dup", [GOOD, GOOD], "1 duplicate"),
+        ("dup", [changed(value=1), changed(value=1.0)], "1 duplicate"),
         ("dup,leak", [GOOD, changed(value="x")], ""),
         ("invalid", [GOOD, GOOD, LEAKY], ""),
     ],
@@ -241,6 +243,29 @@ def test_fail_on(kinds: str, sent: list[object], said: str) -> None:
         for indicator in sent:
             script.post(indicator)
         script.send("DELETE", "/api/indicators")
+        status, errors = failing(script)
+    assert (status, errors) == (
+        (1, f"dacc_echo: there came {said} (--fail-on)\n") if said else (0, "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "options", "said"),
+    [
+        ("/remote/cc.cozycloud.dacc", '{"data": {}}', [], "1 invalid indicator"),
+        ("/remote/cc.cozycloud.dacc", "{}", [], "1 invalid indicator"),
+        ("/remote/cc.cozycloud.dacc_v2", '{"data": "{}", "path": "x"}', [], "1 invalid indicator"),
+        ("/remote/zz", '{"data": "{}"}', [], "1 invalid indicator"),
+        ("/measure", "{}", ["--fault", "status=503"], "1 invalid indicator"),
+        ("/measure", "{}", ["--token", "s3cret"], "1 invalid indicator"),
+        ("/measure", json.dumps(GOOD), ["--fault", "status=503"], ""),
+        ("/measure", json.dumps(GOOD), ["--token", "s3cret"], ""),
+    ],
+)
+def test_fail_on_what_is_refused_first(path: str, body: str, options: list[str], said: str) -> None:
+    """What is invalid fails it even where the stack, a fault or the token refuses it first."""
+    with running("--fail-on", "invalid", *options) as script:
+        script.send("POST", path, body)
         status, errors = failing(script)
     assert (status, errors) == (
         (1, f"dacc_echo: there came {said} (--fail-on)\n") if said else (0, "")
@@ -281,3 +306,23 @@ def test_output_that_nobody_reads() -> None:
         script.process.stdout.close()
         send_many(script, 600)
         assert script.send("GET", "/api/count").content["received"] == 600
+
+
+class Body(str):
+    """Text that can be watched being let go."""
+
+
+def test_lines_that_wait_hold_no_body() -> None:
+    """What waits for a slow reader is lines; the requests they tell of are let go."""
+    reading, writing = os.pipe()
+    terminal = Terminal(writing)
+    for _ in range(2000):  # More than the pipe takes.
+        terminal.show(Handled(0, Ruling(None, "ok"), "ok", None))
+    body = Body("x" * 9000)
+    held = weakref.ref(body)
+    terminal.show(Handled(0, Ruling(None, "ok", text=body), "ok", None))
+    del body
+    assert held() is None
+    os.close(reading)
+    terminal.close()
+    os.close(writing)

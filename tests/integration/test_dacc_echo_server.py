@@ -17,6 +17,7 @@ from ecolyo_worker.tools.twins.dacc import api
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 from ecolyo_worker.tools.twins.dacc.received import Received
+from ecolyo_worker.tools.twins.dacc.record import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -322,6 +323,8 @@ def test_count() -> None:
             "faults": {"status": 1, "accept-then-drop": 1},
             "unknown": 1,
             "dropped": 0,
+            "dropped_refused": 0,
+            "lumped": 0,
         }
         narrowed = ask(echo, "GET", "/api/count?startDate=2026-11-01").content
         assert (narrowed["received"], narrowed["duplicates"], narrowed["unknown"]) == (1, 0, 0)
@@ -451,7 +454,7 @@ def test_shows_itself(echo: EchoServer) -> None:
     assert repr(echo).startswith(f"<EchoServer {echo.url} <Received {{'received': 1, ")
 
 
-@pytest.mark.parametrize("limits", [{"most_records": 2}, {"most_characters": 2 * len(TEXT) + 20}])
+@pytest.mark.parametrize("limits", [{"most_records": 2}, {"most_characters": 2 * len(TEXT) + 100}])
 def test_bounded_memory(limits: dict[str, int]) -> None:
     """Older records make room for newer ones, which is counted; the counts themselves stay."""
     received = Received(**limits)
@@ -462,3 +465,34 @@ def test_bounded_memory(limits: dict[str, int]) -> None:
     assert [record.n for record in received.records()] == [2, 3]
     counts = received.counts()
     assert (counts["received"], counts["dropped"]) == (3, 1)
+
+
+def test_dropped_refusals_are_counted() -> None:
+    """Refused requests that made room are counted, too, and are no dropped indicators."""
+    received = Received(most_refused=2)
+    for _ in range(5):
+        received.add(Ruling(None, "refused: 404", stack="alice"))
+    counts = received.counts(Filter(stack="alice"))
+    assert (counts["refused"], counts["dropped_refused"], counts["dropped"]) == (5, 3, 0)
+
+
+def test_bounded_names() -> None:
+    """However many and long the names are, so many are counted apart, and the sums are right."""
+    received = Received(most_names=2)
+    for n in range(5):
+        indicator = {**GOOD, "measureName": f"m{n}", "startDate": f"{n}" + "x" * 999}
+        received.add(Ruling(None, "ok", stored=True, indicator=indicator, stack=f"s{n}"))
+    counts = received.counts()
+    assert (counts["received"], counts["requests"], counts["lumped"]) == (5, 5, 3)
+    assert received.counts(Filter(start_date="1" + "x" * 999))["received"] == 1
+    assert received.counts(Filter(stack="s1"))["requests"] == 1
+    assert dict(received.by_measure()) == {"m0": 1, "m1": 1, "(others)": 3}
+
+
+def test_long_dates_take_room() -> None:
+    """A record takes the room of what was read out of it, too."""
+    received = Received(most_characters=3000)
+    for n in range(3):
+        indicator = {**GOOD, "startDate": f"{n}" + "x" * 1500}
+        received.add(Ruling(None, "ok", stored=True, indicator=indicator))
+    assert received.counts()["dropped"] == 2

@@ -155,19 +155,38 @@ def statuses(echo: EchoServer, person: str, count: int) -> list[int]:
 
 
 def test_fault_of_a_stack(echo: EchoServer) -> None:
-    """A stack's own plan is met by its requests alone, and they meet no other."""
+    """A stack's own plan is met by its requests alone, and they meet no other until its end."""
     echo.faults.replace("status=500*2")
     reply = ask(echo, "PUT", "/api/fault?stack=alice", "status=503*2,cant-connect")
     assert reply == (200, {"fault": "status=503*2,cant-connect", "stack": "alice"})
     assert statuses(echo, "bob", 1) == [500]
-    assert statuses(echo, "alice", 4) == [503, 503, 502, 201]
-    assert statuses(echo, "bob", 2) == [500, 201]
+    assert statuses(echo, "alice", 4) == [503, 503, 502, 500]
+    assert statuses(echo, "bob", 1) == [201]
+
+
+def test_general_faults_after_those_of_a_stack(echo: EchoServer) -> None:
+    """What is set for all is met by all, by stacks that have, or once had, faults of their own."""
+    for name in ("alice", "bob"):
+        ask(echo, "PUT", f"/api/fault?stack={name}", "cant-connect*2")
+    assert statuses(echo, "alice", 2) == [502, 502]
+    assert echo.stacks.faults_left() == {"": "ok", "bob": "cant-connect*2"}
+    ask(echo, "PUT", "/api/fault", "status=500*4")
+    assert statuses(echo, "alice", 2) == statuses(echo, "bob", 2) == [500, 500]
+    assert statuses(echo, "alice", 1) == [201]
+
+
+def test_a_stack_that_is_kept_well(echo: EchoServer) -> None:
+    """Where it goes well for ever, a stack meets no fault of all."""
+    echo.faults.replace("status=500*2")
+    ask(echo, "PUT", "/api/fault?stack=alice", "ok@100%")
+    assert statuses(echo, "alice", 3) == [201, 201, 201]
+    assert statuses(echo, "bob", 1) == [500]
 
 
 def test_fault_of_a_stack_removed(echo: EchoServer) -> None:
-    """With an empty specification a stack goes by the general plan again, which is then ok."""
-    ask(echo, "PUT", "/api/fault?stack=alice", "status=503*9")
+    """With an empty specification a stack goes by the general plan again, which has none."""
     ask(echo, "PUT", "/api/fault", "status=500*9")
+    ask(echo, "PUT", "/api/fault?stack=alice", "status=503*9")
     assert statuses(echo, "alice", 1) == [503]
     assert ask(echo, "PUT", "/api/fault?stack=alice").status == 200
     assert statuses(echo, "alice", 1) == [500]

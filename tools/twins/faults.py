@@ -169,6 +169,12 @@ class FaultPlan:
             return ",".join(str(step) for step in reversed(self._steps))
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is to come any more, not even a request that is said to go well."""
+        with self._lock:
+            return not self._steps
+
+    @property
     def uses_seed(self) -> bool:
         """Whether anything is left that a draw decides."""
         with self._lock:

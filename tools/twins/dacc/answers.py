@@ -119,7 +119,8 @@ def _by_stack(request: Request, doctype: str, terms: Terms) -> Ruling:
     if refused is not None:
         return refused
     if target is None:
-        return _stopped(404, "the doctype has no request defined", "cozy-v1")
+        unknown = _stopped(404, "the doctype has no request defined", "cozy-v1")
+        return replace(unknown, flawed=request.method == "POST")
     if request.method != "POST":
         return _stopped(405, f"{request.method} is not allowed on this endpoint", target)
     return _forwarded(read_object(request.body), target, terms)
@@ -142,11 +143,12 @@ def _stopped(status: int, detail: str, target: Target) -> Ruling:
 def _forwarded(variables: JsonObject | None, target: Target, terms: Terms) -> Ruling:
     """Do with an envelope what the stack does: check it, send its data on, pass the answer on."""
     if variables is None or not all(isinstance(value, str) for value in variables.values()):
-        return _stopped(400, "the variables are not valid", target)
+        return replace(_stopped(400, "the variables are not valid", target), flawed=True)
     if WANTED[target] - variables.keys():
-        return _stopped(400, NO_VALUE, target)
+        return replace(_stopped(400, NO_VALUE, target), flawed=True)
     if target == "cozy-v2" and variables["path"] != "measure":
-        return replace(unread(404, "the DACC has nothing at this path"), target=target)
+        nowhere = unread(404, "the DACC has nothing at this path")
+        return replace(nowhere, target=target, flawed=True)
     ruling = _weighed(cast("str", variables["data"]), target, terms, json_declared=True)
     unused = sorted(variables.keys() - WANTED[target])
     if not unused:
@@ -159,7 +161,7 @@ def _blamed(ruling: Ruling, sentences: list[str]) -> Ruling:
     if ruling.answer is not CREATED:
         return ruling
     earlier = [] if ruling.verdict == "ok" else [ruling.verdict.removeprefix("invalid: ")]
-    return replace(ruling, verdict="invalid: " + "; ".join(earlier + sentences))
+    return replace(ruling, verdict="invalid: " + "; ".join(earlier + sentences), flawed=True)
 
 
 def _by_dacc(request: Request, terms: Terms) -> Ruling:
@@ -179,11 +181,14 @@ def _weighed(letter: bytes | str, target: Target, terms: Terms, *, json_declared
         flaws = _examined(indicator, terms, json_declared=json_declared)
     except IndicatorRefusedError as refused:
         answer = answer_json(refused.status, {"error": refused.sentence})
-        return Ruling(answer, f"invalid: {refused.sentence}", False, target, text, indicator)
+        verdict = f"invalid: {refused.sentence}"
+        return Ruling(answer, verdict, False, target, text, indicator, flawed=True)
     verdict = "invalid: " + "; ".join(flaw.sentence for flaw in flaws) if flaws else "ok"
     counts = all(flaw.kept for flaw in flaws)
     stored = counts or not terms.strict
-    return Ruling(CREATED, verdict, stored, target, text, indicator, counts=counts)
+    return Ruling(
+        CREATED, verdict, stored, target, text, indicator, counts=counts, flawed=bool(flaws)
+    )
 
 
 def _authorized(authorization: str, token: str | None) -> bool:

@@ -8,9 +8,10 @@
 ``GET /api/count``          what was counted, by the same three
 ``GET /api/cells``          what Metabase would show, by ``?measure=`` and ``?startDate=``
 ``GET /api/wait``           waits for ``?n=`` indicators for a ``?timeout=``, by the same three,
-                            ``?value=``, ``?group1=`` to ``?group3=``, and their keys by
-                            ``?group1Key=`` to ``?group3Key=``
-``GET /api/expect``         waits for one by the same, and gives it
+                            ``?value=`` (JSON), ``?group1=`` to ``?group3=``, and their keys by
+                            ``?group1Key=`` to ``?group3Key=``; ``?without=stack,group1`` names
+                            what they must not have
+``GET /api/expect``         waits for one by the same, and gives it; ``?times=2``: for just two
 ``GET /api/requests``       every request, refused ones too, each on a line; of one ``?seq=`` all
 ``GET /api/events``         the page's live feed, as server-sent events
 ``GET /api/fault``          the faults that are set, and what is left of them; ``?stack=``
@@ -22,11 +23,12 @@
 ``GET /readyz``             says that it takes requests
 ==========================  ===================================================================
 
-A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Set
-to an empty specification it goes by the general one again. Of the counts, a stack narrows all but
-``busiest_second``, a measure or a start date only ``received``, ``duplicates`` and ``unknown``.
-Waiting in vain is a 504 that names the indicators which came nearest; an expected one is compared
-with the nearest, field by field.
+A stack is named by what stands before its paths, as in ``/alice/remote/cc.cozycloud.dacc``. Its
+own faults used up, or set to an empty specification, it goes by the general ones again, and to set
+these takes the place of what stacks have (``ok@100%`` keeps a stack well whatever is general). Of
+the counts, a stack narrows all but ``busiest_second``, a measure or a start date only ``received``,
+``duplicates`` and ``unknown``. Waiting in vain is a 504 that names the indicators which came
+nearest; an expected one is compared with the nearest, field by field.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..faults import FaultSyntaxError
 from .exchange import Answer, answer_json
-from .expected import MOST_COMPARED, check_possible, missed, what_came
+from .expected import MOST_COMPARED, check_possible, miscounted, missed, what_came
 from .nearest import nearest
 from .queries import (
     FILTER,
@@ -177,15 +179,23 @@ class Api:
         return answer_json(504, {"error": error, "count": count, "nearest": told})
 
     def _expect(self, asked: Asked) -> Answer:
-        given = parameters(asked.query, *WANTED, "timeout")
+        given = parameters(asked.query, *WANTED, "times", "timeout")
         timeout_s, wanted = timeout_s_of(given), self._wanted(given)
+        times = _times(given)
+        if not self._came(wanted, times):
+            self._received.wait(times or 1, wanted, timeout_s)
         found = self._received.first(wanted)
         if found is None:
-            self._received.wait(1, wanted, timeout_s)
-            found = self._received.first(wanted)
-        if found is None:
             return answer_json(504, {"error": missed(wanted, self._received, timeout_s)})
+        if times and len(self._received.all_of(wanted)) != times:
+            error = miscounted(wanted, self._received, times, timeout_s)
+            return answer_json(504, {"error": error})
         return Answer(200, found.as_json().encode())
+
+    def _came(self, wanted: Wanted, times: int) -> bool:
+        if not times:
+            return self._received.first(wanted) is not None
+        return len(self._received.all_of(wanted)) >= times
 
     def _requests(self, asked: Asked) -> Answer:
         given = parameters(asked.query, "seq")
@@ -251,6 +261,16 @@ def state_of(received: Received, stacks: Stacks, pace: Pace) -> JsonObject:
     """Give what the page shows beside the list: the counts, and the faults still to come."""
     counts = {**received.counts(), "busiest_second": pace.busiest_second}
     return {"counts": counts, "faults": stacks.faults_left()}
+
+
+def _times(given: Mapping[str, str]) -> int:
+    """Give how often an indicator is to come, 0 if that is not told; raises QueryError."""
+    if "times" not in given:
+        return 0
+    times = whole_number(given, "times")
+    if not times:
+        raise QueryError("times is '0'; allowed are whole numbers from 1")
+    return times
 
 
 def _lines(records: list[str], name: str) -> Answer:

@@ -96,7 +96,8 @@ class Ruling:
     which tells one person's stack from another's; ``too_fast`` is what the rate refuses; ``counts``
     is what the DACC's statistics take in, which without ``strict`` is less than what is stored;
     ``beside`` is what its envelope holds that it should not; ``leaks`` is what might tell who a
-    person is. No answer: the connection just ends.
+    person is; ``flawed`` is what is invalid, indicator or envelope, whatever the verdict says. No
+    answer: the connection just ends.
     """
 
     answer: Answer | None
@@ -110,6 +111,7 @@ class Ruling:
     counts: bool = True
     beside: JsonObject | None = None
     leaks: tuple[Leak, ...] = ()
+    flawed: bool = False
 
     @property
     def acknowledged(self) -> bool:

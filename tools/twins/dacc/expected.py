@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .received import Received
     from .record import Record
 
-__all__ = ["MOST_COMPARED", "check_possible", "missed", "what_came"]
+__all__ = ["MOST_COMPARED", "check_possible", "miscounted", "missed", "what_came"]
 
 LONGEST_FIELD = 60
 LONGEST_VERDICT = 120
@@ -55,7 +55,8 @@ def _check_names(wanted: Wanted, group_keys: GroupKeys) -> None:
     keys = dict(zip(GROUPS, group_keys[wanted.measure], strict=False))
     for name in GROUPS:
         key = wanted.fields.get(f"{name}Key", "")
-        if name not in keys and (key or name in wanted.fields):
+        is_wanted = name in wanted.fields and name not in wanted.without
+        if name not in keys and (key or is_wanted):
             has = ", ".join(f"{group} ({own})" for group, own in keys.items()) or "none"
             raise QueryError(f"{wanted.measure} has no {name}; the groups it has: {has}")
         if key and key != keys[name]:
@@ -75,10 +76,8 @@ def missed(wanted: Wanted, received: Received, timeout_s: float = 0) -> str:
         told = [_headline(near, within), "", *_table(wanted, near), ""]
         told += _counted("received besides", stored) or ["received besides: none"]
     else:
-        what = ", ".join(
-            f"{name} {shown(text, LONGEST_FIELD)}" for name, text in wanted.fields.items()
-        )
-        told = [f"no such indicator was received{within}, nor one that is near: {what}"]
+        what = f"nor one that is near: {_listed(wanted)}"
+        told = [f"no such indicator was received{within}, {what}"]
         told += _counted("received", stored) or ["the echo server received nothing"]
     told += _amiss(received, records)
     return "\n".join(line.rstrip() for line in told)
@@ -93,6 +92,23 @@ def what_came(received: Received) -> str:
 def _amiss(received: Received, records: list[Record]) -> list[str]:
     refused = Counter(one.verdict for one in records if not one.stored)
     return [*_counted("refused", refused), *_counted("faults played", received.faults_played())]
+
+
+def miscounted(wanted: Wanted, received: Received, times: int, timeout_s: float = 0) -> str:
+    """Tell how often what is wanted came, where it was expected so many times, and what came."""
+    came = received.all_of(wanted)
+    within = f" within {timeout_s:g} s" if timeout_s else ""
+    told = [f"expected {times} times, received {len(came)} times{within}: {_listed(wanted)}"]
+    verdicts = (shown(record.verdict, LONGEST_VERDICT) for record in came)
+    told += [f"  n {record.n}: {verdict}" for record, verdict in zip(came, verdicts, strict=True)]
+    del told[MOST_KINDS:]
+    told += _counted("received", received.by_measure())
+    return "\n".join(told + _amiss(received, received.requests()[-MOST_COMPARED:]))
+
+
+def _listed(wanted: Wanted) -> str:
+    fields = wanted.fields.items()
+    return ", ".join(f"{name} {shown(text, LONGEST_FIELD)}" for name, text in fields)
 
 
 def _headline(near: Miss, within: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "is_day",
     "read_object",
     "weigh",
+    "written",
 ]
 
 JsonObject: TypeAlias = dict[str, object]
@@ -61,6 +62,11 @@ class Written(float):
         number = super().__new__(cls, text)
         number.text = text
         return number
+
+
+def written(value: object) -> str:
+    """Give a value as JSON, a number as it was written."""
+    return value.text if isinstance(value, Written) else json.dumps(value)
 
 
 class Flaw(NamedTuple):

@@ -11,11 +11,13 @@ a domain name                 somebody's Cozy
 ============================  ==================================================================
 
 ``Host`` and ``Authorization`` are not looked at: a person's own stack has an address and tokens of
-its own. Nor are media types, which look like domain names. A domain name is told by its form alone.
+its own. Nor are media types, which look like domain names. A domain name is told by its form alone,
+for to miss one is worse than to mark ``gas.analysis``; ``M.Dupont`` and ``1.0.dev`` have another.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,16 +42,16 @@ _WHAT: Mapping[str, str] = {
     "point": "a number of 14 digits",
     "domain": "a domain name",
 }
-# Each begins where nothing of its own kind stands before it and gives nothing back, so that a long
-# text is read once.
+# Each begins where nothing of its own kind stands before it, or is short, so that a long text is
+# read once.
 _PATTERN = re.compile(
     r"""
       (?P<mail> (?<![\w.+%'-]) [\w.+%'-]++ @ [\w-]++ (?: \. [\w-]++ )+ )
-    | (?P<uuid> (?<![0-9a-f]) [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} (?![0-9a-f]) )
-    | (?P<hex> (?<![0-9a-f]) [0-9a-f]{32,} )
-    | (?P<point> (?<![0-9]) (?<![0-9]\.) [0-9]{14} (?![0-9]) )
-    | (?P<domain>
-        (?<![\w.-]) (?: [\w-]{1,63} \. )+ (?: [^\W\d_]{2,63} | xn--[\w-]{1,59} ) (?![\w-]) )
+    | (?P<uuid> [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} )
+    | (?P<hex> (?<![0-9a-f]) (?: [0-9]{32} (?![0-9a-f]) | (?= [0-9]*+ [a-f] ) [0-9a-f]{32,} ) )
+    | (?P<point> (?<![0-9]) (?<!\b0\.) [0-9]{14} (?![0-9]) )
+    | (?<![\w.-]) \.*+ (?P<domain>
+        [\w.-]* [\w-] (?<![\w-]{64}) \.+ (?: [^\W\d_]{2,63} | xn--[\w-]{1,59} ) (?![\w-]) )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -57,7 +59,7 @@ _PATTERN = re.compile(
 # not be taken apart, which takes time.
 _SIGNS = ("@", ".", "\\")
 _RUN = re.compile(r"[0-9a-fA-F]{8}(?:-|[0-9a-fA-F]{6})")
-_MEDIA_TYPE = re.compile(r"[\w.*+-]+/[\w.*+-]+")
+_MEDIA_TYPE = re.compile(r"(?<![\w.*+-])[\w.*+-]++/[\w.*+-]+")
 
 
 class Leak(NamedTuple):
@@ -98,17 +100,20 @@ def _is_suspicious(text: str) -> bool:
     return any(sign in text for sign in _SIGNS) or _RUN.search(text) is not None
 
 
-def _leaks_in_header(name: str, value: str) -> Iterator[Leak]:
-    if len(value) <= LONGEST_SHOWN:  # These come again and again, and are few.
-        yield from _leaks_in_short_header(name, value)
-    else:
-        yield from _leaks_in(_MEDIA_TYPE.sub("", value), f"the header {name}")
+def _leaks_in_header(name: str, value: str) -> tuple[Leak, ...]:
+    if len(name) + len(value) <= LONGEST_SHOWN:  # These come again and again, and are few.
+        return _leaks_in_short_header(name, value)
+    return _leaks_in_any_header(name, value)
 
 
 @lru_cache(maxsize=256)
 def _leaks_in_short_header(name: str, value: str) -> tuple[Leak, ...]:
+    return _leaks_in_any_header(name, value)
+
+
+def _leaks_in_any_header(name: str, value: str) -> tuple[Leak, ...]:
     bare = _MEDIA_TYPE.sub("", value) if name in ("accept", "content-type") else value
-    where = f"the header {name}"
+    where = f"the header {_cut(name)}"
     return (*_leaks_in(name, "the name of a header"), *_leaks_in(bare, where))
 
 
@@ -135,25 +140,28 @@ def _under(where: str, key: str) -> str:
 
 
 def _text(value: object) -> str:
-    # The digits behind a point are no number of their own.
+    # The digits behind a number's point are no number of their own.
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() else ""
+        return str(math.trunc(value)) if math.isfinite(value) else ""
     return str(value) if isinstance(value, int | str) else ""
 
 
 def _leaks_in(text: str, where: str) -> Iterator[Leak]:
-    for match in _PATTERN.finditer(text):
+    match = _PATTERN.search(text)
+    while match is not None:
         kind = match.lastgroup or ""
-        if _is_meant(kind, match[0]):
-            yield Leak(_WHAT[kind], _cut(match[0]), where)
+        if kind != "domain" or _is_domain(match[kind]):
+            yield Leak(_WHAT[kind], _cut(match[kind]), where)
+            match = _PATTERN.search(text, match.end())
+        else:  # Within it there may be something else.
+            match = _PATTERN.search(text, match.start() + 1)
 
 
-def _is_meant(kind: str, text: str) -> bool:
-    """Tell a hash from a long number, and a domain name from a version such as 1.0.dev."""
-    if kind == "hex":
-        return len(text) == 32 or not text.isdigit()
-    labels = text.split(".")[:-1]
-    return kind != "domain" or ("_" not in text and not all(label.isdigit() for label in labels))
+def _is_domain(text: str) -> bool:
+    """Tell a domain name from a version such as 1.0.dev, and from M.Dupont."""
+    *labels, last = (label for label in text.split(".") if label)
+    is_name = len(labels) == 1 and last.istitle()
+    return not is_name and not all(label.isdigit() for label in labels)
 
 
 def _cut(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import threading
@@ -10,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .indicator import Written
+from .indicator import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +93,7 @@ class Terminal:
     def __init__(self, fd: int, form: Callable[[Handled], str] = line) -> None:
         self._fd = fd
         self._form = form
-        self._waiting: queue.SimpleQueue[Handled | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._left_out = 0
         self._unread = False
         self._thread = threading.Thread(target=self._write_all, name="terminal", daemon=True)
@@ -108,7 +107,8 @@ class Terminal:
         if self._unread:
             return
         if self._waiting.qsize() < MOST_WAITING:
-            self._waiting.put(handled)
+            # As text already, for a body that is held here would not be let go.
+            self._waiting.put(self._form(handled) + "\n")
         else:
             self._left_out += 1
 
@@ -120,7 +120,7 @@ class Terminal:
     def _write_all(self) -> None:
         try:
             while (first := self._waiting.get()) is not None:
-                _write(self._fd, self._form(first) + "\n")
+                _write(self._fd, first)
                 if self._left_out and self._waiting.empty():
                     _write(self._fd, f"({self._left_out} lines left out)\n")
                     self._left_out = 0
@@ -160,7 +160,7 @@ def _brief(value: object) -> str:
         return "{…}" if value else "{}"
     if isinstance(value, list):
         return "[…]" if value else "[]"
-    return value.text if isinstance(value, Written) else json.dumps(value)
+    return written(value)
 
 
 def shown(text: str, longest: int) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from .definitions import GROUPS
-from .indicator import Written
+from .indicator import written
 from .lines import columns_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ LIKE_ENOUGH = 0.9
 class Wanted:
     """What an indicator must have, as text; empty means any.
 
-    A group is told by its value, and by its key where that is named too.
+    A group is told by its value, and by its key where that is named too. A value is JSON, and
+    ``without`` names what it must not have.
     """
 
     measure: str = ""
@@ -42,6 +42,7 @@ class Wanted:
     group1_key: str = ""
     group2_key: str = ""
     group3_key: str = ""
+    without: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def beyond_measure(self) -> bool:
@@ -63,7 +64,8 @@ class Wanted:
             "group2Key": self.group2_key,
             "group3Key": self.group3_key,
         }
-        return {name: text for name, text in all_fields.items() if text}
+        absent = dict.fromkeys(self.without, "absent")
+        return {name: text for name, text in all_fields.items() if text} | absent
 
     def is_met_by(self, record: Record) -> bool:
         """Say whether a request carries such an indicator."""
@@ -77,8 +79,13 @@ class Wanted:
         return {
             name: found[name]
             for name, text in self.fields.items()
-            if text != found[name] and not (name == "value" and _equal_numbers(text, found[name]))
+            if not self._fits(name, text, found[name])
         }
+
+    def _fits(self, name: str, text: str, found: str) -> bool:
+        if name in self.without:
+            return not found
+        return text == found or (name == "value" and _equal_numbers(text, found))
 
 
 class Miss(NamedTuple):
@@ -140,9 +147,13 @@ def _distance(wanted: Wanted, miss: Miss) -> tuple[bool, float]:
     return not miss.is_near(wanted), apart
 
 
-@lru_cache(maxsize=4096)
 def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one[:100], other[:100]).ratio()
+    return _likeness_of_short(one[:100], other[:100])
+
+
+@lru_cache(maxsize=4096)
+def _likeness_of_short(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def found_in(record: Record) -> Mapping[str, str]:
@@ -152,7 +163,7 @@ def found_in(record: Record) -> Mapping[str, str]:
         "measure": record.subject.measure,
         "startDate": record.subject.start_date,
         "stack": record.subject.stack,
-        "value": _text(indicator["value"]) if "value" in indicator else "",
+        "value": written(indicator["value"]) if "value" in indicator else "",
         **{name: _group(indicator, name)[1] for name in GROUPS},
         **{f"{name}Key": _group(indicator, name)[0] for name in GROUPS},
     }
@@ -161,14 +172,12 @@ def found_in(record: Record) -> Mapping[str, str]:
 def _group(indicator: JsonObject, name: str) -> tuple[str, str]:
     """Give the key and the value of a group, as text."""
     group = indicator.get(name)
-    key, value = next(iter(group.items()), ("", "")) if isinstance(group, dict) else ("", "")
-    return key, _text(value)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Written):
-        return value.text
-    return value if isinstance(value, str) else json.dumps(value)
+    if not isinstance(group, dict) or not group:
+        return "", "" if group is None else f"{written(group)} (no group)"
+    key, value = next(iter(group.items()))
+    if isinstance(value, str):
+        return key, value or '""'
+    return key, f"{written(value)} (no text)"  # Of 1 and "1" the DACC makes two buckets.
 
 
 def _equal_numbers(one: str, other: str) -> bool:

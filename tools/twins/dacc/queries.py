@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 FILTER = ("measure", "startDate", "stack")
-WANTED = (*FILTER, "value", *GROUPS, *(f"{group}Key" for group in GROUPS))
+_FIELDS = (*FILTER, "value", *GROUPS, *(f"{group}Key" for group in GROUPS))
+WANTED = (*_FIELDS, "without")
+_MAY_LACK = ("stack", *GROUPS)
 WAIT_S = 30.0
 LONGEST_WAIT_S = 3600.0
 
@@ -55,8 +57,12 @@ def parameters(query: str, *names: str) -> dict[str, str]:
 
 
 def wanted_of(given: Mapping[str, str]) -> Wanted:
-    """Give which indicators are waited for."""
-    return Wanted(*(given.get(name, "") for name in WANTED))
+    """Give which indicators are waited for; raises QueryError."""
+    without = tuple(filter(None, given.get("without", "").split(",")))
+    if not set(without) <= set(_MAY_LACK):
+        allowed = ", ".join(_MAY_LACK)
+        raise QueryError(f"without is {','.join(without)[:60]!r}; allowed are {allowed}")
+    return Wanted(*(given.get(name, "") for name in _FIELDS), without=without)
 
 
 def is_ndjson(given: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from .exchange import NO_REQUEST
 from .record import ANY, Filter, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .exchange import Request, Ruling
     from .indicator import JsonObject
@@ -28,6 +28,10 @@ __all__ = ["Arrivals", "Received"]
 MOST_RECORDS = 100_000
 MOST_REFUSED = 2_000
 MOST_CHARACTERS = 256 * 1024 * 1024
+# What is counted by name is counted by so many names, each cut; the others share one.
+MOST_NAMES = 20_000
+LONGEST_NAME = 200
+OTHERS = "(others)"
 
 
 @dataclass(slots=True)
@@ -51,6 +55,7 @@ class Counts:
     faults: Counter[str] = field(default_factory=Counter)
     played: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
+    dropped_refused: int = 0
 
 
 @dataclass(slots=True)
@@ -99,9 +104,12 @@ class Received:
     ``received`` + ``refused`` is always ``requests``, and ``too_fast`` a part of ``refused``.
     ``unknown`` counts indicators that are stored while the sender cannot know it. Older records
     make room for newer ones (``dropped``), and are then no longer recognised when they come again.
-    Refused requests have room of their own, so that a storm of them drives out no indicator. What
+    Refused requests have room of their own (``dropped_refused``), so that a storm of them drives
+    out no indicator. Beyond ``most_names`` measures, start dates and stacks the counts of new ones
+    are put together under other names (``lumped``), and are in the sums of all alone. What
     two stacks send alike is no duplicate: those are two people. ``ever`` counts what is wrong with
-    indicators (``dup``, ``invalid``, ``leak``) since the start, whatever is cleared.
+    indicators (``dup``, ``invalid``, ``leak``) since the start, whatever is cleared; there an
+    invalid one, or its envelope, counts even where a fault or the stack refuses it first.
     """
 
     def __init__(
@@ -110,8 +118,10 @@ class Received:
         most_records: int = MOST_RECORDS,
         most_refused: int = MOST_REFUSED,
         most_characters: int = MOST_CHARACTERS,
+        most_names: int = MOST_NAMES,
     ) -> None:
         self._limits = (most_records, most_refused, most_characters)
+        self._most_names = most_names
         self._changed = threading.Condition()
         self._closed = False
         self._version = 0
@@ -128,6 +138,7 @@ class Received:
         self._refused = Shelf(most_refused, most_characters // 8)
         self._last_n = 0
         self._last_seq = 0
+        self._lumped = 0
         self._twins: defaultdict[bytes, Twins] = defaultdict(Twins)
         self._tallies: defaultdict[Filter, Tally] = defaultdict(Tally)
         self._by_measure: Counter[str] = Counter()
@@ -149,12 +160,34 @@ class Received:
             if ruling.stored:
                 self._store(record)
             else:
-                self._refused.add(record)
+                for oldest in self._refused.add(record):
+                    self._of_stack(oldest.subject.stack).dropped_refused += 1
             self._announce()
             return record
 
+    def _of_stack(self, stack: str) -> Counts:
+        name = _cut(stack)
+        known = name in self._counts or len(self._counts) < self._most_names
+        return self._counts[name if known else OTHERS]
+
+    def _of_subject(self, subject: Filter) -> Tally:
+        key = _cut_all(subject)
+        known = key in self._tallies or len(self._tallies) < self._most_names
+        return self._tallies[key if known else Filter(OTHERS, OTHERS, OTHERS)]
+
+    def _count_measure(self, measure: str) -> None:
+        name = _cut(measure)
+        known = name in self._by_measure or len(self._by_measure) < self._most_names
+        self._by_measure[name if known else OTHERS] += 1
+
+    def _is_lumped(self, ruling: Ruling) -> bool:
+        key = _cut_all(subject_of(ruling))
+        full = len(self._tallies) >= self._most_names and key not in self._tallies
+        return key.stack not in self._counts or (ruling.stored and full)
+
     def _count(self, ruling: Ruling, fault: str | None) -> None:
-        counts = self._counts[ruling.stack]
+        counts = self._of_stack(ruling.stack)
+        self._lumped += self._is_lumped(ruling)
         counts.requests += 1
         if fault is not None:
             counts.faults[_name(fault)] += 1
@@ -164,7 +197,7 @@ class Received:
         invalid, leaky = ruling.verdict.startswith("invalid: "), bool(ruling.leaks)
         counts.invalid += invalid
         counts.leaks += leaky
-        self.ever["invalid"] += invalid
+        self.ever["invalid"] += ruling.flawed
         self.ever["leak"] += leaky
 
     def _record(self, ruling: Ruling, request: Request, fault: str | None, digest: bytes) -> Record:
@@ -192,7 +225,7 @@ class Received:
         )
 
     def _store(self, record: Record) -> None:
-        twins, tally = self._twins[record.digest], self._tallies[record.subject]
+        twins, tally = self._twins[record.digest], self._of_subject(record.subject)
         twins.count += 1
         twins.latest_seq = record.seq
         doubled = record.same_as > 0
@@ -200,7 +233,7 @@ class Received:
         self.ever["dup"] += doubled
         tally.received += 1
         self._last_n = record.n
-        self._by_measure[record.subject.measure] += 1
+        self._count_measure(record.subject.measure)
         for oldest in self._stored.add(record):
             self._forget(oldest)
 
@@ -211,12 +244,12 @@ class Received:
             del self._twins[dropped.digest]
         if dropped.share is not None:
             self._cells.remove(dropped.share)
-        self._counts[dropped.subject.stack].dropped += 1
+        self._of_stack(dropped.subject.stack).dropped += 1
 
     def add_unknown(self, ruling: Ruling) -> None:
         """Take note that the sender of a stored indicator cannot know that it is."""
         with self._changed:
-            self._tallies[subject_of(ruling)].unknown += 1
+            self._of_subject(subject_of(ruling)).unknown += 1
             self._announce()
 
     @property
@@ -273,9 +306,10 @@ class Received:
 
         Those are ``received``, ``duplicates`` and ``unknown``.
         """
+        named = _cut_all(wanted)
         with self._changed:
-            tallies = [tally for key, tally in self._tallies.items() if wanted.admits(key)]
-            counts = [count for stack, count in self._counts.items() if wanted.stack in ("", stack)]
+            tallies = [tally for key, tally in self._tallies.items() if named.admits(key)]
+            counts = [count for stack, count in self._counts.items() if named.stack in ("", stack)]
             return {
                 "received": sum(tally.received for tally in tallies),
                 "duplicates": sum(tally.duplicates for tally in tallies),
@@ -287,6 +321,8 @@ class Received:
                 "faults": dict(sum((count.faults for count in counts), Counter())),
                 "unknown": sum(tally.unknown for tally in tallies),
                 "dropped": sum(count.dropped for count in counts),
+                "dropped_refused": sum(count.dropped_refused for count in counts),
+                "lumped": self._lumped,
             }
 
     def by_measure(self) -> Counter[str]:
@@ -301,8 +337,15 @@ class Received:
 
     def first(self, wanted: Wanted) -> Record | None:
         """Give the first kept indicator that is wanted, if there is any."""
+        return next(self._met(wanted), None)
+
+    def all_of(self, wanted: Wanted) -> list[Record]:
+        """Give the kept indicators that are wanted, in order of arrival."""
+        return list(self._met(wanted))
+
+    def _met(self, wanted: Wanted) -> Iterator[Record]:
         admitted = self.records(Filter(wanted.measure, wanted.start_date, wanted.stack))
-        return next((record for record in admitted if wanted.is_met_by(record)), None)
+        return (record for record in admitted if wanted.is_met_by(record))
 
     def wait(self, n: int, wanted: Wanted, timeout_s: float) -> tuple[bool, int]:
         """Wait until n indicators that are wanted are stored; give whether, and how many are.
@@ -318,7 +361,8 @@ class Received:
     def _counter(self, wanted: Wanted) -> Callable[[], int]:
         """Give what counts the wanted indicators, looking at each but once; needs the lock."""
         if not wanted.beyond_measure:
-            return lambda: self._by_measure[wanted.measure] if wanted.measure else self._last_n
+            name = _cut(wanted.measure)
+            return lambda: self._by_measure[name] if name else self._last_n
         run, seen, found = "", 0, 0
 
         def count() -> int:
@@ -357,6 +401,14 @@ def _name(fault: str) -> str:
     return fault.partition("=")[0]
 
 
+def _cut(name: str) -> str:
+    return name[:LONGEST_NAME]
+
+
+def _cut_all(subject: Filter) -> Filter:
+    return Filter(*(_cut(name) for name in subject))
+
+
 def _text(found: object) -> str:
     return found if isinstance(found, str) else ""
 
@@ -364,11 +416,17 @@ def _text(found: object) -> str:
 def _digest(ruling: Ruling) -> bytes:
     """Give what is equal for equal JSON values of one stack, whatever the order of their keys.
 
-    What is no JSON object is equal to its like by its text.
+    What is no JSON object is equal to its like by its text. A value of 1.0 is a value of 1, for the
+    DACC stores the same number.
     """
+    indicator = ruling.indicator
+    value = indicator.get("value") if indicator else None
+    if indicator and isinstance(value, float) and value.is_integer():
+        indicator = {**indicator, "value": int(value)}
     try:
-        found = ruling.indicator
-        canonical = repr(ruling.text) if found is None else json.dumps(found, sort_keys=True)
+        canonical = (
+            repr(ruling.text) if indicator is None else json.dumps(indicator, sort_keys=True)
+        )
     except RecursionError:
         canonical = repr(ruling.text)
     whole = f"{ruling.stack}\n{canonical}".encode("utf-8", "backslashreplace")

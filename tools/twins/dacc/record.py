@@ -98,7 +98,7 @@ class Record:
     @property
     def size(self) -> int:
         """About how many characters it keeps in memory."""
-        texts = (self.text or "", self.said, self.path, self.subject.stack)
+        texts = (self.text or "", self.said, self.path, *self.subject)
         kept = len(self.head) + len(self.raw)
         return kept + sum(len(text) for text in texts)
 

@@ -30,7 +30,8 @@ class Stacks:
     """Terms and faults by the name of a stack; safe between threads.
 
     A stack without something of its own has what is general, and so has the empty name. Each
-    plan of its own draws by itself, so that others' requests never change its sequence.
+    plan of its own draws by itself, so that others' requests never change its sequence. Once it is
+    used up, or a general one is set, the stack goes by the general one.
     """
 
     def __init__(self, terms: Terms, faults: FaultPlan, seed: int) -> None:
@@ -57,15 +58,20 @@ class Stacks:
     def plan(self, stack: str = "") -> FaultPlan:
         """Give the plan that a stack goes by."""
         with self._lock:
+            self._drop_what_is_over()
             return self._plans.get(stack, self._faults)
 
     def faults_left(self) -> dict[str, str]:
         """Give the faults still to come: the general ones by ``""``, a stack's own by its name."""
         with self._lock:
+            self._drop_what_is_over()
             return {
                 "": self._faults.left,
                 **{name: plan.left for name, plan in self._plans.items()},
             }
+
+    def _drop_what_is_over(self) -> None:
+        self._plans = {name: plan for name, plan in self._plans.items() if not plan.is_over}
 
     def set_token(self, token: str | None, stack: str = "") -> None:
         """Demand another token from now on, or none; raises TokenError."""
@@ -80,12 +86,14 @@ class Stacks:
     def set_fault(self, spec: str, stack: str = "") -> FaultPlan:
         """Begin a new sequence; by an empty one a stack goes by the general one, which is ``ok``.
 
-        Gives the plan that the stack then goes by. Raises FaultSyntaxError; what was set before
-        stays then.
+        A general one takes the place of those of all stacks. Gives the plan that the stack then
+        goes by. Raises FaultSyntaxError; what was set before stays then.
         """
         if not stack:
-            self._faults.replace(spec or "ok")
-            return self._faults
+            with self._lock:
+                self._faults.replace(spec or "ok")
+                self._plans.clear()
+                return self._faults
         plan = FaultPlan(spec, f"{self.seed}/{stack}") if spec else None
         with self._lock:
             if plan is None:

@@ -7,6 +7,7 @@ import math
 import platform
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from ecolyo_worker.clock import (
     day_of,
     instant_text,
     parse_civil,
+    utc_ms,
 )
 from ecolyo_worker.errors import CommandRefused, FactsRefused, InputRefused, quote
 from ecolyo_worker.events import decode_object, event_document
@@ -50,6 +52,7 @@ from ecolyo_worker.ledger import Ledger, balance
 from ecolyo_worker.readings import STEPS, Reading, check_reading, start_text
 from ecolyo_worker.remote.echo import received
 from ecolyo_worker.store import consumption, erasing, events, instances, outbox
+from ecolyo_worker.store.backups import Piece, pieces
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.migrations import latest_version
@@ -310,9 +313,23 @@ class Commands:
 
         Of a service, whoever asks first is told what its start did; then there is nothing to do.
         """
-        before, after = self._worker.database.migrated
-        self._worker.database.migrated = (after, after)
-        return ask.Migrated(before, after, str(self._worker.settings.directory / DATABASE))
+        worker = self._worker
+        before, after = worker.database.migrated
+        restored = worker.restored
+        worker.database.migrated, worker.restored = (after, after), None
+        return ask.Migrated(before, after, str(worker.settings.directory / DATABASE), restored)
+
+    async def backup(self) -> AsyncIterator[Piece]:
+        """Give the whole state as the bytes of one file, and before them how far that is.
+
+        Others go on using the state meanwhile.
+        """
+        worker = self._worker
+        made = utc_ms(worker.clock.now())
+        found = pieces(worker.settings.directory, worker.hmac_key, made)
+        async with aclosing(found):  # whoever breaks this off breaks the copying off
+            async for piece in found:
+                yield piece
 
     @staticmethod
     async def version() -> ask.Version:

@@ -15,6 +15,7 @@ import anyio
 from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
+    backup,
     consumption,
     demo,
     events,
@@ -47,7 +48,18 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 app.meta.default_parameter = Parameter(negative=())
-for _module in (demo, service, events, instances, consumption, outbox, runs, explain, state):
+for _module in (
+    demo,
+    service,
+    events,
+    instances,
+    consumption,
+    outbox,
+    runs,
+    explain,
+    state,
+    backup,
+):
     _module.register(app)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "PipeConsole", "cell", "several"]
+__all__ = ["Output", "PipeConsole", "cell", "megabytes", "several"]
 
 # A table is made whole before it is printed.
 _MOST_ROWS = 1000
@@ -107,6 +107,11 @@ def cell(value: object) -> str | int | float:
             return value
         case _:
             return str(value)
+
+
+def megabytes(size: int) -> str:
+    """Give a number of bytes in MB, or in GB where there are very many."""
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.2f} GB"
 
 
 def several(count: int, one: str, more: str | None = None) -> str:

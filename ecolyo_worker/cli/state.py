@@ -4,8 +4,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from ecolyo_worker.cli.output import Output
+from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
+from ecolyo_worker.clock import instant_text
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store.status import Status
@@ -38,7 +39,11 @@ async def migrate(*, session: Annotated[Session, Parameter(parse=False)]) -> Non
         found = await commands.migrate()
     if session.output.as_json:
         session.output.document(found)
-    elif found.before == found.after:
+        return
+    if found.restored is not None:
+        made, rows = instant_text(found.restored.made), found.restored.rows
+        session.output.line(f"the backup of {made} is put back: {_doubtful(rows)}")
+    if found.before == found.after:
         session.output.line(f"{found.database}: schema {found.after}, nothing to do")
     else:
         session.output.line(f"{found.database}: schema {found.before} → {found.after}")
@@ -54,6 +59,12 @@ async def version(*, session: Annotated[Session, Parameter(parse=False)]) -> Non
             f"ecolyo-worker {found.ecolyo_worker} · schema {found.schema}"
             f" · Python {found.python} · SQLite {found.sqlite}"
         )
+
+
+def _doubtful(rows: int) -> str:
+    if not rows:
+        return "nothing waited in it"
+    return f"{several(rows, 'row')} waited in it and may have been delivered since"
 
 
 def show_status(output: Output, found: Status) -> None:

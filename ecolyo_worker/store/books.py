@@ -13,7 +13,7 @@ from ecolyo_worker.clock import day_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Counted, End, Facts, Rules, count
-from ecolyo_worker.store import events, totals
+from ecolyo_worker.store import backups, events, totals
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
 
@@ -62,6 +62,8 @@ class Books(Struct, frozen=True):
     """How many finished rows were deleted for their age."""
     pruned_doubles: int
     """How many attempts of theirs may have been delivered unseen."""
+    restored_on: int
+    """The civil day on which a backup was put back; 0 for never."""
     overlapping: list[str]
     """Days of which two countings pass over the same event."""
     lost_days: list[str]
@@ -155,6 +157,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
             if what.startswith("outbox.") and what != _DOUBLES
         ),
         pruned_doubles=totals.removed(connection, "pruned").get(_DOUBLES, 0),
+        restored_on=backups.restored_on(connection),
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )

@@ -232,12 +232,14 @@ def connected_key(instance: Instance, start_date: str) -> bytes:
     return row_key(instance.salt, "konnector-connected-daily", start_date, 0, 0)
 
 
-def new_rows(instance: Instance, rows: Iterable[Row], n: int) -> Iterator[outbox.NewRow]:
+def new_rows(
+    instance: Instance, rows: Iterable[Row], n: int, *, is_doubtful: bool = False
+) -> Iterator[outbox.NewRow]:
     """Give rows as the outbox takes them; `n` is how often their period was counted before."""
     for row in rows:
         indicator = row.indicator
         key = row_key(instance.salt, indicator.measure_name, indicator.start_date, n, row.ordinal)
-        yield outbox.NewRow(instance.id, key, indicator)
+        yield outbox.NewRow(instance.id, key, indicator, is_doubtful)
 
 
 @lru_cache(1)  # the rows of a day follow each other

@@ -82,6 +82,7 @@ class Database:
         owner = Owner(directory)
         try:
             _refuse_missing(path, owner)
+            _refuse_foreign_log(path)
             async with _connected(path) as connection:
                 database = cls(connection, observe)
                 database.migrated = await database._in_thread(_prepare, path, owner, migrating)
@@ -247,6 +248,24 @@ def _refuse_missing(path: Path, owner: Owner) -> None:
         raise StateRefused(
             f"{path} is missing, and what it held with it. Restore it from a backup; or, to begin "
             f"anew without it, remove {path.parent / 'owner.lock'} as well"
+        )
+
+
+def _refuse_foreign_log(path: Path) -> None:
+    """Refuse a backup beside the log of the database that was there before.
+
+    SQLite would write the one into the other. A database of ours has said that it has a log before
+    it has one, and a backup says that it has none.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not (log.exists() and log.stat().st_size):
+        return
+    with path.open("rb") as file:
+        formats = file.read(20)[18:]
+    if formats == b"\x01\x01":
+        raise StateRefused(
+            f"{log} belongs to the database that was here before, not to {path}: move it away,"
+            f" and {path.name}-shm with it"
         )
 
 

@@ -81,6 +81,7 @@ def prepare(examples: Path, tmp_path: Path) -> dict[str, str]:
         "BAD": str(bad),
         "NULL": str(null),
         "ECHO": "",
+        "BACKUP": str(tmp_path / "backup.db"),
     }
 
 
@@ -160,6 +161,9 @@ JOURNEY = [
     "reconcile --json",
     "reconcile --echo ECHO",
     "reconcile --echo http://127.0.0.1:9",
+    "backup BACKUP --force",
+    "backup BACKUP --force --json",
+    "backup BACKUP",
     "instances withdraw bob.example",
     "instances withdraw bob.example --yes",
     "instances forget alice.example",
@@ -173,12 +177,13 @@ JOURNEY = [
 
 
 def told(text: str, state_dir: Path, echo: Echo) -> str:
-    """Give what a command said, without the names and times that differ between journeys.
+    """Give what a command said, without the names, times and sizes that differ between journeys.
 
     What works by itself works only in a service, so that only its status tells of tasks.
     """
     text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
     text = re.sub(r'(?m)^task .*\n|"tasks":\[.*?\],?', "", text)
+    text = re.sub(r'[0-9.]+ MB|"bytes":\d+', "SIZE", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "INSTANT", text)
 
 

@@ -218,7 +218,8 @@ async def test_a_damaged_one_is_found(cli: Cli, filled: Path, file: Path) -> Non
     write(file, whole[:-4096])
     with pytest.raises(StateRefused, match=r"is damaged|is no whole backup"):
         check(file)
-    write(file, whole[:-4096] + os.urandom(4096))
+    place = 25 * 4096  # the first page of the outbox
+    write(file, whole[:place] + os.urandom(4096) + whole[place + 4096 :])
     with pytest.raises(StateRefused, match=r"is damaged|is no whole backup"):
         check(file)
     write(file, read(filled / "ecolyo.db"))

@@ -50,7 +50,7 @@ from ecolyo_worker.store.backups import Restored
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
-from ecolyo_worker.store.status import Status, make_status, take_snapshot
+from ecolyo_worker.store.status import Status, file_sizes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
@@ -251,6 +251,7 @@ class Worker:
             __version__,
             self.settings.mode,
             self._target.described,
+            file_sizes(self.settings.directory, self.database.snapshot),
             self.health(),
         )
 

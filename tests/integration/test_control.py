@@ -182,8 +182,8 @@ def told(text: str, state_dir: Path, echo: Echo) -> str:
     What works by itself works only in a service, so that only its status tells of tasks.
     """
     text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
-    text = re.sub(r'(?m)^task .*\n|"tasks":\[.*?\],?', "", text)
-    text = re.sub(r'[0-9.]+ MB|"bytes":\d+', "SIZE", text)
+    text = re.sub(r'(?m)^task .*\n(  .*\n)*|"tasks":\[.*?\],?', "", text)
+    text = re.sub(r'[0-9.]+ MB|"bytes":\d+|"sizes":{.*?}', "SIZE", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "INSTANT", text)
 
 

@@ -53,7 +53,8 @@ class Books(Struct, frozen=True):
     rows_counted: int
     """How many rows the countings of days and months say they made, and the connected rows.
 
-    Of people who were forgotten it is the sum that was kept of both.
+    Of people who were forgotten, and of countings that were deleted for their age, it is the sum
+    that was kept.
     """
     instances: int
     totals: dict[str, int]
@@ -146,8 +147,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
         rows_ever=0 if ever is None else ever[0],
         rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
         + _one(connection, "SELECT coalesce(sum(rows), 0) FROM month_countings")
-        + counters.get("rows.connected", 0)
-        + counters.get("rows.forgotten", 0),
+        + sum(counters.get(f"rows.{name}", 0) for name in ("connected", "forgotten", "pruned")),
         instances=_one(connection, "SELECT count(*) FROM instances"),
         totals=counters,
         removed=totals.removed(connection),

@@ -30,6 +30,8 @@ __all__ = [
     "latest_as_of",
     "new_rows",
     "note_connected",
+    "oldest_days",
+    "remove",
     "row_key",
     "runs",
     "store",
@@ -137,6 +139,20 @@ def latest_as_of(connection: sqlite3.Connection) -> int:
     """Give the latest civil time that a run was as of, in ms; 0 if there was none."""
     as_of: int = connection.execute("SELECT coalesce(max(as_of), 0) FROM runs").fetchone()[0]
     return as_of
+
+
+def oldest_days(
+    connection: sqlite3.Connection, instance: int, before: int, limit: int
+) -> list[int]:
+    """Give the civil day of each of an instance's first countings, of days before one, in order."""
+    query = "SELECT day FROM countings WHERE instance = ? AND day < ? ORDER BY day LIMIT ?"
+    return [day for (day,) in connection.execute(query, (instance, before, limit))]
+
+
+def remove(connection: sqlite3.Connection, instance: int, through: int) -> int:
+    """Delete an instance's countings up to a civil day; give how many indicators they made."""
+    query = "DELETE FROM countings WHERE instance = ? AND day <= ? RETURNING rows"
+    return sum(rows for (rows,) in connection.execute(query, (instance, through)).fetchall())
 
 
 def waiting(

@@ -55,7 +55,7 @@ from ecolyo_worker.store import consumption, erasing, events, instances, outbox
 from ecolyo_worker.store.backups import Piece, pieces
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.instances import Instance
-from ecolyo_worker.store.migrations import latest_version
+from ecolyo_worker.store.migrations import MigrationPlan, latest_version, plan
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker, read_day
@@ -318,6 +318,11 @@ class Commands:
         restored = worker.restored
         worker.database.migrated, worker.restored = (after, after), None
         return ask.Migrated(before, after, str(worker.settings.directory / DATABASE), restored)
+
+    async def migrate_plan(self) -> MigrationPlan:
+        """Tell what `migrate` would do: to a state that is open, nothing more."""
+        path = self._worker.settings.directory / DATABASE
+        return await self._worker.database.read(plan, path)
 
     async def backup(self) -> AsyncIterator[Piece]:
         """Give the whole state as the bytes of one file, and before them how far that is.

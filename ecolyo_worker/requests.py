@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from ecolyo_worker.actors.report import RunReport
-from ecolyo_worker.store.backups import Restored
+from ecolyo_worker.store.restoring import Restored
 
 __all__ = [
     "Aggregate",

@@ -45,11 +45,19 @@ from ecolyo_worker.measures import Rules, unknown
 from ecolyo_worker.remote.dacc import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import backups, destinations, erasing, forgetting, instances, outbox
-from ecolyo_worker.store.backups import Restored
+from ecolyo_worker.store import (
+    backups,
+    destinations,
+    erasing,
+    forgetting,
+    instances,
+    outbox,
+    restoring,
+)
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
+from ecolyo_worker.store.restoring import Restored
 from ecolyo_worker.store.status import Status, file_sizes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
@@ -315,7 +323,7 @@ class Worker:
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""
         directory = self.settings.directory
-        mark = await self.database.read(backups.mark_of)
+        mark = await self.database.read(restoring.mark_of)
         if mark is None:
             return
         if not migrating:
@@ -325,7 +333,7 @@ class Worker:
             )
         put_back_key(directory, bytes.fromhex(mark.key))
         self.restored = await self.database.run(
-            backups.settle, day_of(self._civil(None)), retrying=self._retrying
+            restoring.settle, day_of(self._civil(None)), retrying=self._retrying
         )
         self.logger.warning(
             "a backup was put back: what waited in it may have been delivered since",

@@ -25,7 +25,7 @@ from ecolyo_worker.measures import (
     count_month,
 )
 from ecolyo_worker.measures.devices import unseen
-from ecolyo_worker.store import backups, countings, instances, months, outbox
+from ecolyo_worker.store import countings, instances, months, outbox, restoring
 from ecolyo_worker.store.countings import DayCounting, WaitingDay
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.months import MonthCounting
@@ -190,7 +190,7 @@ def store_nights(
     """Store all that a run made of some instances."""
     if not nights:
         return
-    restored = backups.restored_on(connection)
+    restored = restoring.restored_on(connection)
     rows = [row for night in nights for row in _new_rows(night, restored)]
     outbox.insert(connection, rows, sink)
     countings.store(

@@ -1,14 +1,19 @@
 """`status`, `migrate` and `version`."""
 
+from pathlib import Path
 from typing import Annotated
 
+from anyio import to_thread
 from cyclopts import App, Parameter
 
-from ecolyo_worker.cli.output import several
+from ecolyo_worker.cli.output import Output, megabytes, several
 from ecolyo_worker.cli.screen import show_status
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.service.client import running_service
+from ecolyo_worker.store.database import look
+from ecolyo_worker.store.migrations import MigrationPlan
 
 __all__ = ["register"]
 
@@ -27,8 +32,21 @@ async def status(*, session: Annotated[Session, Parameter(parse=False)]) -> None
     show_status(session.output, found, session.settings().directory)
 
 
-async def migrate(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
-    """Bring the database up to date; one that holds something is copied first."""
+async def migrate(
+    *, dry_run: bool = False, session: Annotated[Session, Parameter(parse=False)]
+) -> None:
+    """Bring the database up to date; one that holds something is copied first.
+
+    A backup that was put in its place is made ready to go on from.
+
+    Parameters
+    ----------
+    dry_run
+        Only tell what would be done; no byte is changed.
+    """
+    if dry_run:
+        _tell_plan(session.output, await _plan(session.settings().directory))
+        return
     async with session.commands() as commands:
         found = await commands.migrate()
     if session.output.as_json:
@@ -53,6 +71,37 @@ async def version(*, session: Annotated[Session, Parameter(parse=False)]) -> Non
             f"ecolyo-worker {found.ecolyo_worker} · schema {found.schema}"
             f" · Python {found.python} · SQLite {found.sqlite}"
         )
+
+
+async def _plan(directory: Path) -> MigrationPlan:
+    async with running_service(directory) as commands:
+        if commands is not None:
+            return await commands.migrate_plan()
+        return await to_thread.run_sync(look, directory)
+
+
+def _tell_plan(output: Output, found: MigrationPlan) -> None:
+    if output.as_json:
+        output.document(found)
+        return
+    if found.restores:
+        output.line(
+            f"{found.database} is a backup that was put here: `migrate` makes it the state to go on"
+            " from, and counts what waited in it as maybe delivered"
+        )
+    if not found.scripts:
+        output.line(f"{found.database}: schema {found.after}, nothing to do")
+    else:
+        was = f"schema {found.before}" if found.before else "nothing there"
+        output.line(f"{found.database}: {was} → schema {found.after}, by")
+        for name in found.scripts:
+            output.line(f"  {name}")
+        if found.copy is not None:
+            output.line(
+                f"It is copied first, to {found.copy}: {megabytes(found.copy_bytes)}, and as much"
+                " again may be needed meanwhile."
+            )
+        output.line(f"{megabytes(found.free_bytes)} are free. Nothing was changed.")
 
 
 def _doubtful(rows: int) -> str:

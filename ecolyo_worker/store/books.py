@@ -13,7 +13,7 @@ from ecolyo_worker.clock import day_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Counted, End, Facts, Rules, count
-from ecolyo_worker.store import backups, events, totals
+from ecolyo_worker.store import events, restoring, totals
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
 
@@ -157,7 +157,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
             if what.startswith("outbox.") and what != _DOUBLES
         ),
         pruned_doubles=totals.removed(connection, "pruned").get(_DOUBLES, 0),
-        restored_on=backups.restored_on(connection),
+        restored_on=restoring.restored_on(connection),
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )

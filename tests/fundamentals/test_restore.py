@@ -13,7 +13,7 @@ from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import Retry
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.store.backups import mark_of
+from ecolyo_worker.store.restoring import mark_of
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.echo import Echo
 from ecolyo_worker.testing.ledger import assert_balanced, check
@@ -201,6 +201,8 @@ async def test_it_is_told_before_anything_is_read(
     async with Worker(counted).opened() as worker:
         await back_up(worker, backup)
     lose(state_dir, backup)
+    told = (await cli("migrate", "--dry-run")).stdout.decode()
+    assert "ecolyo.db is a backup that was put here: `migrate` makes it the state to go on" in told
     done = await cli("status")
     assert done.returncode == 78
     assert "holds a backup that was put back; run `ecolyo-worker migrate`" in done.stderr.decode()

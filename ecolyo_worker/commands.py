@@ -7,6 +7,7 @@ import math
 import platform
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from ecolyo_worker.clock import (
     day_of,
     day_text,
     parse_civil,
+    utc_ms,
 )
 from ecolyo_worker.documents import (
     held_document,
@@ -54,11 +56,12 @@ from ecolyo_worker.ledger import Ledger, balance
 from ecolyo_worker.readings import STEPS, Reading, check_reading
 from ecolyo_worker.remote.echo import received
 from ecolyo_worker.store import consumption, erasing, events, instances, listing, outbox
+from ecolyo_worker.store.backups import Piece, pieces
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.examining import Examination, examine
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.listing import Wanted
-from ecolyo_worker.store.migrations import latest_version
+from ecolyo_worker.store.migrations import MigrationPlan, latest_version, plan
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker, read_day
@@ -332,9 +335,28 @@ class Commands:
 
         Of a service, whoever asks first is told what its start did; then there is nothing to do.
         """
-        before, after = self._worker.database.migrated
-        self._worker.database.migrated = (after, after)
-        return ask.Migrated(before, after, str(self._worker.settings.directory / DATABASE))
+        worker = self._worker
+        before, after = worker.database.migrated
+        restored = worker.restored
+        worker.database.migrated, worker.restored = (after, after), None
+        return ask.Migrated(before, after, str(worker.settings.directory / DATABASE), restored)
+
+    async def migrate_plan(self) -> MigrationPlan:
+        """Tell what `migrate` would do: to a state that is open, nothing more."""
+        path = self._worker.settings.directory / DATABASE
+        return await self._worker.database.read(plan, path)
+
+    async def backup(self) -> AsyncIterator[Piece]:
+        """Give the whole state as the bytes of one file, and before them how far that is.
+
+        Others go on using the state meanwhile.
+        """
+        worker = self._worker
+        made = utc_ms(worker.clock.now())
+        found = pieces(worker.settings.directory, worker.hmac_key, made)
+        async with aclosing(found):  # whoever breaks this off breaks the copying off
+            async for piece in found:
+                yield piece
 
     @staticmethod
     async def version() -> ask.Version:

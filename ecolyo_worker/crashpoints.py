@@ -32,6 +32,7 @@ POINTS: Final[dict[str, str]] = {
     "janitor.pruning_events": "old events are deleted, the transaction is not committed",
     "withdrawal.deleting": "what waits is deleted, the transaction is not committed",
     "forget.deleting": "all of a person is deleted, the transaction is not committed",
+    "backup.copied": "a backup is copied beside the database, nobody was given any of it",
     "erasing.written": "the database is written anew, its log is not emptied",
     "migration.applied": "a migration's statements have run, it is not committed",
 }

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from ecolyo_worker.clock import day_text
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.store import destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
@@ -177,6 +178,7 @@ class _Sides:
         self.maybe: Counter[bytes] = Counter()
         for row in books.rows:
             self.maybe[row.body_hmac] += row.maybe_delivered + (row.state == "in_flight")
+        self._restored_on = books.restored_on
         # Nobody knows any more what the rows said that were deleted for their age.
         self.pruned = books.pruned + books.pruned_doubles
 
@@ -190,13 +192,23 @@ class _Sides:
         """How many were received beyond those that were made."""
         return max((self.received - self.made).total() - self.pruned, 0)
 
+    @property
+    def _since(self) -> str:
+        """Say what a backup that was put back cannot know."""
+        if not self._restored_on:
+            return ""
+        day = day_text(self._restored_on)
+        return f"; the backup put back on {day} does not know what was made after it"
+
     def problems(self) -> Iterator[str]:
         """Say what does not hold between the two sides."""
         if self.missing:
             yield f"4: {self.missing} indicators are sent here and not received there"
         strange = sum(n for body, n in self.received.items() if body not in self.made)
         if strange > self.pruned:
-            yield f"4: {strange} indicators were received there that were not made here"
+            yield (
+                f"4: {strange} indicators were received there that were not made here{self._since}"
+            )
         unseen = (self.received - self.sent - self.maybe).total() - strange
         if unseen > max(self.pruned - strange, 0):
             yield f"5: {unseen} indicators were received more often than may be"

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from ecolyo_worker.actors.report import RunReport
+from ecolyo_worker.store.restoring import Restored
 
 __all__ = [
     "Aggregate",
@@ -270,6 +271,8 @@ class Migrated(Struct, frozen=True):
     before: int
     after: int
     database: str
+    restored: Restored | None
+    """What became of a backup that was found in the place of the database."""
 
 
 class Version(Struct, frozen=True):

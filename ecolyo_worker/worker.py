@@ -25,6 +25,8 @@ from ecolyo_worker.clock import (
     Clock,
     SystemClock,
     civil_from_instant,
+    day_of,
+    instant_text,
     parse_day,
     parse_month,
     utc_ms,
@@ -33,6 +35,7 @@ from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
     IntakeRefused,
+    StateRefused,
     StoreUnavailable,
 )
 from ecolyo_worker.events import UsageEvent
@@ -43,11 +46,20 @@ from ecolyo_worker.measures import Rules, unknown
 from ecolyo_worker.remote.dacc import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store import destinations, erasing, forgetting, instances, outbox
+from ecolyo_worker.store import (
+    backups,
+    destinations,
+    erasing,
+    forgetting,
+    instances,
+    outbox,
+    restoring,
+)
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.forgetting import Forgetting
-from ecolyo_worker.store.keys import load_key
-from ecolyo_worker.store.status import Status, make_status, take_snapshot
+from ecolyo_worker.store.keys import load_key, put_back_key
+from ecolyo_worker.store.restoring import Restored
+from ecolyo_worker.store.status import Status, file_sizes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
@@ -90,6 +102,8 @@ class Worker:
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
+        self.restored: Restored | None = None
+        """What became of a backup that was found in the place of the state, if there was one."""
 
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner, and start what works by itself.
@@ -247,6 +261,7 @@ class Worker:
             __version__,
             self.settings.mode,
             self._target.described,
+            file_sizes(self.settings.directory, self.database.snapshot),
             self.health(),
         )
 
@@ -262,8 +277,9 @@ class Worker:
 
     async def _start(self, opened: AsyncExitStack, *, by_itself: bool) -> None:
         await self._open(opened, migrating=True)
-        retrying = self.settings.dacc.on_unknown == "retry"
-        await self.database.run(outbox.rescue, utc_ms(self.clock.now()), retrying=retrying)
+        backups.remove_leftovers(self.settings.directory)
+        now = utc_ms(self.clock.now())
+        await self.database.run(outbox.rescue, now, retrying=self._retrying)
         await self.database.run(
             destinations.adopt, self._target.identity, per_instance=self._target.is_cozy
         )
@@ -290,6 +306,7 @@ class Worker:
         self.database = await opened.enter_async_context(
             Database.open(directory, migrating=migrating, observe=take_snapshot)
         )
+        await self._settle_backup(migrating=migrating)
         rows = self.status().outbox
         self.hmac_key = load_key(directory, may_make=migrating and not any(rows.values()))
         context = Context(
@@ -310,6 +327,32 @@ class Worker:
         )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
+
+    async def _settle_backup(self, *, migrating: bool) -> None:
+        """Go on from a backup, if it is one that was put here."""
+        directory = self.settings.directory
+        mark = await self.database.read(restoring.mark_of)
+        if mark is None:
+            return
+        if not migrating:
+            raise StateRefused(
+                f"{directory} holds a backup that was put back; run `ecolyo-worker migrate` first,"
+                " which tells what may be sent a second time"
+            )
+        put_back_key(directory, bytes.fromhex(mark.key))
+        self.restored = await self.database.run(
+            restoring.settle, day_of(self._civil(None)), retrying=self._retrying
+        )
+        self.logger.warning(
+            "a backup was put back: what waited in it may have been delivered since",
+            made=instant_text(self.restored.made),
+            rows=self.restored.rows,
+        )
+
+    @property
+    def _retrying(self) -> bool:
+        """Whether a row is sent again of which nobody knows whether it was delivered."""
+        return self.settings.dacc.on_unknown == "retry"
 
 
 def rules_of(settings: Settings) -> Rules:

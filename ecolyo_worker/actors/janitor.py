@@ -1,6 +1,7 @@
 """The janitor: deletes what is kept no longer, and gives the space back."""
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import anyio
@@ -10,7 +11,7 @@ from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, day_of, utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.store import erasing, instances, retention
+from ecolyo_worker.store import erasing, instances, retention, slots
 
 __all__ = ["Janitor"]
 
@@ -55,8 +56,11 @@ class Janitor(Actor):
         now = self._clock.now()
         if self._is_confirmed(now):
             await self._prune_sent(now)
-            await self._prune_events(now)
-        await self._context.database.run(retention.give_space_back, _PAGES)
+            await self._prune_people(now)
+        while await self._context.database.run(retention.give_space_back, _PAGES):
+            self.sign()
+            if self.stopping:
+                return
         await self._erase(now)
 
     async def _erase(self, now: datetime) -> None:
@@ -66,8 +70,23 @@ class Janitor(Actor):
             await database.truncate_log()
             return
         at_night = now.astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
-        if await erasing.erase(database, however_large=at_night):
-            self._context.logger.info("what was deleted is not overwritten yet")
+        size, logger = await database.read(erasing.size_if_large), self._context.logger
+        if size and at_night:
+            logger.info("the database is written anew; all else waits meanwhile", bytes=size)
+        began = self._clock.monotonic()
+        holding = await erasing.erase(database, however_large=at_night)
+        took_s = round(self._clock.monotonic() - began, 3)
+        if not holding:
+            logger.info("what was deleted is overwritten", took_s=took_s)
+        elif size and not at_night:
+            logger.info(
+                "what was deleted is not overwritten yet: writing the database anew would hold up"
+                " all else, so it waits for the night",
+                bytes=size,
+                from_hour=_QUIET_HOUR,
+            )
+        else:
+            logger.info("what was deleted is not overwritten yet", took_s=took_s)
 
     def _is_confirmed(self, now: datetime) -> bool:
         """Tell whether this clock has gone as the monotonic one since the last round."""
@@ -91,22 +110,31 @@ class Janitor(Actor):
         if pruned:
             self._context.logger.info("old rows pruned", rows=pruned)
 
-    async def _prune_events(self, now: datetime) -> None:
+    async def _prune_people(self, now: datetime) -> None:
         settings = self._context.settings
         age = retention.EventAge(
             as_of=civil_from_instant(now, settings.civil_zone),
             days=settings.retention.events_days,
+            rows_days=settings.retention.sent_days,
             rules=self._context.rules,
             consent_version=settings.aggregation.consent_version,
         )
+        if events := await self._walk(retention.prune_events, age):
+            self._context.logger.info("old events pruned", events=events)
+        if countings := await self._walk(retention.prune_countings, age):
+            self._context.logger.info("old countings pruned", countings=countings)
+        before = day_of(age.as_of) - age.days
+        await self._context.database.run(slots.prune, before)
+
+    async def _walk(self, prune: "_Prune", age: retention.EventAge) -> int:
+        """Prune something of all people, some of them at a time; give how much went."""
         pruned = 0
         after: int | None = 0
         while after is not None and not self.stopping:
-            after, gone = await self._context.database.run(_prune_people, after, age)
+            after, gone = await self._context.database.run(_prune_people, after, prune, age)
             pruned += gone
             self.sign()
-        if pruned:
-            self._context.logger.info("old events pruned", events=pruned)
+        return pruned
 
 
 def _prune_some(connection: sqlite3.Connection, before: int, first_day: int) -> int:
@@ -115,17 +143,20 @@ def _prune_some(connection: sqlite3.Connection, before: int, first_day: int) -> 
     return pruned
 
 
-def _prune_people(
-    connection: sqlite3.Connection, after: int, age: retention.EventAge
-) -> tuple[int | None, int]:
-    """Prune the events of some people behind `after`.
+_Prune = Callable[[sqlite3.Connection, int, retention.EventAge, int], int]
 
-    Give behind whom to go on, or None at the end, and how many events went.
+
+def _prune_people(
+    connection: sqlite3.Connection, after: int, prune: _Prune, age: retention.EventAge
+) -> tuple[int | None, int]:
+    """Prune something of some people behind `after`.
+
+    Give behind whom to go on, or None at the end, and how much went.
     """
     gone = 0
     people = instances.next_after(connection, after, _PEOPLE)
     for person in people:
-        gone += retention.prune_events(connection, person, age, _ROWS - gone)
+        gone += prune(connection, person, age, _ROWS - gone)
         if gone >= _ROWS:  # this one may have more
             return after, gone
         after = person

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from functools import partial
 from itertools import accumulate, islice
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from ecolyo_worker.measures import (
     count_month,
 )
 from ecolyo_worker.measures.devices import unseen
-from ecolyo_worker.store import countings, instances, months, outbox
+from ecolyo_worker.store import countings, instances, months, outbox, restoring
 from ecolyo_worker.store.countings import DayCounting, WaitingDay
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.months import MonthCounting
@@ -189,7 +190,9 @@ def store_nights(
     """Store all that a run made of some instances."""
     if not nights:
         return
-    outbox.insert(connection, [row for night in nights for row in _new_rows(night)], sink)
+    restored = restoring.restored_on(connection)
+    rows = [row for night in nights for row in _new_rows(night, restored)]
+    outbox.insert(connection, rows, sink)
     countings.store(
         connection, [(night.instance, item) for night in nights for item in night.countings], run
     )
@@ -209,14 +212,19 @@ def store_nights(
     )
 
 
-def _new_rows(night: InstanceNight) -> Iterator[outbox.NewRow]:
-    """Give the rows of one instance: in this order, however a run is cut into batches."""
+def _new_rows(night: InstanceNight, restored: int) -> Iterator[outbox.NewRow]:
+    """Give the rows of one instance: in this order, however a run is cut into batches.
+
+    What ended before a backup was put back may have been counted and sent after it was made.
+    """
+    new_rows = partial(countings.new_rows, night.instance)
     for item in night.countings:
-        yield from countings.new_rows(night.instance, item.counted.rows, item.n)
-    for _, rows in night.connected:
-        yield from countings.new_rows(night.instance, rows, 0)
+        yield from new_rows(item.counted.rows, item.n, is_doubtful=item.day < restored)
+    for day, rows in night.connected:
+        yield from new_rows(rows, 0, is_doubtful=day < restored)
     for month in night.months:
-        yield from countings.new_rows(night.instance, month.counted.rows, 0)
+        ended = month_days(month.month).stop <= restored
+        yield from new_rows(month.counted.rows, 0, is_doubtful=ended)
 
 
 def _with_events(

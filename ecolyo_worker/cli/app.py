@@ -15,6 +15,7 @@ import anyio
 from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
+    backup,
     checking,
     completion,
     config,
@@ -60,6 +61,7 @@ for _module in (
     runs,
     explain,
     state,
+    backup,
     checking,
     completion,
     config,

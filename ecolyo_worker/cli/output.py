@@ -13,8 +13,9 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "PipeConsole", "cell", "several"]
+__all__ = ["Output", "PipeConsole", "cell", "fitted", "megabytes", "several"]
 
+_SCREEN = 80
 # A table is made whole before it is printed.
 _MOST_ROWS = 1000
 _NOTHING = "–"
@@ -146,6 +147,12 @@ class Output:
         self._talk.print(Text.assemble(("error: ", "bold red"), _shown(text)))
 
     @property
+    def width(self) -> int:
+        """How many columns a screen has, for what must fit on it; 80 where nobody knows."""
+        is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+        return self._out.width if is_known else _SCREEN
+
+    @property
     def console(self) -> Console:
         """The console of talk, for progress bars."""
         return self._talk
@@ -162,6 +169,25 @@ def cell(value: object) -> str | int | float:
             return value
         case _:
             return str(value)
+
+
+def fitted(text: str, width: int, lines: int = 1) -> list[str]:
+    """Give text as a terminal may show it, folded to some lines of so many columns at most.
+
+    What does not fit is cut off, with an ellipsis.
+    """
+    shown = Text(_shown(text).replace("\n", "\\n"))
+    folded = [line.plain.rstrip() for line in shown.wrap(Console(width=width), width)] or [""]
+    if len(folded) <= lines:
+        return folded
+    rest = Text(" ".join(folded[lines - 1 :]))
+    rest.truncate(width, overflow="ellipsis")
+    return [*folded[: lines - 1], rest.plain]
+
+
+def megabytes(size: int) -> str:
+    """Give a number of bytes in MB, or in GB where there are very many."""
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.2f} GB"
 
 
 def several(count: int, one: str, more: str | None = None) -> str:

@@ -4,12 +4,18 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ecolyo_worker.clock import civil_text, day_text, month_days, month_of, month_text
+from ecolyo_worker.clock import civil_text, day_text, month_of, month_text
 from ecolyo_worker.events import Event, event_document
 from ecolyo_worker.explanation import rows
 from ecolyo_worker.explanation.days import AGGREGATED, next_counting, waiting_events
 from ecolyo_worker.explanation.documents import EventExplanation, EventRow, ExplainedRow, LookedAt
-from ecolyo_worker.explanation.months import TOO_LATE, ended_before, month_then, next_month
+from ecolyo_worker.explanation.months import (
+    TOO_LATE,
+    ended_before,
+    is_lost,
+    month_then,
+    next_month,
+)
 from ecolyo_worker.explanation.rows import Place
 from ecolyo_worker.explanation.view import View
 from ecolyo_worker.measures import Counted, CountedMonth, Month, count_month
@@ -122,7 +128,7 @@ class _Story:
             self.notes.append(f"{month_text(month)}: it is older than the acceptance, {when}")
         elif self._event.seq > stored.upto_seq:
             self.notes.append(f"{month_text(month)}: {TOO_LATE}")
-        elif books.lost_events(self._connection, self._instance.id, month_days(month)):
+        elif is_lost(self._connection, self._instance, month):
             self.notes.append(f"{month_text(month)}: events of it are deleted, so nobody can tell")
         else:
             known = month_then(self._connection, self._instance, stored, self._view)

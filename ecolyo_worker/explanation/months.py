@@ -23,7 +23,14 @@ from ecolyo_worker.store import books, events, months
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.months import MonthCounting, StoredMonth
 
-__all__ = ["TOO_LATE", "ended_before", "explain_event_month", "month_then", "next_month"]
+__all__ = [
+    "TOO_LATE",
+    "ended_before",
+    "explain_event_month",
+    "is_lost",
+    "month_then",
+    "next_month",
+]
 
 _EVER = -(2**62)
 TOO_LATE = "it arrived when the month was counted already"
@@ -77,6 +84,14 @@ def month_then(
     )
 
 
+def is_lost(connection: sqlite3.Connection, instance: Instance, month: int) -> bool:
+    """Tell whether events of a month were deleted, or may have been: by age or with a consent."""
+    days, pruned = month_days(month), instance.pruned_through
+    return (pruned is not None and days.start <= pruned) or bool(
+        books.lost_events(connection, instance.id, days)
+    )
+
+
 def ended_before(acceptance: int, month: int) -> str | None:
     """Say that a month has no row because it ended before the acceptance, if it did."""
     if day_start(month_days(month).stop) > acceptance:
@@ -101,10 +116,11 @@ def _done(
     place = rows.place_of_month(instance.salt, measure, stored, view)
     if stored.definitions != view.definitions.digest:
         counting.notes.append("other definitions held when it was counted")
-    if lost := books.lost_events(connection, instance.id, days):
+    if is_lost(connection, instance, stored.month):
+        lost = books.lost_events(connection, instance.id, days)
         counting.notes.append(
-            f"{lost} events of the month were deleted since, by age or with a consent, so it cannot"
-            " be reckoned again"
+            f"{lost or 'some'} events of the month were deleted since, by age or with a consent, so"
+            " it cannot be reckoned again"
         )
         counting.rows.extend(rows.only_stored(connection, place))
         return counting

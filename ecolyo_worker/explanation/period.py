@@ -120,6 +120,8 @@ def _countings(
 
 def _why_nothing(instance: Instance, question: Question, view: View) -> str:
     what = "no event of this day is there"
+    if instance.pruned_through is not None and question.day <= instance.pruned_through:
+        what += f"; up to {day_text(instance.pruned_through)} what is old was deleted (retention)"
     if question.rule.measure == CONNECTED.name:
         what = "no state of a konnector was said up to the end of this day"
     lacking = view.without_consent(instance)

@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import msgspec
 
 from ecolyo_worker.catalogue import Command, catalogue, protocol
+from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.service.listen import short_path
@@ -33,8 +35,14 @@ _CONNECT_S = 10.0
 
 
 @asynccontextmanager
-async def running_service(directory: Path) -> AsyncIterator[Commands | None]:
-    """Give the commands of the service that runs on a state directory; None if none answers."""
+async def running_service(
+    directory: Path, *, look_s: float = 10.0, patience_s: float = 10.0
+) -> AsyncIterator[Commands | None]:
+    """Give the commands of the service that runs on a state directory; None if there is none.
+
+    A command may take as long as it likes. Each `look_s` the service is asked whether it lives; if
+    it does not say so within `patience_s`, the block is broken off with `StoreUnavailable`.
+    """
     with _socket_of(directory) as path:
         if path is None:
             yield None
@@ -42,15 +50,63 @@ async def running_service(directory: Path) -> AsyncIterator[Commands | None]:
         import httpx  # only who finds a service pays for it
 
         # A connection for each request: one that the service closes meanwhile harms nobody.
-        async with httpx.AsyncClient(
+        client = httpx.AsyncClient(
             base_url="http://control",
             transport=httpx.AsyncHTTPTransport(
                 uds=path, limits=httpx.Limits(max_keepalive_connections=0)
             ),
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
             headers={PROTOCOL_HEADER: protocol(), VERSION_HEADER: __version__},
-        ) as client:
+        )
+        async with client, _watched(client, look_s, patience_s):
             yield RemoteCommands(client)
+
+
+@asynccontextmanager
+async def _watched(
+    client: "httpx.AsyncClient", look_s: float, patience_s: float
+) -> AsyncIterator[None]:
+    """Break the block off when the service gives no sign of life: stopped, it would hang for good.
+
+    Raises `StoreUnavailable` then.
+    """
+    failure: Exception | None = None
+    is_silent = False
+
+    async def watch() -> None:
+        nonlocal is_silent
+        while not is_silent:
+            await SystemClock().sleep(look_s)
+            is_silent = not await _lives(client, patience_s)
+        watching.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as watching:
+        watching.start_soon(watch)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  it goes on, outside: a group would wrap it
+            failure = error
+        watching.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if is_silent:
+        raise StoreUnavailable(
+            f"the service does not answer for {patience_s:g} s: it is stopped, or hangs; continue"
+            " or restart it. Whether it still does what was asked is not known"
+        )
+
+
+async def _lives(client: "httpx.AsyncClient", patience_s: float) -> bool:
+    """Tell whether the service answers anything. One that went away is for whoever asks it."""
+    import httpx
+
+    try:
+        await client.post("/control/v1/version", timeout=patience_s)
+    except httpx.TimeoutException:
+        return False
+    except httpx.TransportError:
+        pass
+    return True
 
 
 @contextmanager
@@ -64,8 +120,14 @@ def _socket_of(directory: Path) -> Iterator[str | None]:
 
 def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # else, where very many wait, this would too
         try:
             probe.connect(path)
+        except BlockingIOError:
+            raise StoreUnavailable(
+                "very many wait for the service already: it is stopped, or hangs; continue or"
+                " restart it, or try again"
+            ) from None
         except OSError:
             return False
     return True

@@ -13,7 +13,7 @@ from ecolyo_worker.clock import day_text
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Counted, End, Facts, Rules, count
-from ecolyo_worker.store import events, totals
+from ecolyo_worker.store import events, restoring, totals
 from ecolyo_worker.store.attempts import FIRST_KEPT, LAST_KEPT
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.instances import get as get_instance
@@ -54,7 +54,8 @@ class Books(Struct, frozen=True):
     rows_counted: int
     """How many rows the countings of days and months say they made, and the connected rows.
 
-    Of people who were forgotten it is the sum that was kept of both.
+    Of people who were forgotten, and of countings that were deleted for their age, it is the sum
+    that was kept.
     """
     instances: int
     totals: dict[str, int]
@@ -67,6 +68,8 @@ class Books(Struct, frozen=True):
     """How many attempts of the rows that are there say they were made."""
     unexplained: list[int]
     """Rows of which the attempts do not say what became of them."""
+    restored_on: int
+    """The civil day on which a backup was put back; 0 for never."""
     overlapping: list[str]
     """Days of which two countings pass over the same event."""
     lost_days: list[str]
@@ -130,6 +133,9 @@ def read_books(connection: sqlite3.Connection) -> Books:
     states = Counter(state for _, state in connection.execute(events.select_with_state("e.seq")))
     ever = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     counters = totals.read(connection)
+    restored_on = restoring.restored_on(connection)
+    # What a backup says may have been delivered once more than its attempts tell.
+    explained = {"kept": FIRST_KEPT + LAST_KEPT, "restored": bool(restored_on)}
     return Books(
         events=dict(states),
         event_ids=set(
@@ -149,8 +155,7 @@ def read_books(connection: sqlite3.Connection) -> Books:
         rows_ever=0 if ever is None else ever[0],
         rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
         + _one(connection, "SELECT coalesce(sum(rows), 0) FROM month_countings")
-        + counters.get("rows.connected", 0)
-        + counters.get("rows.forgotten", 0),
+        + sum(counters.get(f"rows.{name}", 0) for name in ("connected", "forgotten", "pruned")),
         instances=_one(connection, "SELECT count(*) FROM instances"),
         totals=counters,
         removed=totals.removed(connection),
@@ -164,7 +169,8 @@ def read_books(connection: sqlite3.Connection) -> Books:
             connection,
             "SELECT coalesce(sum(made), 0) FROM (SELECT max(n) AS made FROM attempts GROUP BY row)",
         ),
-        unexplained=[row for (row,) in connection.execute(_UNEXPLAINED, (FIRST_KEPT + LAST_KEPT,))],
+        unexplained=[row for (row,) in connection.execute(_UNEXPLAINED, explained)],
+        restored_on=restored_on,
         overlapping=[day_text(row[0]) for row in connection.execute(_OVERLAPPING)],
         lost_days=[day_text(row[0]) for row in connection.execute(_LOST_DAYS)],
     )
@@ -298,9 +304,10 @@ _UNEXPLAINED = """
           FROM attempts GROUP BY row)
     SELECT o.id FROM outbox AS o LEFT JOIN made AS m ON m.row = o.id
      WHERE (o.state = 'sent') != (m.outcome IS 'delivered')
-        OR coalesce(m.kept, 0) != min(coalesce(m.last, 0), ?)
-        OR (m.kept = m.last AND m.doubtful != o.maybe_delivered)
-        OR (m.row IS NULL AND o.maybe_delivered != 0)
+        OR coalesce(m.kept, 0) != min(coalesce(m.last, 0), :kept)
+        OR (m.kept = m.last AND m.doubtful != o.maybe_delivered
+            AND NOT (:restored AND o.maybe_delivered > m.doubtful))
+        OR (m.row IS NULL AND o.maybe_delivered != 0 AND NOT :restored)
      UNION ALL
     SELECT row FROM made WHERE row NOT IN (SELECT id FROM outbox)
 """

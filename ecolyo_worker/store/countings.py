@@ -30,6 +30,8 @@ __all__ = [
     "latest_as_of",
     "new_rows",
     "note_connected",
+    "oldest_days",
+    "remove",
     "row_key",
     "runs",
     "store",
@@ -139,6 +141,20 @@ def latest_as_of(connection: sqlite3.Connection) -> int:
     return as_of
 
 
+def oldest_days(
+    connection: sqlite3.Connection, instance: int, before: int, limit: int
+) -> list[int]:
+    """Give the civil day of each of an instance's first countings, of days before one, in order."""
+    query = "SELECT day FROM countings WHERE instance = ? AND day < ? ORDER BY day LIMIT ?"
+    return [day for (day,) in connection.execute(query, (instance, before, limit))]
+
+
+def remove(connection: sqlite3.Connection, instance: int, through: int) -> int:
+    """Delete an instance's countings up to a civil day; give how many indicators they made."""
+    query = "DELETE FROM countings WHERE instance = ? AND day <= ? RETURNING rows"
+    return sum(rows for (rows,) in connection.execute(query, (instance, through)).fetchall())
+
+
 def waiting(
     connection: sqlite3.Connection, instances: Sequence[int], before: int
 ) -> dict[int, list[WaitingDay]]:
@@ -232,12 +248,14 @@ def connected_key(instance: Instance, start_date: str) -> bytes:
     return row_key(instance.salt, "konnector-connected-daily", start_date, 0, 0)
 
 
-def new_rows(instance: Instance, rows: Iterable[Row], n: int) -> Iterator[outbox.NewRow]:
+def new_rows(
+    instance: Instance, rows: Iterable[Row], n: int, *, is_doubtful: bool = False
+) -> Iterator[outbox.NewRow]:
     """Give rows as the outbox takes them; `n` is how often their period was counted before."""
     for row in rows:
         indicator = row.indicator
         key = row_key(instance.salt, indicator.measure_name, indicator.start_date, n, row.ordinal)
-        yield outbox.NewRow(instance.id, key, indicator)
+        yield outbox.NewRow(instance.id, key, indicator, is_doubtful)
 
 
 @lru_cache(1)  # the rows of a day follow each other

@@ -7,7 +7,7 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -16,10 +16,17 @@ from anyio import CancelScope, to_thread
 
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import CommandRefused, StateRefused, StoreUnavailable
-from ecolyo_worker.store.migrations import latest_version, migrate, version_of
-from ecolyo_worker.store.owner import Owner
+from ecolyo_worker.store.migrations import (
+    MIGRATIONS,
+    MigrationPlan,
+    latest_version,
+    migrate,
+    plan,
+    version_of,
+)
+from ecolyo_worker.store.owner import LOCK, Owner
 
-__all__ = ["DATABASE", "Database"]
+__all__ = ["DATABASE", "Database", "look"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,6 +89,7 @@ class Database:
         owner = Owner(directory)
         try:
             _refuse_missing(path, owner)
+            _refuse_foreign_log(path)
             async with _connected(path) as connection:
                 database = cls(connection, observe)
                 database.migrated = await database._in_thread(_prepare, path, owner, migrating)
@@ -186,6 +194,31 @@ class Database:
         return result
 
 
+def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
+    """Tell what opening a state directory would do to its database; no byte of it is changed.
+
+    Raises `StoreOwned` while a process uses it, and `StateRefused` where opening it would, too.
+    """
+    path = directory / DATABASE
+    owner = Owner(directory, looking=True) if (directory / LOCK).exists() else None
+    try:
+        if owner is not None:
+            _refuse_missing(path, owner)
+        if not path.exists():
+            return plan(None, path, migrations)
+        _refuse_foreign_log(path)
+        # Without a log nothing else is read, and nothing made beside it.
+        log = path.with_name(f"{path.name}-wal")
+        mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+            if owner is not None:
+                _translated(_refuse_other, connection, path, owner)
+            return _translated(plan, connection, path, migrations)
+    finally:
+        if owner is not None:
+            owner.release()
+
+
 def _whole(
     connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], R]
 ) -> R:
@@ -246,7 +279,34 @@ def _refuse_missing(path: Path, owner: Owner) -> None:
     if owner.known_database is not None and not path.exists():
         raise StateRefused(
             f"{path} is missing, and what it held with it. Restore it from a backup; or, to begin "
-            f"anew without it, remove {path.parent / 'owner.lock'} as well"
+            f"anew without it, remove {path.parent / LOCK} as well"
+        )
+
+
+def _refuse_other(connection: sqlite3.Connection, path: Path, owner: Owner) -> None:
+    found = _identity(connection) if version_of(connection) else ""
+    if owner.known_database not in {None, found}:
+        raise StateRefused(
+            f"{path} is not the database that was here before. Put the right one back; or, to go "
+            f"on with this one, remove {path.parent / LOCK}"
+        )
+
+
+def _refuse_foreign_log(path: Path) -> None:
+    """Refuse a backup beside the log of the database that was there before.
+
+    SQLite would write the one into the other. A database of ours has said that it has a log before
+    it has one, and a backup says that it has none.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not (log.exists() and log.stat().st_size):
+        return
+    with path.open("rb") as file:
+        formats = file.read(20)[18:]
+    if formats == b"\x01\x01":
+        raise StateRefused(
+            f"{log} belongs to the database that was here before, not to {path}: move it away,"
+            f" and {path.name}-shm with it"
         )
 
 
@@ -260,11 +320,7 @@ def _prepare(
     before = version_of(connection)
     if not migrating and before < latest_version():
         raise StateRefused(f"{path}: has an older schema; run `ecolyo-worker migrate` first")
-    if owner.known_database not in {None, _identity(connection) if before else ""}:
-        raise StateRefused(
-            f"{path} is not the database that was here before. Put the right one back; or, to go "
-            f"on with this one, remove {path.parent / 'owner.lock'}"
-        )
+    _refuse_other(connection, path, owner)
     path.chmod(0o600)
     for name, value, expected in _PRAGMAS:
         if _pragma(connection, name) != expected:

@@ -10,7 +10,7 @@ import sqlite3
 from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.store.database import DATABASE, Database
 
-__all__ = ["erase", "is_owed", "owe"]
+__all__ = ["erase", "is_owed", "owe", "size_if_large"]
 
 _AT_ONCE = 32 * 1024 * 1024
 """The size in bytes up to which a database is written anew within a second."""
@@ -29,6 +29,16 @@ def is_owed(connection: sqlite3.Connection) -> bool:
     return _owed(connection) is not None
 
 
+def size_if_large(connection: sqlite3.Connection) -> int:
+    """Give the size of a database in bytes, if writing it anew takes longer than a second; else 0.
+
+    All else waits meanwhile.
+    """
+    query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    size: int = connection.execute(query).fetchone()[0]
+    return size if size > _AT_ONCE else 0
+
+
 async def erase(database: Database, *, however_large: bool = False) -> list[str]:
     """Overwrite what stayed behind, unless the database is large; the log is emptied at any rate.
 
@@ -36,7 +46,7 @@ async def erase(database: Database, *, however_large: bool = False) -> list[str]
     what was deleted is deleted, and the rest stays owed.
     """
     try:
-        if however_large or await database.read(_size) <= _AT_ONCE:
+        if however_large or not await database.read(size_if_large):
             owed = await database.read(_owed)
             if await database.rewrite():
                 await database.run(_settle, owed)
@@ -56,9 +66,3 @@ def _owed(connection: sqlite3.Connection) -> str | None:
 def _settle(connection: sqlite3.Connection, owed: str | None) -> None:
     """Note that nothing is owed, unless somebody left meanwhile."""
     connection.execute("DELETE FROM meta WHERE key = 'erasure' AND value = ?", (owed,))
-
-
-def _size(connection: sqlite3.Connection) -> int:
-    query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-    size: int = connection.execute(query).fetchone()[0]
-    return size

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecolyo_worker.errors import StateRefused
 
-__all__ = ["load_key"]
+__all__ = ["load_key", "put_back_key"]
 
 _BYTES = 32
 
@@ -18,14 +18,36 @@ def load_key(directory: Path, *, may_make: bool) -> bytes:
     """
     path = directory / "outbox.key"
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
+        key = _read(path)
     except FileNotFoundError:
         if not may_make:
             raise StateRefused(
                 f"{path} is missing, and the outbox cannot be checked without it: restore it "
                 "from the backup that the database is from"
             ) from None
-        return _make(path)
+        key = secrets.token_bytes(_BYTES)
+        _write(path, key)
+    return key
+
+
+def put_back_key(directory: Path, key: bytes) -> None:
+    """Write the `outbox.key` that a backup holds; raises `StateRefused` if there is another one."""
+    path = directory / "outbox.key"
+    try:
+        if _read(path) != key:
+            raise StateRefused(
+                f"{path} is another one than the backup's: it is of the state that was here before;"
+                " move it away"
+            )
+    except FileNotFoundError:
+        _write(path, key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         raise StateRefused(f"{path}: cannot be read: {error}") from None
     if len(key) != _BYTES:
@@ -33,8 +55,7 @@ def load_key(directory: Path, *, may_make: bool) -> bytes:
     return key
 
 
-def _make(path: Path) -> bytes:
-    key = secrets.token_bytes(_BYTES)
+def _write(path: Path, key: bytes) -> None:
     unfinished = path.with_suffix(".part")
     file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -43,4 +64,3 @@ def _make(path: Path) -> bytes:
     finally:
         os.close(file)
     unfinished.rename(path)
-    return key

@@ -30,6 +30,7 @@ __all__ = [
     "Sink",
     "body_hmac",
     "discard",
+    "doubt",
     "get",
     "ids_of",
     "insert",
@@ -82,6 +83,8 @@ class Sink(Struct, frozen=True):
     random: random.Random
     due: int = 0
     """When they are due, in ms of UTC; 0 is at once."""
+    retrying: bool = True
+    """Whether a row is sent that may have been delivered already."""
 
 
 class OutboxRow(Struct, frozen=True):
@@ -153,6 +156,8 @@ class NewRow(Struct, frozen=True, gc=False):
     instance: int
     key: bytes
     indicator: Indicator
+    is_doubtful: bool = False
+    """Whether an equal row may have been made before, and delivered, that is not known here."""
 
 
 def body_hmac(key: bytes, body: bytes) -> bytes:
@@ -185,8 +190,11 @@ def insert(connection: sqlite3.Connection, rows: Sequence[NewRow], sink: Sink) -
             shuffle >> 2,  # SQLite's integers have a sign
             sink.now,
         )
-    _NEW.insert(connection, values)
+    _, last = _NEW.insert(connection, values)
     totals.add(connection, {f"outbox.{sink.state}": len(rows)})
+    first = last - len(rows) + 1  # AUTOINCREMENT has numbered them one by one
+    if doubtful := [first + n for n, row in enumerate(rows) if row.is_doubtful]:
+        doubt(connection, doubtful, retrying=sink.retrying)
 
 
 def known_keys(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
@@ -294,6 +302,33 @@ def rescue(connection: sqlite3.Connection, now: int, *, retrying: bool) -> int:
     rows = _in_flight(connection)
     interrupt(connection, dict.fromkeys(rows, now), retrying=retrying)
     return len(rows)
+
+
+def doubt(
+    connection: sqlite3.Connection, ids: Sequence[int] | None = None, *, retrying: bool
+) -> int:
+    """Note that rows which wait, or are dead, may have been delivered already; give how many.
+
+    Without ids, that all may. With `retrying` off, those that wait are `sent?` and not sent.
+    """
+    which = "true" if ids is None else "id IN (SELECT value FROM json_each(?))"
+    values = () if ids is None else (json.dumps(ids),)
+    rows = connection.execute(
+        "UPDATE outbox SET maybe_delivered = maybe_delivered + 1"  # noqa: S608  a condition of ours
+        f" WHERE {which} AND state IN ('pending', 'dead')",
+        values,
+    ).rowcount
+    totals.add(connection, {"outbox.maybe_delivered": rows})
+    if not retrying:
+        kept = connection.execute(
+            "UPDATE outbox SET state = 'sent?', body = NULL, instance = NULL, destination = NULL,"  # noqa: S608
+            " due = 0, shuffle = 0, answer = NULL"
+            f" WHERE {which} AND state = 'pending' RETURNING id",
+            values,
+        ).fetchall()
+        attempts.blank(connection, [row for (row,) in kept])
+        totals.add(connection, {"outbox.pending": -len(kept), "outbox.sent?": len(kept)})
+    return rows
 
 
 def get(connection: sqlite3.Connection, ident: int) -> OutboxRow | None:

@@ -3,12 +3,15 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from ecolyo_worker.errors import StateRefused, StoreOwned
 
-__all__ = ["Owner", "last_owner"]
+__all__ = ["LOCK", "Owner", "last_owner"]
+
+LOCK: Final = "owner.lock"
 
 
 class _Record(msgspec.Struct):
@@ -25,16 +28,22 @@ class Owner:
     A database that is missing or another one is therefore noticed, and never silently begun anew.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Take the lock; raises `StoreOwned`, naming the owner, if another process has it."""
-        self._path = directory / "owner.lock"
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    def __init__(self, directory: Path, *, looking: bool = False) -> None:
+        """Take the lock; raises `StoreOwned`, naming the owner, if another process has it.
+
+        With `looking` the file is there already, and nothing is written to it.
+        """
+        self._path = directory / LOCK
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if looking else os.O_CREAT)
         try:
             self._file = os.open(self._path, flags, 0o600)
         except OSError as error:
             raise StateRefused(f"{self._path}: cannot be opened: {error.strerror}") from None
         try:
             self._last = self._take(directory)
+            if not looking:
+                # Whoever comes while this process still starts is told the right one.
+                self._write(_Record(os.getpid(), self._last.database, self._last.clean))
         except BaseException:
             os.close(self._file)
             raise
@@ -69,10 +78,7 @@ class Owner:
             raise StoreOwned(
                 f"{directory} is owned by {self._owner()}; one process at a time may use it"
             ) from None
-        last = self._read()
-        # Whoever comes while this process still starts is told the right one.
-        self._write(_Record(os.getpid(), last.database, last.clean))
-        return last
+        return self._read()
 
     def _owner(self) -> str:
         try:

@@ -12,9 +12,11 @@ from ecolyo_worker.measures import CONNECTED, Rules
 from ecolyo_worker.store import countings, events, instances, months, totals
 from ecolyo_worker.store.instances import Instance
 
-__all__ = ["EventAge", "give_space_back", "prune_events", "prune_sent"]
+__all__ = ["EventAge", "give_space_back", "prune_countings", "prune_events", "prune_sent"]
 
 _REASON = "pruned"
+_SPARE = 16
+"""Of so many pages one may be free: what comes next takes it, and nothing need be moved."""
 
 
 class EventAge(Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class EventAge(Struct, frozen=True, kw_only=True):
     """The civil time now, in ms."""
     days: int
     """Older than so many civil days is old."""
+    rows_days: int = 0
+    """For so many days the rows that were made are kept."""
     rules: Rules
     consent_version: str
 
@@ -45,29 +49,56 @@ def prune_events(connection: sqlite3.Connection, instance: int, age: EventAge, l
         removed += events.remove_day(connection, instance, day)
         pruned_through, day = day, events.first_day(connection, instance)
     if pruned_through is not None:
-        connection.execute(
-            "UPDATE instances SET pruned_through = max(coalesce(pruned_through, ?1), ?1)"
-            " WHERE id = ?2",
-            (pruned_through, instance),
-        )
+        _note_pruned(connection, instance, pruned_through)
         totals.note_removed(connection, _REASON, removed)
         reach("janitor.pruning_events")
     return removed.total()
 
 
+def prune_countings(
+    connection: sqlite3.Connection, instance: int, age: EventAge, limit: int
+) -> int:
+    """Delete an instance's old countings, whole days, the oldest first; give how many.
+
+    Those of which the events are gone, and the rows that were sent. That nothing of these days is
+    counted again is known all the same: an event of them that comes expires.
+    """
+    days = [events.first_day(connection, instance), day_of(age.as_of) - age.days]
+    days.append(day_of(age.as_of) - age.rows_days)
+    before = min(day for day in days if day is not None)
+    if not countings.oldest_days(connection, instance, before, 1):
+        return 0
+    before = min(before, _needed_from(connection, instances.get(connection, instance), age))
+    found = countings.oldest_days(connection, instance, before, limit)
+    if found:
+        totals.add(connection, {"rows.pruned": countings.remove(connection, instance, found[-1])})
+        _note_pruned(connection, instance, found[-1])
+    return len(found)
+
+
 def prune_sent(connection: sqlite3.Connection, before: int, first_day: int, limit: int) -> int:
     """Delete finished rows whose last attempt ended before an instant, in ms of UTC.
+
+    Of one that was never tried, which was made before it.
 
     At most `limit` of them; gives how many. A row that waits, or is dead, is never among them, nor
     a connected row of a civil day that a run may still make, which is one from `first_day` on.
     """
     # The connected row of a day chosen by hand is all that remembers that the day was made.
-    rows = connection.execute(
+    finished = (
         "SELECT id, state, maybe_delivered FROM outbox"
-        " WHERE state IN ('sent', 'sent?', 'discarded') AND attempted < ?"
-        " AND NOT (measure = ? AND start_date >= ?)"
-        " ORDER BY attempted LIMIT ?",
-        (before, CONNECTED.name, day_text(first_day), limit),
+        " WHERE state IN ('sent', 'sent?', 'discarded')"
+        " AND NOT (measure = :connected AND start_date >= :first_day)"
+    )
+    rows = connection.execute(
+        f"{finished} AND attempted < :before UNION ALL"
+        f" {finished} AND attempted IS NULL AND created < :before LIMIT :limit",
+        {
+            "before": before,
+            "connected": CONNECTED.name,
+            "first_day": day_text(first_day),
+            "limit": limit,
+        },
     ).fetchall()
     counts = {"outbox.maybe_delivered": sum(maybe for _, _, maybe in rows)}
     for _, state, _ in rows:
@@ -77,9 +108,26 @@ def prune_sent(connection: sqlite3.Connection, before: int, first_day: int, limi
     return len(rows)
 
 
-def give_space_back(connection: sqlite3.Connection, pages: int) -> None:
-    """Make the file shorter by up to so many of the pages that are free."""
-    connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+def give_space_back(connection: sqlite3.Connection, pages: int) -> bool:
+    """Make the file shorter by up to so many pages that are free; tell whether there are more.
+
+    Some stay, for what comes next.
+    """
+    count, free = connection.execute(
+        "SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count"
+    ).fetchone()
+    surplus = free - max(count // _SPARE, pages)
+    if surplus > 0:
+        connection.execute(f"PRAGMA incremental_vacuum({min(pages, surplus):d})").fetchall()
+    return bool(surplus > pages)
+
+
+def _note_pruned(connection: sqlite3.Connection, instance: int, day: int) -> None:
+    """Note up to which civil day an instance's events, and what was made of them, are gone."""
+    connection.execute(
+        "UPDATE instances SET pruned_through = max(coalesce(pruned_through, ?1), ?1) WHERE id = ?2",
+        (day, instance),
+    )
 
 
 def _needed_from(connection: sqlite3.Connection, instance: Instance, age: EventAge) -> int:

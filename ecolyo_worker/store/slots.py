@@ -7,7 +7,7 @@ import sqlite3
 
 from ecolyo_worker.clock import day_text
 
-__all__ = ["begin", "is_taken", "latest", "take", "taken"]
+__all__ = ["begin", "is_taken", "latest", "prune", "take", "taken"]
 
 
 def is_taken(connection: sqlite3.Connection, job: str, day: int) -> bool:
@@ -35,6 +35,18 @@ def latest(connection: sqlite3.Connection, job: str) -> int | None:
     row = connection.execute("SELECT max(done) FROM slots WHERE job = ?", (job,)).fetchone()
     done: int | None = row[0]
     return done
+
+
+def prune(connection: sqlite3.Connection, before: int) -> None:
+    """Delete slots of civil days before one, but each job's last: it tells that it ever ran.
+
+    A clock that is set back that far would let a job run a second time, which changes nothing.
+    """
+    connection.execute(
+        "DELETE FROM slots WHERE day < ? AND EXISTS"
+        " (SELECT 1 FROM slots AS later WHERE later.job = slots.job AND later.day > slots.day)",
+        (day_text(before),),
+    )
 
 
 def taken(connection: sqlite3.Connection, job: str) -> list[str]:

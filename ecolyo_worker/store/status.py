@@ -1,6 +1,7 @@
 """What can be said of the state at once, from counters alone."""
 
 import sqlite3
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -8,12 +9,15 @@ from msgspec import Struct
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store import events, outbox, totals
+from ecolyo_worker.store.database import DATABASE
 
 __all__ = [
     "DestinationStatus",
+    "Sizes",
     "Snapshot",
     "Status",
     "anonymous_advice",
+    "file_sizes",
     "make_status",
     "take_snapshot",
 ]
@@ -22,6 +26,7 @@ _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
 _MOST_ADVICE = 3
 _NATIVE = "native"
+_LARGE_LOG = 256 * 1024 * 1024
 
 
 class DestinationStatus(Struct, frozen=True):
@@ -32,6 +37,16 @@ class DestinationStatus(Struct, frozen=True):
     reason: str | None
     next_try: str | None
     last_delivered: str | None
+
+
+class Sizes(Struct, frozen=True):
+    """How large the files are, in bytes."""
+
+    database: int
+    log: int
+    """What is committed and not yet moved into the database, or was once so much."""
+    free: int
+    """What of the database holds nothing: it is used again, or given back."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -47,6 +62,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """Attempts of which nobody knows the end: as many doubles there may be at most."""
     attempts: int
     oldest_pending: str | None
+    """Since when the oldest row waits to be sent."""
+    sizes: Sizes
     other_values: dict[str, int]
     """Group values sent as `other`, by `measure.key`."""
     too_large: dict[str, int]
@@ -69,6 +86,7 @@ class Snapshot(Struct, frozen=True):
     removed: str
     destinations: str
     oldest_pending: int | None
+    free: int
 
 
 def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -79,8 +97,23 @@ def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
     return Snapshot(*connection.execute(_SNAPSHOT, (_MOST_DESTINATIONS,)).fetchone())
 
 
+def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
+    """Give how large the files of a state are now."""
+    path = directory / DATABASE
+    database, log = (
+        file.stat().st_size if file.exists() else 0
+        for file in (path, path.with_name(f"{DATABASE}-wal"))
+    )
+    return Sizes(database, log, snapshot.free)
+
+
 def make_status(
-    snapshot: Snapshot, version: str, mode: str, url: str | None, tasks: list[ActorHealth]
+    snapshot: Snapshot,
+    version: str,
+    mode: str,
+    url: str | None,
+    sizes: Sizes,
+    tasks: list[ActorHealth],
 ) -> Status:
     """Make a status of what was read, for whoever asks."""
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
@@ -101,13 +134,19 @@ def make_status(
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
         attempts=counts.get("attempts", 0),
         oldest_pending=None if oldest is None else instant_text(oldest),
+        sizes=sizes,
         other_values=_behind(counts, totals.OTHER),
         too_large=_behind(counts, totals.TOO_LARGE),
         removed=msgspec.json.decode(snapshot.removed, type=dict[str, int]),
         destinations=destinations,
         destination_states=states,
         tasks=tasks,
-        advice=_advice(rows, mode, url) + _destination_advice(destinations, states),
+        advice=[
+            *_advice(rows, mode, url),
+            *_task_advice(tasks),
+            *_destination_advice(destinations, states),
+            *_log_advice(sizes),
+        ],
     )
 
 
@@ -133,7 +172,8 @@ _SNAPSHOT = """
                         SELECT i.name, d.state, d.reason, d.not_before, d.last_delivered
                           FROM destinations AS d JOIN instances AS i ON i.id = d.instance
                          WHERE d.reason IS NOT NULL ORDER BY d.state, d.id LIMIT ?))),
-           (SELECT min(created) FROM outbox WHERE state = 'pending')
+           (SELECT min(created) FROM outbox WHERE state = 'pending'),
+           (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
@@ -156,6 +196,30 @@ def _destination(
         next_try=instant_text(not_before) if not_before else None,
         last_delivered=None if last is None else instant_text(last),
     )
+
+
+def _task_advice(tasks: list[ActorHealth]) -> list[str]:
+    advice = [
+        f"{task.name} crashed, and runs again by itself: {task.error}"
+        for task in tasks
+        if task.state == "restarting"
+    ]
+    advice += [
+        f"{task.name} hangs: it gave no sign of life for long; restart the service"
+        for task in tasks
+        if task.state == "working" and not task.alive
+    ]
+    return advice
+
+
+def _log_advice(sizes: Sizes) -> list[str]:
+    if sizes.log < _LARGE_LOG:
+        return []
+    words = (
+        f"{DATABASE}-wal holds {sizes.log // 2**20} MiB: something reads the database for long, or"
+        " holds it; it is emptied within the hour once that ends"
+    )
+    return [words]
 
 
 def _advice(rows: dict[str, int], mode: str, url: str | None) -> list[str]:

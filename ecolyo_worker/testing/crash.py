@@ -104,6 +104,11 @@ class Load:
         else:
             await self.commands.instances_forget(name)
 
+    async def back_up(self) -> None:
+        """Make a backup, which nobody keeps."""
+        async for _ in self.commands.backup():
+            pass
+
     def _event(self) -> dict[str, Any]:
         self._made += 1
         now = civil_from_instant(self.worker.clock.now(), self.worker.settings.civil_zone)
@@ -130,6 +135,7 @@ async def load(state_dir: Path, url: str, seed: int) -> None:
                 for _ in range(4):
                     tasks.start_soon(_again, load.record)
                 tasks.start_soon(_again, worker.run_once)
+                tasks.start_soon(_again, load.back_up)
                 tasks.start_soon(_again, load.leave, "withdraw")
                 tasks.start_soon(_again, load.leave, "forget")
 

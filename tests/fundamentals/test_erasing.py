@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
@@ -104,11 +105,24 @@ async def test_nothing_of_pruned_events_stays(state_dir: Path, agree: Agree, eve
         assert shreds(state_dir) == 0
 
 
-@pytest.mark.parametrize(("hour", "is_owed"), [(12, True), (3, False)])
+WAITS = "what was deleted is not overwritten yet: writing the database anew would hold up"
+BEGINS = "the database is written anew; all else waits meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("hour", "is_owed", "told"),
+    [
+        (12, True, [f"{WAITS} all else, so it waits for the night"]),
+        (3, False, [BEGINS, "what was deleted is overwritten"]),
+    ],
+)
 async def test_a_large_database_is_written_anew_at_night(
-    state_dir: Path, agree: Agree, hour: int, is_owed: bool
+    state_dir: Path, agree: Agree, hour: int, is_owed: bool, told: list[str]
 ) -> None:
-    """Where writing all of it anew takes long, it waits for the night, and the file is named."""
+    """Where writing all of it anew takes long, it waits for the night; the log says when and how.
+
+    The file is named meanwhile.
+    """
     settings = Settings(state_dir=state_dir, mode="off")
     async with Worker(settings).opened() as worker:
         await agree(worker)
@@ -118,9 +132,14 @@ async def test_a_large_database_is_written_anew_at_night(
         assert (state_dir / "ecolyo.db-wal").stat().st_size == 0
         assert await worker.database.read(_owed) == 1
     clock = SteppedClock(datetime(2027, 1, 20, hour - 1, tzinfo=UTC))  # an hour more in Paris
-    async with Worker(settings, clock=clock) as worker:
-        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
-        assert bool(await worker.database.read(_owed)) is is_owed
+    with structlog.testing.capture_logs() as lines:
+        async with Worker(settings, clock=clock, logger=structlog.get_logger()) as worker:
+            await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+            assert bool(await worker.database.read(_owed)) is is_owed
+    assert [line["event"] for line in lines] == told
+    assert lines[0]["bytes"] > 34_000_000
+    assert lines[0].get("from_hour") == (3 if is_owed else None)
+    assert ("took_s" in lines[-1]) is not is_owed
 
 
 async def test_a_withdrawal_names_what_may_hold_something(

@@ -5,8 +5,9 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ import pytest
 from ecolyo_worker import Settings, Worker, errors
 from ecolyo_worker.catalogue import catalogue, protocol
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.errors import EcolyoError, InputRefused, IntakeRefused, Refusal, StoreUnavailable
+from ecolyo_worker.errors import (
+    CommandRefused,
+    EcolyoError,
+    InputRefused,
+    IntakeRefused,
+    Refusal,
+    StoreUnavailable,
+)
 from ecolyo_worker.requests import EventsImport, EventsList, InstancesImport, Line, Send
 from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.server import ControlSocket
@@ -81,6 +89,7 @@ def prepare(examples: Path, tmp_path: Path) -> dict[str, str]:
         "BAD": str(bad),
         "NULL": str(null),
         "ECHO": "",
+        "BACKUP": str(tmp_path / "backup.db"),
     }
 
 
@@ -90,6 +99,7 @@ JOURNEY = [
     "status",
     "status --json",
     "migrate",
+    "migrate --dry-run",
     "instances import INSTANCES",
     "instances import BAD",
     "instances import NULL",
@@ -168,6 +178,9 @@ JOURNEY = [
     "reconcile --json",
     "reconcile --echo ECHO",
     "reconcile --echo http://127.0.0.1:9",
+    "backup BACKUP --force",
+    "backup BACKUP --force --json",
+    "backup BACKUP",
     "instances withdraw bob.example",
     "instances withdraw bob.example --yes",
     "instances forget alice.example",
@@ -181,12 +194,13 @@ JOURNEY = [
 
 
 def told(text: str, state_dir: Path, echo: Echo) -> str:
-    """Give what a command said, without the names and times that differ between journeys.
+    """Give what a command said, without the names, times and sizes that differ between journeys.
 
     What works by itself works only in a service, so that only its status tells of tasks.
     """
     text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
-    text = re.sub(r'(?m)^task .*\n|"tasks":\[.*?\],?', "", text)
+    text = re.sub(r'(?m)^task .*\n(  .*\n)*|"tasks":\[.*?\],?', "", text)
+    text = re.sub(r'[0-9.]+ MB|"bytes":\d+|"sizes":{.*?}', "SIZE", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)", "INSTANT", text)
 
 
@@ -253,6 +267,7 @@ def test_the_journey_leaves_no_command_out() -> None:
         "explain_rule",
         "explain_event",
         "examine",
+        "migrate_plan",
     }
     assert set(catalogue()) <= taken
 
@@ -304,6 +319,52 @@ async def test_a_socket_left_behind_harms_nobody(cli: Cli, state_dir: Path) -> N
     async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
         assert (await commands.status()).instances == 0
     assert not await anyio.Path(state_dir / "control.sock").exists()
+
+
+async def test_a_crowd_before_the_socket_keeps_nobody_waiting(state_dir: Path, cli: Cli) -> None:
+    """Where more wait than the socket has room for, a command ends with 69, and not never."""
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        with crowd(state_dir / "control.sock"):
+            done = await cli("status")
+    assert done.returncode == 69
+    assert "very many wait for the service already" in done.stderr.decode()
+
+
+@contextmanager
+def crowd(path: Path) -> Iterator[None]:
+    """Let as many wait before a socket as there is room for, and nobody hear them."""
+    import socket
+
+    with ExitStack() as stack:
+        deaf = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
+        deaf.bind(str(path))
+        deaf.listen(0)
+        while True:
+            one = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            one.setblocking(False)
+            try:
+                one.connect(str(path))
+            except BlockingIOError:
+                break
+        yield
+
+
+async def test_a_command_may_take_long(state_dir: Path) -> None:
+    """As long as the service lives its answer is waited for, and an error stays what it is."""
+    async with echo_server("--fault", "latency=300ms") as echo:
+        settings = Settings(state_dir=state_dir, dacc=Dacc(url=echo.url))
+        async with service(settings) as worker:
+            async with commands_of(state_dir) as commands:
+                await commands.instances_import(
+                    InstancesImport([Line(1, json.dumps(ALICE).encode())])
+                )
+            await worker.record("alice.example", EVENT)
+            await worker.run_once(datetime(2026, 11, 21, 1))
+            async with running_service(state_dir, look_s=0.01, patience_s=30) as impatient:
+                assert impatient is not None
+                assert (await impatient.send(Send())).outcomes["delivered"] > 0
+                with pytest.raises(CommandRefused, match="the outbox has no row 999"):
+                    await impatient.outbox_show(999)
 
 
 def leave(path: Path) -> None:

@@ -1,16 +1,26 @@
 """A schema is brought up to date file by file, each whole or not at all, with a copy first."""
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 import ecolyo_worker
 from ecolyo_worker import CommandRefused, Settings, StateRefused, Worker
-from ecolyo_worker.store.database import DATABASE, Database
-from ecolyo_worker.store.migrations import MIGRATIONS, latest_version, migrate, version_of
+from ecolyo_worker.store.database import DATABASE, Database, look
+from ecolyo_worker.store.migrations import (
+    MIGRATIONS,
+    MigrationPlan,
+    latest_version,
+    migrate,
+    version_of,
+)
 
 FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -240,3 +250,81 @@ def test_a_gap_in_the_files_is_our_mistake(directory: Path) -> None:
     (directory / "0003_notes.sql").write_text(SECOND)
     with pytest.raises(AssertionError):
         latest_version(directory)
+
+
+# What would be done, told before.
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+async def test_a_dry_run_tells_all_and_changes_no_byte(state_dir: Path, tmp_path: Path) -> None:
+    """From which schema to which, by which files, where the copy goes, and what it needs."""
+    await open_and_close(state_dir)
+    newer = tmp_path / "newer"
+    shutil.copytree(MIGRATIONS, newer)
+    latest = latest_version()
+    for number in (1, 2):
+        (newer / f"{latest + number:04}_more.sql").write_text(f"CREATE TABLE t{number} (n);")
+    lock = state_dir / "owner.lock"  # as another process left it
+    lock.write_text(lock.read_text().replace(f'"pid":{os.getpid()},', '"pid":1,'))
+    before = bytes_of(state_dir)
+    plan = look(state_dir, newer)
+    assert bytes_of(state_dir) == before
+    assert (plan.before, plan.after) == (latest, latest + 2)
+    assert plan.scripts == [f"{latest + 1:04}_more.sql", f"{latest + 2:04}_more.sql"]
+    assert plan.copy == str(state_dir / f"{DATABASE}.before-{latest + 1:04}")
+    assert 100_000 < plan.copy_bytes <= len(before[DATABASE])
+    assert plan.free_bytes > 0
+    with closing(sqlite3.connect(state_dir / DATABASE)) as connection:
+        migrate(connection, state_dir / DATABASE, newer)
+    assert plan.copy is not None
+    assert abs(len(bytes_of(state_dir)[Path(plan.copy).name]) - plan.copy_bytes) <= 8192
+
+
+async def test_a_dry_run_sees_what_only_the_log_holds(state_dir: Path) -> None:
+    """After a kill, what was committed counts, and neither database nor log is changed."""
+    async with Database.open(state_dir):
+        killed = bytes_of(state_dir)
+    for name, text in killed.items():
+        (state_dir / name).write_bytes(text)
+    assert killed[f"{DATABASE}-wal"]
+    assert look(state_dir).scripts == []
+    after = bytes_of(state_dir)
+    assert all(after[name] == text for name, text in killed.items() if not name.endswith("-shm"))
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_a_dry_run_without_a_database(cli: Any, state_dir: Path, options: list[str]) -> None:
+    """Where there is none, it tells that one would be made, and makes nothing."""
+    done = await cli("migrate", "--dry-run", *options)
+    assert done.returncode == 0
+    told = done.stdout.decode()
+    if options:
+        plan = msgspec.json.decode(told, type=MigrationPlan)
+        assert (plan.before, plan.copy, plan.copy_bytes) == (0, None, 0)
+    else:
+        assert f"{DATABASE}: nothing there → schema {latest_version()}, by\n  0001_" in told
+        assert "are free. Nothing was changed." in told
+    assert names(state_dir.parent) == []
+
+
+async def test_a_dry_run_refuses_what_opening_would(
+    cli: Any, state_dir: Path, tmp_path: Path
+) -> None:
+    """A missing, another or a foreign database, and one that is in use, are refused alike."""
+    await open_and_close(state_dir)
+    async with Database.open(state_dir):
+        done = await cli("migrate", "--dry-run")
+        assert done.returncode == 73
+    assert (await cli("migrate", "--dry-run")).stdout.decode().endswith("nothing to do\n")
+    await open_and_close(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / DATABASE, state_dir / DATABASE)
+    done = await cli("migrate", "--dry-run")
+    assert (done.returncode, b"is not the database that was here" in done.stderr) == (78, True)
+    (state_dir / DATABASE).write_bytes(b"garbage" * 1000)
+    assert (await cli("migrate", "--dry-run")).returncode == 78
+    (state_dir / DATABASE).unlink()
+    done = await cli("migrate", "--dry-run")
+    assert (done.returncode, b"is missing, and what it held" in done.stderr) == (78, True)

@@ -24,7 +24,7 @@ from ecolyo_worker.testing.ledger import assert_balanced
 
 SEEDS = (1, 2, 3)
 # The places that are reached many times; the others are rare, and the first time will do.
-OFTEN = {"intake", "aggregation", "sender"}
+OFTEN = {"intake", "aggregation", "backup", "sender"}
 
 
 def count(point: str, seed: int) -> int:

@@ -103,6 +103,11 @@ async def test_testing_locally_goes_as_the_page_says(checkout: Path, env: dict[s
     await follow("test-locally.md", checkout, env)
 
 
+async def test_restoring_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """A state is backed up, lost, restored here and elsewhere, and the books balance."""
+    await follow("back-up-and-restore.md", checkout, env)
+
+
 class Terminal:
     """The first terminal, where the echo server runs, on a port that is free."""
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -12,7 +12,8 @@ import anyio
 import httpx
 import pytest
 
-from ecolyo_worker import Settings, Worker
+from ecolyo_worker import Settings, StoreUnavailable, Worker
+from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
@@ -22,6 +23,7 @@ Run = Any
 
 CONSENT = {"consent": {"version": "1.0.0", "accepted_at": "2026-01-01T00:00:00"}}
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
+LIMIT_S = 30
 FAST = {"ECOLYO_DACC__RATE": "1000", "ECOLYO_DACC__UNKNOWN_RETRY": "1ms"}
 
 
@@ -68,6 +70,22 @@ def count(state_dir: Path, query: str) -> int:
     with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection:
         found: int = connection.execute(query).fetchone()[0]
         return found
+
+
+async def test_a_stopped_service_keeps_nobody_waiting(run: Run, state_dir: Path) -> None:
+    """A command ends with 69 and a sentence if the service is suspended; continued, it answers."""
+    async with run() as service:
+        service.process.send_signal(SIGSTOP)
+        with pytest.raises(StoreUnavailable, match=r"does not answer for 0\.1 s: it is stopped"):
+            await people(state_dir, patience_s=0.1)
+        service.process.send_signal(SIGCONT)
+        assert await people(state_dir, patience_s=LIMIT_S) == 0
+
+
+async def people(state_dir: Path, patience_s: float) -> int:
+    async with running_service(state_dir, look_s=0.01, patience_s=patience_s) as commands:
+        assert commands is not None
+        return (await commands.status()).instances
 
 
 IN_FLIGHT = "SELECT count(*) FROM outbox WHERE state = 'in_flight'"

@@ -2,8 +2,10 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from ecolyo_worker.configuration import SECTIONS
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.store.migrations import MIGRATIONS
 from ecolyo_worker.tools.twins.dacc.indicator import weigh
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,6 +69,22 @@ def test_every_setting_has_a_row() -> None:
         assert [row[0] for row in rows] == [f"| `{key}`" for key in keys]
         assert all(len(row) == 4 and all(row) for row in rows)
     assert '| a duration of 0.001 s to 86400 s | `"15min"` |' in page
+
+
+def test_the_page_of_retention_leaves_no_table_out() -> None:
+    """It says of every table of the database how long its rows are kept, and of no other."""
+    page = (DOCS / "retention.md").read_text(encoding="utf-8")
+    told = [
+        name
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for file in sorted(MIGRATIONS.glob("*.sql")):
+            connection.executescript(file.read_text(encoding="utf-8"))
+        query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        assert sorted(told) == sorted(name for (name,) in connection.execute(query))
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:

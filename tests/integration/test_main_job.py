@@ -132,7 +132,7 @@ async def test_another_token_makes_the_outbox_wait(
         )
         await echo.expect_nothing()
         rows = (await cli("outbox", "list", "--json")).stdout.splitlines()
-        assert {json.loads(row)["attempts"] for row in rows} == {0}
+        assert {json.loads(row)["counted_attempts"] for row in rows} == {0}
         token.write_text("today\n")
         sent = await cli("send", "--until-empty", env=env)
         assert sent.returncode == 0, sent.stderr.decode()

@@ -29,6 +29,7 @@ from ecolyo_worker.errors import (
 )
 from ecolyo_worker.events import decode_object
 from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.service import metrics
 from ecolyo_worker.service.bodies import split_events
 from ecolyo_worker.service.web import (
     Bounds,
@@ -80,6 +81,7 @@ def http_app(
         Mount("/v1", app=versioned, middleware=[guard]),
         Route("/livez", face.livez, methods=["GET"]),
         Route("/readyz", face.readyz, methods=["GET"]),
+        Route("/metrics", face.metrics, methods=["GET"]),
     ]
     return application(routes, {EcolyoError: _render}, worker.logger)
 
@@ -186,6 +188,11 @@ class _Face:
             {"name": item.name, "state": item.state, "restarts": item.restarts} for item in actors
         ]
         return answer({"alive": True, "actors": told})
+
+    async def metrics(self, _: Request) -> Response:
+        """Tell numbers, in Prometheus' text format."""
+        found = metrics.exposition(metrics.observe(self._worker))
+        return Response(found, media_type=metrics.CONTENT_TYPE)
 
     async def readyz(self, _: Request) -> Response:
         """Tell whether requests can be answered now."""

@@ -46,7 +46,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     is_writable: bool
     database_bytes: int
     log_bytes: int
-    free_bytes: int
+    free_bytes: int | None
 
 
 _Samples = Callable[[Observed], Iterable[Sample]]
@@ -79,9 +79,12 @@ def observe(worker: Worker) -> Observed:
     )
 
 
-def free_bytes(directory: Path) -> int:
-    """Give how many bytes the disk of a directory has left for those who are not root."""
-    found = os.statvfs(directory)
+def free_bytes(directory: Path) -> int | None:
+    """Give how many bytes a directory's disk has left for those who are not root; None if gone."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
     return found.f_bavail * found.f_frsize
 
 
@@ -114,7 +117,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _one(number: Callable[[Observed], float]) -> _Samples:
+def _one(number: Callable[[Observed], float | None]) -> _Samples:
     return lambda observed: [((), number(observed))]
 
 

@@ -34,7 +34,7 @@ Renderer = Callable[[Exception], Response]
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """How much one client may ask for, and for how long it may take."""
+    """How much clients may ask for, how long they may take, and what readiness needs."""
 
     body_bytes: int = 1024 * 1024
     body_s: float = 30.0
@@ -46,6 +46,10 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """How long a connection may stay without a request."""
     connections: int = 200
     """On more than these at once, requests are refused."""
+    free_bytes: int = 16 * 1024 * 1024
+    """With less space left on the disk, the service is not ready."""
+    ready_s: float = 5.0
+    """A database that takes longer to answer is not ready."""
 
 
 class Refused(Exception):

@@ -95,6 +95,18 @@ def serve(state_dir: Path, token_file: Path) -> Serve:
     return served
 
 
+@pytest.fixture
+async def served(serve: Serve) -> AsyncIterator[Served]:
+    async with serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with served.client() as client:
+        yield client
+
+
 class Asked:
     """Commands, and what explaining by them gives."""
 

@@ -1,5 +1,6 @@
 """A worker whose HTTP face listens, and clients for it; a worker that explains; an echo server."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -105,6 +106,21 @@ async def served(serve: Serve) -> AsyncIterator[Served]:
 async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
     async with served.client() as client:
         yield client
+
+
+async def everything(stream: SocketStream) -> bytes:
+    """Read until the other side closes."""
+    found = b""
+    try:
+        while True:
+            found += await stream.receive()
+    except (anyio.EndOfStream, anyio.BrokenResourceError):
+        return found
+
+
+def code_of(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
 class Asked:

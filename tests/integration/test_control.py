@@ -416,7 +416,7 @@ async def older_service(state_dir: Path) -> AsyncIterator[None]:
             return  # it only looked whether anybody is there
 
     async with (
-        await anyio.create_unix_listener(state_dir / "control.sock") as listener,
+        await anyio.create_unix_listener(state_dir / "control.sock", mode=0o600) as listener,
         anyio.create_task_group() as serving,
     ):
         serving.start_soon(listener.serve, probed)

@@ -20,7 +20,6 @@ from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.outcome import Kind
 from ecolyo_worker.store import outbox
-from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.worker import Worker
@@ -44,9 +43,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     intake: IntakeStatistics
     definitions: Definitions
     is_writable: bool
-    database_bytes: int
-    log_bytes: int
     free_bytes: int | None
+    """Of the disk; None where it cannot be asked."""
 
 
 _Samples = Callable[[Observed], Iterable[Sample]]
@@ -65,7 +63,6 @@ class Metric(Struct, frozen=True):
 def observe(worker: Worker) -> Observed:
     """Look at a worker; raises `StoreUnavailable` if it was never entered."""
     status = worker.status()
-    directory = worker.settings.directory
     return Observed(
         now=worker.clock.now().timestamp(),
         status=status,
@@ -73,9 +70,7 @@ def observe(worker: Worker) -> Observed:
         intake=worker.intake.statistics(),
         definitions=worker.definitions,
         is_writable=worker.database.trouble is None,
-        database_bytes=_size(directory / DATABASE),
-        log_bytes=_size(directory / f"{DATABASE}-wal"),
-        free_bytes=free_bytes(directory),
+        free_bytes=free_bytes(worker.settings.directory),
     )
 
 
@@ -108,13 +103,6 @@ def _labelled(names: tuple[str, ...], values: tuple[str, ...]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # as the log is once the database is closed
-        return 0
 
 
 def _one(number: Callable[[Observed], float | None]) -> _Samples:
@@ -319,13 +307,22 @@ METRICS = (
         _one(lambda o: int(o.is_writable)),
     ),
     Metric(
-        "ecolyo_database_bytes", "gauge", "Size of the database.", _one(lambda o: o.database_bytes)
+        "ecolyo_database_bytes",
+        "gauge",
+        "Size of the database.",
+        _one(lambda o: o.status.sizes.database),
     ),
     Metric(
         "ecolyo_database_log_bytes",
         "gauge",
         "Size of the database's write-ahead log.",
-        _one(lambda o: o.log_bytes),
+        _one(lambda o: o.status.sizes.log),
+    ),
+    Metric(
+        "ecolyo_database_free_bytes",
+        "gauge",
+        "What of the database holds nothing: it is used again, or given back.",
+        _one(lambda o: o.status.sizes.free),
     ),
     Metric(
         "ecolyo_disk_free_bytes",

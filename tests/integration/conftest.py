@@ -25,8 +25,9 @@ from ecolyo_worker.requests import (
     InstancesImport,
     Line,
 )
+from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.listen import Tcp
-from ecolyo_worker.service.server import HttpFace
+from ecolyo_worker.service.server import ControlSocket, HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 from ecolyo_worker.testing.clock import SteppedClock
@@ -177,3 +178,21 @@ def asking(state_dir: Path) -> Callable[..., AbstractAsyncContextManager[Asked]]
             yield Asked(Commands(worker))
 
     return opened
+
+
+@asynccontextmanager
+async def service(settings: Settings, **options: Any) -> AsyncIterator[Worker]:
+    """A worker that answers on its control socket, and does nothing by itself."""
+    async with Worker(settings, **options).opened() as worker:
+        control = ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(control.run)
+            yield worker
+            control.stop()
+
+
+@asynccontextmanager
+async def commands_of(state_dir: Path) -> AsyncIterator[Commands]:
+    async with running_service(state_dir) as commands:
+        assert isinstance(commands, RemoteCommands)
+        yield commands

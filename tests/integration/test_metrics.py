@@ -227,6 +227,7 @@ async def test_the_files_and_the_disk(state_dir: Path) -> None:
         sizes = [(await file.stat()).st_size for file in files]
         names = ("ecolyo_database_bytes", "ecolyo_database_log_bytes")
         assert [one(found, name) for name in names] == sizes
+        assert one(found, "ecolyo_database_free_bytes") == worker.status().sizes.free
         assert one(found, "ecolyo_disk_free_bytes") > 0
         assert one(found, "ecolyo_database_writable") == 1
         await worker.database.run(limit, 1)

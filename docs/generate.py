@@ -14,6 +14,7 @@ from pathlib import Path
 from ecolyo_worker.configuration import SECTIONS, read
 from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.service.metrics import METRICS
 from ecolyo_worker.shown import shown
 
 HERE = Path(__file__).parent
@@ -37,6 +38,17 @@ rows.
 White space around a group value is cut off. A value that is not allowed is sent as `other`, and
 `status` counts it; one that is absent is `none` where that is allowed. The start date is the day,
 or the first day of the month. [How to add one](how-to/add-an-indicator.md) is a page of its own.
+"""
+
+METRICS_INTRODUCTION = """\
+# The metrics
+
+<!-- Made by `make docs` from ecolyo_worker/service/metrics.py; do not edit. -->
+
+`GET /metrics` of the HTTP face tells these in Prometheus' text format. It asks for no token:
+nothing in it names a person, an address or a text. A label is a state, an outcome, a part of the
+worker, or a measure and a group key of [the definitions](indicators.md). What survives a restart
+is kept in the database; every other counter begins at 0 again.
 """
 
 
@@ -66,6 +78,16 @@ def indicators() -> str:
     lines += _table(headings, [_summary(one) for one in definitions])
     for one in definitions:
         lines += ["", *_section(one, rules.get(one.name, ""), _example(definitions, one))]
+    return "\n".join(lines) + "\n"
+
+
+def metrics() -> str:
+    """Give the page of all metrics, as a table."""
+    rows = [
+        [f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning]
+        for one in METRICS
+    ]
+    lines = [METRICS_INTRODUCTION, *_table(["metric", "type", "labels", "what it tells"], rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -140,7 +162,7 @@ def settings() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"indicators.md": indicators, "settings.md": settings}
+PAGES = {"indicators.md": indicators, "metrics.md": metrics, "settings.md": settings}
 
 
 def main(arguments: list[str]) -> int:

@@ -147,6 +147,11 @@ class Worker:
         """Whether it is entered, and not being left."""
         return self._supervisor is not None and not self.intake.stopping
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it is being left, or was."""
+        return self._supervisor is not None and self.intake.stopping
+
     async def record(
         self, instance: str, events: "UsageEvent | Mapping[str, Any] | list[Any]"
     ) -> Receipt:

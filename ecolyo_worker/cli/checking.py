@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.cli.identity import take_identity
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import SystemClock
@@ -68,9 +69,9 @@ async def doctor(
     from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
 
     is_well = True
-    findings = diagnose(
-        session.read_settings(), SystemClock(), session.logger("error"), online=online
-    )
+    reading = session.read_settings()
+    take_identity(reading.settings.directory)
+    findings = diagnose(reading, SystemClock(), session.logger("error"), online=online)
     async for finding in findings:
         is_well = is_well and finding.result != "failed"
         _show(session.output, finding)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ecolyo_worker.cli.identity import refuse_root, take_identity
 from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
@@ -66,8 +67,15 @@ class Session(Struct, frozen=True):
             self.logger().error("ended by an error", reason=str(error), code=error.exit_code)
 
     def worker(self, level: LogLevel = "warning") -> Worker:
-        """Make a worker, not opened yet; it logs from `level` on if no other is asked for."""
-        return Worker(self.settings(), logger=self.logger(level))
+        """Make a worker, not opened yet; it logs from `level` on if no other is asked for.
+
+        As root, the process works as the state's owner from here on. Raises `StateRefused` if that
+        cannot be.
+        """
+        settings = self.settings()
+        take_identity(settings.directory)
+        refuse_root(settings.directory)
+        return Worker(settings, logger=self.logger(level))
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Commands]:
@@ -86,7 +94,9 @@ class Session(Struct, frozen=True):
 
     @asynccontextmanager
     async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:
-        async with running_service(self.settings().directory) as commands:
+        directory = self.settings().directory
+        take_identity(directory)
+        async with running_service(directory) as commands:
             if commands is not None:
                 yield commands
                 return

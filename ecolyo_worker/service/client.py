@@ -1,6 +1,8 @@
 """Asks a running service for commands, so that they work the same as in process."""
 
+import os
 import socket
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -13,7 +15,7 @@ import msgspec
 from ecolyo_worker.catalogue import Command, catalogue, protocol
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.errors import StateRefused, StoreUnavailable
 from ecolyo_worker.service.listen import short_path
 from ecolyo_worker.service.wire import (
     PROTOCOL_HEADER,
@@ -42,6 +44,7 @@ async def running_service(
 
     A command may take as long as it likes. Each `look_s` the service is asked whether it lives; if
     it does not say so within `patience_s`, the block is broken off with `StoreUnavailable`.
+    Raises `StateRefused` for a socket that others may use, or made.
     """
     with _socket_of(directory) as path:
         if path is None:
@@ -113,9 +116,32 @@ async def _lives(client: "httpx.AsyncClient", patience_s: float) -> bool:
 def _socket_of(directory: Path) -> Iterator[str | None]:
     try:
         with short_path(directory / SOCKET) as path:
-            yield path if _answers(path) else None
+            if not _answers(path):
+                yield None
+                return
+            _refuse_stranger(directory, os.lstat(path))
+            yield path
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         yield None
+
+
+def _refuse_stranger(directory: Path, found: os.stat_result) -> None:
+    """Refuse a socket that another user made or may use: what is asked through it is not ours.
+
+    Root may ask whoever owns the state directory.
+    """
+    me = os.geteuid()
+    owners = {me, directory.stat().st_uid} if me == 0 else {me}
+    if found.st_uid not in owners:
+        problem = f"belongs to user {found.st_uid}, and this is user {me}: ask as that user"
+    elif not stat.S_ISSOCK(found.st_mode) or found.st_mode & 0o077:
+        problem = (
+            f"is {stat.filemode(found.st_mode)} and must be a socket of its owner alone"
+            " (srw-------): no service made it so; start the service anew, which replaces it"
+        )
+    else:
+        return
+    raise StateRefused(f"{directory / SOCKET} {problem}")
 
 
 def _answers(path: str) -> bool:
@@ -128,6 +154,8 @@ def _answers(path: str) -> bool:
                 "very many wait for the service already: it is stopped, or hangs; continue or"
                 " restart it, or try again"
             ) from None
+        except PermissionError:
+            return True  # whoever it is: this user may not ask
         except OSError:
             return False
     return True

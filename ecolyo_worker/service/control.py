@@ -33,8 +33,9 @@ from ecolyo_worker.worker import Worker
 
 __all__ = ["CONTROL_BOUNDS", "control_app"]
 
-# 500 lines of an import, each as long as it may be, in base64.
-CONTROL_BOUNDS = Bounds(body_bytes=64 * 1024 * 1024)
+# 500 lines of an import, each as long as it may be, in base64. Who reads a list page by page may
+# take as long as that takes: it is the owner.
+CONTROL_BOUNDS = Bounds(body_bytes=64 * 1024 * 1024, answer_s=None)
 
 _FLUSH_BYTES = 32_768
 

@@ -1,11 +1,9 @@
 """The HTTP face (section 3 of the interfaces): events and facts come in, the state is told."""
 
 import hmac
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,7 +27,9 @@ from ecolyo_worker.errors import (
 )
 from ecolyo_worker.events import decode_object
 from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.service import metrics
 from ecolyo_worker.service.bodies import split_events
+from ecolyo_worker.service.readiness import Readiness
 from ecolyo_worker.service.web import (
     Bounds,
     Refused,
@@ -42,8 +42,6 @@ from ecolyo_worker.settings import Http
 from ecolyo_worker.worker import Worker
 
 __all__ = ["http_app", "http_token"]
-
-_READY_S = 5.0
 
 
 def http_token(settings: Http) -> TokenFile:
@@ -80,6 +78,7 @@ def http_app(
         Mount("/v1", app=versioned, middleware=[guard]),
         Route("/livez", face.livez, methods=["GET"]),
         Route("/readyz", face.readyz, methods=["GET"]),
+        Route("/metrics", face.metrics, methods=["GET"]),
     ]
     return application(routes, {EcolyoError: _render}, worker.logger)
 
@@ -121,7 +120,7 @@ class _Face:
     def __init__(self, worker: Worker, bounds: Bounds, is_stopping: Callable[[], bool]) -> None:
         self._worker = worker
         self._bounds = bounds
-        self._is_stopping = is_stopping
+        self._readiness = Readiness(worker, bounds, is_stopping)
 
     @property
     def _commands(self) -> Commands:
@@ -187,20 +186,18 @@ class _Face:
         ]
         return answer({"alive": True, "actors": told})
 
+    async def metrics(self, _: Request) -> Response:
+        """Tell numbers, in Prometheus' text format."""
+        found = metrics.exposition(metrics.observe(self._worker))
+        return Response(found, media_type=metrics.CONTENT_TYPE)
+
     async def readyz(self, _: Request) -> Response:
-        """Tell whether requests can be answered now."""
-        if not self._worker.is_ready or self._is_stopping():
-            return error_answer(503, "not_ready", "the service is starting or stopping")
-        try:
-            with anyio.fail_after(_READY_S):
-                await self._worker.database.read(_one_row)
-        except (EcolyoError, TimeoutError):
-            return error_answer(503, "not_ready", "the database does not answer")
+        """Tell whether requests can be answered now, and if not, why."""
+        problems = await self._readiness.problems()
+        if problems:
+            first = problems[0]
+            return error_answer(503, first.code, first.message, problems)
         return answer({"ready": True})
-
-
-def _one_row(connection: sqlite3.Connection) -> object:
-    return connection.execute("SELECT 1 FROM meta").fetchone()
 
 
 def _owner(request: Request) -> str | None:

@@ -1,6 +1,7 @@
 """Runs uvicorn on one socket, as a part of a worker: no signal handler, no logging set up.
 
-What uvicorn leaves open is closed here: a head that never arrives, a crowd, a cancelled server.
+What uvicorn leaves open is closed here: a head that never arrives, an answer that is never read, a
+crowd, a cancelled server.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from anyio import CancelScope
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ecolyo_worker.service.heads import Connection
 from ecolyo_worker.service.web import Bounds, error_answer
 
 __all__ = ["serve"]
@@ -60,8 +62,6 @@ class _Config(uvicorn.Config):
             proxy_headers=False,
             server_header=False,
             workers=1,
-            timeout_keep_alive=bounds.idle_s,
-            h11_max_incomplete_event_size=bounds.head_bytes,
         )
         self.bounds = bounds
 
@@ -125,20 +125,42 @@ class _Protocol(H11Protocol):
     def __init__(self, config: _Config, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's
         super().__init__(config, *args, **kwargs)
         self._bounds = config.bounds
+        self.conn: Connection = Connection(config.bounds)
+        self.timeout_keep_alive = config.bounds.idle_s  # type: ignore[assignment]  # parts of it too
         self._head: asyncio.TimerHandle | None = None
+        self._answer: asyncio.TimerHandle | None = None
         # What deserves a line in the log, the application says itself.
         self.logger = logging.Logger("ecolyo_worker.service", logging.CRITICAL + 1)
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > 2 * self._bounds.connections:
+            transport.abort()
+            return
         if len(self.connections) > self._bounds.connections:
             self.app = _crowded
+        # So that writing pauses while anything is left that the client did not read.
+        transport.set_write_buffer_limits(high=0)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch_head(arrived=True)
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # writing goes on, into nothing
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._bounds.answer_s is not None:
+            self._answer = self.loop.call_later(self._bounds.answer_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_answer()
+
+    def _forget_answer(self) -> None:
+        if self._answer is not None:
+            self._answer.cancel()
+            self._answer = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -146,7 +168,8 @@ class _Protocol(H11Protocol):
         self._watch_head(arrived=has_one and not self.cycle.response_complete)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  it is always the same
-        self._refuse(400, "bad_request", "found no valid HTTP request")
+        refusal = self.conn.refusal
+        self._refuse(refusal.status, refusal.code, refusal.message)
 
     def _watch_head(self, *, arrived: bool = False) -> None:
         """Wait for the next request for so long, however much of it has come."""
@@ -164,11 +187,16 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer what never became a request."""
+        """Answer what never became a whole request, unless it was answered before."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # whoever answers it has nothing more to say
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()
+            return
         response = error_answer(status, code, message, headers=_CLOSE)
         for event in (
             h11.Response(status_code=status, headers=response.raw_headers),
-            h11.Data(data=bytes(response.body)),
+            h11.Data(data=b"" if self.conn.wants_no_body else bytes(response.body)),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")

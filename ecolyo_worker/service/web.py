@@ -34,18 +34,25 @@ Renderer = Callable[[Exception], Response]
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """How much one client may ask for, and for how long it may take."""
+    """How much clients may ask for, how long they may take, and what readiness needs."""
 
     body_bytes: int = 1024 * 1024
     body_s: float = 30.0
     """The longest that a body may take to arrive."""
     head_bytes: int = 16 * 1024
+    head_lines: int = 100
     head_s: float = 10.0
     """The longest that the head of a request may take to arrive."""
-    idle_s: int = 5
+    idle_s: float = 5.0
     """How long a connection may stay without a request."""
+    answer_s: float | None = 30.0
+    """The longest that a client may take to read each piece of an answer; None: for ever."""
     connections: int = 200
-    """On more than these at once, requests are refused."""
+    """On more than these at once, requests are refused; more than twice as many are not heard."""
+    free_bytes: int = 16 * 1024 * 1024
+    """With less space left on the disk, the service is not ready."""
+    ready_s: float = 5.0
+    """A database that takes longer to answer is not ready."""
 
 
 class Refused(Exception):

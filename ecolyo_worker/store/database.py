@@ -64,6 +64,8 @@ class Database:
         self._begun = 0
         self.is_closed = False
         self.snapshot: Any = None
+        self.trouble: str | None = None
+        """Why the last transaction could not be written, None if it was; SQLite's words."""
         self.migrated = (0, 0)
         """The schema's version as it was found, and as it is."""
 
@@ -118,7 +120,7 @@ class Database:
         def work(connection: sqlite3.Connection) -> R:
             return function(connection, *args, **kwargs)
 
-        return await self._in_thread(self._transaction, "BEGIN IMMEDIATE", work)
+        return await self._in_thread(self._written, work)
 
     async def read(
         self,
@@ -153,6 +155,18 @@ class Database:
         while another process reads the database or the disk is full.
         """
         return await self._in_thread(_rewrite)
+
+    def _written(
+        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], R]
+    ) -> R:
+        try:
+            result = self._transaction(connection, "BEGIN IMMEDIATE", work)
+        except sqlite3.DatabaseError as error:
+            if _is_trouble(error):
+                self.trouble = str(error)
+            raise
+        self.trouble = None
+        return result
 
     def _transaction(
         self,
@@ -244,11 +258,16 @@ def _translated(function: Callable[..., R], connection: sqlite3.Connection, *arg
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(f"the database does not work now: {error}") from error
     except sqlite3.DatabaseError as error:
-        if type(error) is sqlite3.DatabaseError:
+        if _is_trouble(error):
             raise StateRefused(
                 f"the database is damaged ({error}): stop here, keep the file, restore a backup"
             ) from error
         raise
+
+
+def _is_trouble(error: sqlite3.DatabaseError) -> bool:
+    """Tell whether the database does not work, and not only refuses what was asked of it."""
+    return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A worker whose HTTP face listens, and clients for it; a worker that explains; an echo server."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -24,8 +25,9 @@ from ecolyo_worker.requests import (
     InstancesImport,
     Line,
 )
+from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.listen import Tcp
-from ecolyo_worker.service.server import HttpFace
+from ecolyo_worker.service.server import ControlSocket, HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 from ecolyo_worker.testing.clock import SteppedClock
@@ -95,6 +97,33 @@ def serve(state_dir: Path, token_file: Path) -> Serve:
     return served
 
 
+@pytest.fixture
+async def served(serve: Serve) -> AsyncIterator[Served]:
+    async with serve() as served:
+        yield served
+
+
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with served.client() as client:
+        yield client
+
+
+async def everything(stream: SocketStream) -> bytes:
+    """Read until the other side closes."""
+    found = b""
+    try:
+        while True:
+            found += await stream.receive()
+    except (anyio.EndOfStream, anyio.BrokenResourceError):
+        return found
+
+
+def code_of(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["error"]["code"]
+
+
 class Asked:
     """Commands, and what explaining by them gives."""
 
@@ -149,3 +178,21 @@ def asking(state_dir: Path) -> Callable[..., AbstractAsyncContextManager[Asked]]
             yield Asked(Commands(worker))
 
     return opened
+
+
+@asynccontextmanager
+async def service(settings: Settings, **options: Any) -> AsyncIterator[Worker]:
+    """A worker that answers on its control socket, and does nothing by itself."""
+    async with Worker(settings, **options).opened() as worker:
+        control = ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(control.run)
+            yield worker
+            control.stop()
+
+
+@asynccontextmanager
+async def commands_of(state_dir: Path) -> AsyncIterator[Commands]:
+    async with running_service(state_dir) as commands:
+        assert isinstance(commands, RemoteCommands)
+        yield commands

@@ -3,11 +3,10 @@
 import io
 import json
 import logging
-import os
 import signal
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,7 @@ import httpx
 import pytest
 import structlog
 
-from ecolyo_worker import ConfigurationError, Settings, Worker
-from ecolyo_worker.health import ActorHealth
-from ecolyo_worker.service import asgi
-from ecolyo_worker.service.server import HttpFace
-from ecolyo_worker.settings import Http, Intake
-from ecolyo_worker.testing.ledger import assert_balanced
+from ecolyo_worker.settings import Intake
 
 from .conftest import TOKEN, Serve, Served
 
@@ -39,26 +33,6 @@ BAD = b'{"type": "NoEvent", "eventDate": "2026-11-20T10:00"}'
 
 def content(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.iterdir())
-
-
-def replace(path: Path, text: str | None) -> None:
-    """Write a file as if in another second, or remove it."""
-    path.unlink()
-    if text is not None:
-        path.write_text(text)
-        os.utime(path, ns=(1, 1))
-
-
-@pytest.fixture
-async def served(serve: Serve) -> AsyncIterator[Served]:
-    async with serve() as served:
-        yield served
-
-
-@pytest.fixture
-async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with served.client() as client:
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -244,78 +218,6 @@ async def test_status_is_what_the_command_prints(serve: Serve, cli: Any) -> None
     assert {**found, "tasks": []} == {**printed, "tasks": []}
 
 
-@pytest.mark.parametrize(
-    "shown", ["", "Bearer", "Bearer x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer é"]
-)
-async def test_without_the_token_nobody_comes_in(served: Served, shown: str) -> None:
-    """Whoever does not show the token gets 401, wherever under /v1, and no method changes that."""
-    headers = {b"authorization": shown.encode()}
-    async with served.client(token=None) as client:
-        for method, path in [("GET", "/v1/status"), ("PUT", ALICE), ("GET", "/v1/nowhere")]:
-            done = await client.request(method, path, headers=headers, json={"consent": CONSENT})
-            assert (done.status_code, done.headers["www-authenticate"]) == (401, "Bearer")
-        assert (await client.get("/v1/status")).status_code == 401
-        for path in ("/livez", "/readyz"):
-            assert (await client.get(path)).status_code == 200
-    assert served.worker.status().instances == 0
-
-
-async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> None:
-    """When the token's file changes, the new one is asked for, and the old one is worth nothing."""
-    replace(token_file, "another-one")
-    async with served.client() as old, served.client(token="another-one") as new:
-        assert (await old.get("/v1/status")).status_code == 401
-        assert (await new.get("/v1/status")).status_code == 200
-        replace(token_file, None)
-        done = await new.get("/v1/status")
-        assert (done.status_code, done.json()["error"]["code"]) == (503, "misconfigured")
-        assert str(token_file) not in done.text
-
-
-async def test_it_knows_when_it_last_answered(served: Served) -> None:
-    """The actor notes when it last answered, for `status` to tell."""
-    assert served.face.last_success is None
-    async with served.client() as client:
-        await client.get("/livez")
-    assert served.face.last_success is not None
-
-
-async def test_health_names_nobody(served: Served, client: httpx.AsyncClient) -> None:
-    """`/livez` and `/readyz` are for anybody, so they name no person."""
-    await client.put(ALICE, json={"consent": CONSENT})
-    for path in ("/livez", "/readyz"):
-        done = await client.get(path)
-        assert done.status_code == 200
-        assert "alice" not in done.text
-
-
-class Ailing(Worker):
-    """A worker of which one actor crashed over a person, and one may show no life any more."""
-
-    stuck = False
-
-    def health(self) -> list[ActorHealth]:
-        crashed = ActorHealth("intake", "working", True, 1, "alice.example is odd", None, None)
-        return [crashed, ActorHealth("sender", "working", not self.stuck, 0, None, None, None)]
-
-
-async def test_an_actor_without_life_is_named(state_dir: Path) -> None:
-    """`/livez` names the actors, and turns red with the one that shows no life; it names nobody.
-
-    What an actor crashed with may hold a person's name.
-    """
-    worker = Ailing(Settings(state_dir=state_dir))
-    transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
-    async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
-        done = await client.get("/livez")
-        intake = {"name": "intake", "state": "working", "restarts": 1}
-        assert (done.status_code, done.json()["actors"][0]) == (200, intake)
-        worker.stuck = True
-        done = await client.get("/livez")
-        assert (done.status_code, done.json()["error"]["details"]) == (503, ["sender"])
-        assert (await client.get("/readyz")).status_code == 200
-
-
 async def test_when_too_much_waits_the_client_waits(serve: Serve) -> None:
     """While as many events wait as may, the next are refused with 503 and Retry-After."""
     stored = threading.Event()
@@ -331,35 +233,6 @@ async def test_when_too_much_waits_the_client_waits(serve: Serve) -> None:
             stored.set()
         assert (done.status_code, done.headers["retry-after"]) == (503, "1")
         assert done.json()["error"]["code"] == "busy"
-
-
-async def test_who_is_not_ready_says_so(state_dir: Path, token_file: Path) -> None:
-    """Before the worker is entered and after it was left, requests get 503 and `/readyz` red."""
-    worker = Worker(Settings(state_dir=state_dir, http=Http(token_file=token_file)))
-    transport = httpx.ASGITransport(asgi(worker))
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://host", headers=headers
-    ) as client:
-
-        async def statuses() -> list[int]:
-            paths = ("/livez", "/readyz", "/v1/status")
-            return [(await client.get(path)).status_code for path in paths]
-
-        assert await statuses() == [200, 503, 503]
-        async with worker:
-            assert await statuses() == [200, 200, 200]
-        assert (await statuses())[1:] == [503, 503]
-
-
-async def test_a_host_can_guard_it_itself(state_dir: Path) -> None:
-    """Mounted in a host's application it wants a token too, unless the host says it guards it."""
-    worker = Worker(Settings(state_dir=state_dir))
-    with pytest.raises(ConfigurationError, match=r"http\.token_file: found none"):
-        asgi(worker)
-    transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
-    async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
-        assert (await client.get("/v1/status")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -406,29 +279,6 @@ async def test_a_bug_is_ours_and_nothing_leaks(serve: Serve) -> None:
         assert secret not in out.getvalue() + done.text
 
 
-async def test_tcp_without_a_token_does_not_begin(state_dir: Path) -> None:
-    """To listen on TCP without a token is refused at the start, with what to do."""
-    settings = Settings(state_dir=state_dir, http=Http(listen="127.0.0.1:0"))
-    async with Worker(settings) as worker:
-        with pytest.raises(ConfigurationError, match=r"http\.token_file: found none; .*write"):
-            HttpFace(worker)
-
-
-async def test_the_token_may_be_a_credential(
-    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Systemd's credential `http-token` is the token where no file is named."""
-    (tmp_path / "http-token").write_text(TOKEN)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    transport = httpx.ASGITransport(asgi(worker := Worker(Settings(state_dir=state_dir))))
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    async with (
-        worker,
-        httpx.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client,
-    ):
-        assert (await client.get("/v1/status")).status_code == 200
-
-
 async def test_the_process_is_left_as_it_is(serve: Serve) -> None:
     """A face that runs has installed no signal handler and set up no logging."""
 
@@ -456,24 +306,3 @@ async def test_what_came_in_balances(served: Served, client: httpx.AsyncClient) 
         for number in range(40):
             clients.start_soon(post, number)
     assert served.worker.status().events["waiting"] == 80
-
-
-async def test_a_unix_socket_asks_for_no_token(state_dir: Path, tmp_path: Path) -> None:
-    """On a Unix socket the file's mode decides: it is its owner's alone, and goes at the end."""
-    deep = tmp_path / ("x" * 100) / ("y" * 100)
-    deep.mkdir(parents=True)
-    path = deep / "http.sock"
-    settings = Settings(state_dir=state_dir, http=Http(listen=f"unix:{path}"))
-    async with Worker(settings) as worker:
-        face = HttpFace(worker)
-        async with anyio.create_task_group() as running:
-            await running.start(face.run)
-            assert path.stat().st_mode & 0o777 == 0o600
-            short = tmp_path / "s"
-            short.symlink_to(deep)
-            transport = httpx.AsyncHTTPTransport(uds=str(short / "http.sock"))
-            async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
-                assert (await client.get("/v1/status")).status_code == 200
-            face.stop()
-        assert not path.exists()
-    await assert_balanced(state_dir)

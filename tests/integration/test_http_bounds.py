@@ -1,6 +1,5 @@
 """The HTTP face under clients that are slow, large, many, wrong, or still there at the end."""
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -17,28 +16,13 @@ from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 
-from .conftest import TOKEN, Serve, Served
+from .conftest import TOKEN, Serve, Served, code_of, everything
 
 SHORT_S = 0.05
 POST = (
     f"POST /v1/events?instance=a.example HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\n"
 ).encode()
 EVENT = b'{"type": "NavigationEvent", "eventDate": "2026-11-20T10:00"}'
-
-
-async def everything(stream: SocketStream) -> bytes:
-    """Read until the other side closes."""
-    found = b""
-    try:
-        while True:
-            found += await stream.receive()
-    except (anyio.EndOfStream, anyio.BrokenResourceError):
-        return found
-
-
-def code_of(answer: bytes) -> tuple[int, str]:
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +57,7 @@ async def test_a_second_request_has_its_time_too(serve: Serve) -> None:
     [
         (b"nonsense\r\n\r\n", 400, "bad_request"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request"),
-        (b"GET /livez HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 100_000, 400, "bad_request"),
+        (b"GET /livez HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 100_000, 431, "head_too_large"),
         (b"GET /livez HTTP/1.1\r\n\r\n", 400, "bad_request"),
         (POST + b"Content-Length: x\r\n\r\n", 400, "bad_request"),
     ],

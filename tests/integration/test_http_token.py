@@ -1,0 +1,147 @@
+"""The HTTP face's token: whom it lets in, and when it changes."""
+
+import hmac
+import os
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from ecolyo_worker import ConfigurationError, Settings, Worker
+from ecolyo_worker.service import asgi
+from ecolyo_worker.service.server import HttpFace
+from ecolyo_worker.settings import Http
+from ecolyo_worker.testing.ledger import assert_balanced
+
+from .conftest import TOKEN, Served
+
+ALICE = "/v1/instances/alice.example"
+CONSENT = {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"}
+
+
+def replace(path: Path, text: bytes | None) -> None:
+    """Write a file as if in another second, or remove it."""
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text)
+        os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "Bearer", "Bearer x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer é"]
+)
+async def test_without_the_token_nobody_comes_in(served: Served, shown: str) -> None:
+    """Whoever does not show the token gets 401, wherever under /v1, and no method changes that."""
+    headers = {b"authorization": shown.encode()}
+    async with served.client(token=None) as client:
+        for method, path in [("GET", "/v1/status"), ("PUT", ALICE), ("GET", "/v1/nowhere")]:
+            done = await client.request(method, path, headers=headers, json={"consent": CONSENT})
+            assert (done.status_code, done.headers["www-authenticate"]) == (401, "Bearer")
+        assert (await client.get("/v1/status")).status_code == 401
+        for path in ("/livez", "/readyz"):
+            assert (await client.get(path)).status_code == 200
+    assert served.worker.status().instances == 0
+
+
+async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> None:
+    """When the token's file changes, the new one is asked for, and the old one is worth nothing."""
+    replace(token_file, b"another-one")
+    async with served.client() as old, served.client(token="another-one") as new:
+        assert (await old.get("/v1/status")).status_code == 401
+        assert (await new.get("/v1/status")).status_code == 200
+        replace(token_file, None)
+        done = await new.get("/v1/status")
+        assert (done.status_code, done.json()["error"]["code"]) == (503, "misconfigured")
+        assert str(token_file) not in done.text
+
+
+SHOWN = [b"", b"t", TOKEN[:-1].encode(), b"x" * 5000, b"\xff\xfe", "é".encode(), b"x y"]
+
+
+async def test_tokens_are_compared_in_constant_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is shown, of any length, is compared as bytes, in a time that tells nothing."""
+    compared: list[tuple[object, object]] = []
+    compare = hmac.compare_digest
+
+    def spied(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", spied)
+    async with served.client(token=None) as client:
+        for shown in SHOWN:
+            headers = {b"authorization": (b"Bearer " + shown).strip()}
+            assert (await client.get("/v1/status", headers=headers)).status_code == 401
+    assert compared == [(shown, TOKEN.encode()) for shown in SHOWN]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"two words", "é".encode(), b"\xff", b"x" * 8193])
+async def test_what_is_no_token_lets_nobody_in(
+    served: Served, token_file: Path, content: bytes
+) -> None:
+    """A file that holds no token is refused at a start; later it lets nobody in, with nothing."""
+    replace(token_file, content)
+    for shown in (b"", content.strip(), TOKEN.encode()):
+        headers = {b"authorization": (b"Bearer " + shown).strip()}
+        async with served.client(token=None) as client:
+            done = await client.get("/v1/status", headers=headers)
+        assert (done.status_code, done.json()["error"]["code"]) == (503, "misconfigured")
+    with pytest.raises(ConfigurationError, match=r"^http\.token_file: .* must hold one token"):
+        HttpFace(served.worker)
+
+
+async def test_a_host_can_guard_it_itself(state_dir: Path) -> None:
+    """Mounted in a host's application it wants a token too, unless the host says it guards it."""
+    worker = Worker(Settings(state_dir=state_dir))
+    with pytest.raises(ConfigurationError, match=r"http\.token_file: found none"):
+        asgi(worker)
+    transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
+    async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+        assert (await client.get("/v1/status")).status_code == 200
+
+
+async def test_tcp_without_a_token_does_not_begin(state_dir: Path) -> None:
+    """To listen on TCP without a token is refused at the start, with what to do."""
+    settings = Settings(state_dir=state_dir, http=Http(listen="127.0.0.1:0"))
+    async with Worker(settings) as worker:
+        with pytest.raises(ConfigurationError, match=r"http\.token_file: found none; .*write"):
+            HttpFace(worker)
+
+
+async def test_the_token_may_be_a_credential(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systemd's credential `http-token` is the token where no file is named."""
+    (tmp_path / "http-token").write_text(TOKEN)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    transport = httpx.ASGITransport(asgi(worker := Worker(Settings(state_dir=state_dir))))
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with (
+        worker,
+        httpx.AsyncClient(transport=transport, base_url="http://h", headers=headers) as client,
+    ):
+        assert (await client.get("/v1/status")).status_code == 200
+
+
+async def test_a_unix_socket_asks_for_no_token(state_dir: Path, tmp_path: Path) -> None:
+    """On a Unix socket the file's mode decides: it is its owner's alone, and goes at the end."""
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    deep.mkdir(parents=True)
+    path = deep / "http.sock"
+    settings = Settings(state_dir=state_dir, http=Http(listen=f"unix:{path}"))
+    async with Worker(settings) as worker:
+        face = HttpFace(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            assert path.stat().st_mode & 0o777 == 0o600
+            short = tmp_path / "s"
+            short.symlink_to(deep)
+            transport = httpx.AsyncHTTPTransport(uds=str(short / "http.sock"))
+            async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+                assert (await client.get("/v1/status")).status_code == 200
+            face.stop()
+        assert not path.exists()
+    await assert_balanced(state_dir)

@@ -328,7 +328,7 @@ class Worker:
             context,
             self._target,
             Clients(self._http),
-            is_counting=lambda: self.aggregator.is_counting,
+            under_way=lambda: self.aggregator.under_way,
         )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)

@@ -61,7 +61,9 @@ class Aggregator(Actor):
         super().__init__(context.clock)
         self._context = context
         self._made = made
-        self._under_way = 0
+        self._begun = 0
+        self.under_way: frozenset[int] = frozenset()
+        """The runs of which some people's rows are there, and others' are not yet."""
         settings = context.settings
         self._zone = settings.civil_zone
         self._schedule = Schedule(settings.aggregation.schedule, self._zone)
@@ -126,17 +128,14 @@ class Aggregator(Actor):
 
         A run of the schedule takes its slot, a civil day, with the last of its work.
         """
-        self._under_way += 1
+        self._begun += 1
+        own = {self._begun}
+        self.under_way |= own
         try:
             return await self._run_once(plan, slot)
         finally:
-            self._under_way -= 1
+            self.under_way -= own
             self._made()  # what a run made that was cut off waits no longer, either
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether a run is under way: some people's rows are there, and others' are not yet."""
-        return self._under_way > 0
 
     async def _run_once(self, plan: Plan, slot: int | None) -> RunReport:
         run = await self._context.database.run(

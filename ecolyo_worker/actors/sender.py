@@ -59,17 +59,19 @@ class Sender(Actor):
         context: Context,
         target: Target,
         clients: Clients,
-        is_counting: Callable[[], bool] = lambda: False,
+        under_way: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         """Nothing is sent before `run` or `drain`.
 
-        While `is_counting`, `run` begins no attempt: what is counted first would leave first.
+        `under_way` gives the runs that are: what one counts first must not leave first.
         """
         super().__init__(context.clock)
         self._context = context
         self._target = target
         self._clients = clients
-        self._is_counting = is_counting
+        self._under_way = under_way
+        self._awaited: frozenset[int] = frozenset()
+        """The runs to wait for: those that were under way when the waiting began."""
         self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
         self._gate = Gate(context, is_local=target.is_local)
         self._hands = Hands(context)
@@ -178,10 +180,19 @@ class Sender(Actor):
     def _may_send(self) -> bool:
         return self._target.is_set and self._context.settings.mode == "on"
 
+    def _is_held(self) -> bool:
+        """Tell whether to wait for runs. Those that began meanwhile are not waited for as well.
+
+        Else runs that follow each other closely would hold everything up for good.
+        """
+        under_way = self._under_way()
+        self._awaited = self._awaited or under_way
+        return bool(self._awaited & under_way)
+
     async def _round(self) -> float:
         """Send what is due, and give how long there is nothing to do, in seconds."""
         async with self._turn:
-            if self._drains or self.stopping or self._is_counting():
+            if self._drains or self.stopping or self._is_held():
                 return self.LOOK_S
             await self._send(float("inf"), draining=False)
         return (await self._wait_s())[1]
@@ -243,8 +254,9 @@ class Sender(Actor):
         by_itself: bool,  # noqa: FBT001
     ) -> Claims:
         # Told here, as a run or a drain may have begun while this waited for its turn.
-        if by_itself and (self._drains or self._is_counting()):
+        if by_itself and (self._drains or self._is_held()):
             return Claims([], {}, more=False)
+        self._awaited = frozenset()
         claims = draw.claim(connection, wanted, partial(self._gate.judge, connection, wanted.now))
         reach("sender.claiming")
         return claims

@@ -109,6 +109,27 @@ async def test_what_a_run_made_that_was_cut_off_leaves_at_once(
     await assert_balanced(state_dir)
 
 
+async def test_runs_without_end_hold_nothing_up(
+    state_dir: Path, event: Event, agree: Agree, quick: Quick, echo: Echo
+) -> None:
+    """Where one run follows the other, what the earlier ones made leaves all the same."""
+
+    async def run_again_and_again() -> None:
+        while True:
+            await worker.run_once(NIGHT)
+
+    async with Worker(quick(echo.url)) as worker:
+        await agree(worker)
+        async with anyio.create_task_group() as runs:
+            for _ in range(3):
+                runs.start_soon(run_again_and_again)
+            await worker.record("alice.example", event("NavigationEvent", "2026-11-20T10:00"))
+            with anyio.fail_after(20):  # it looks by itself after 30 s
+                assert await echo.wait(1) == 1
+            runs.cancel_scope.cancel()
+    await assert_balanced(state_dir, echo.url)
+
+
 async def test_rows_that_waited_are_sent_at_the_start(
     state_dir: Path, fill: Filled, quick: Quick, echo: Echo
 ) -> None:

@@ -1,5 +1,6 @@
 """The package as others get it: a wheel alone, or the library without extras."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -88,3 +89,20 @@ def test_the_command_line_names_the_extra_it_needs(unpacked: Path) -> None:
     done = run(unpacked, "-c", f"{blocked}; from ecolyo_worker.cli import main; main()")
     assert done.returncode == 69
     assert 'pip install "ecolyo-worker[service]"' in done.stderr
+
+
+def test_a_host_is_checked_against_its_types(unpacked: Path, tmp_path: Path) -> None:
+    """A type checker takes the README's example, and finds a mistake in it, by the wheel alone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    (tmp_path / "host.py").write_text(example)
+    wrong = example.replace("run_once()", 'run_once(as_of="now")')
+    (tmp_path / "wrong.py").write_text(wrong)
+    assert wrong != example
+    options = ["--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache")]
+    files = [str(tmp_path / name) for name in ("host.py", "wrong.py")]
+    done = run(unpacked, "-m", "mypy", *options, *files)
+    (line, summary) = done.stdout.splitlines()
+    assert line.startswith(files[1]), done.stdout
+    assert "[arg-type]" in line
+    assert summary.startswith("Found 1 error")

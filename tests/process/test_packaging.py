@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+EMBEDDING = "docs/how-to/embed.md"
 EXTRAS = ["starlette", "typer", "cyclopts", "rich", "uvicorn", "cryptography", "prometheus_client"]
 
 
@@ -92,17 +93,20 @@ def test_the_command_line_names_the_extra_it_needs(unpacked: Path) -> None:
 
 
 def test_a_host_is_checked_against_its_types(unpacked: Path, tmp_path: Path) -> None:
-    """A type checker takes the README's example, and finds a mistake in it, by the wheel alone."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
-    (tmp_path / "host.py").write_text(example)
-    wrong = example.replace("run_once()", 'run_once(as_of="now")')
-    (tmp_path / "wrong.py").write_text(wrong)
-    assert wrong != example
+    """A type checker with the wheel alone takes the examples for hosts, and finds a mistake."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", EMBEDDING)]
+    blocks = r"^```python\n(.*?)^```$"
+    examples = [
+        code for page in pages for code in re.findall(blocks, page, re.DOTALL | re.MULTILINE)
+    ]
+    wrong = examples[0].replace("run_once()", 'run_once(as_of="now")')
+    assert wrong != examples[0]
+    files = [tmp_path / f"host{n}.py" for n in range(len(examples) + 1)]
+    for path, code in zip(files, [*examples, wrong], strict=True):
+        path.write_text(code)
     options = ["--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache")]
-    files = [str(tmp_path / name) for name in ("host.py", "wrong.py")]
-    done = run(unpacked, "-m", "mypy", *options, *files)
+    done = run(unpacked, "-m", "mypy", *options, *map(str, files))
     (line, summary) = done.stdout.splitlines()
-    assert line.startswith(files[1]), done.stdout
+    assert line.startswith(str(files[-1])), done.stdout
     assert "[arg-type]" in line
     assert summary.startswith("Found 1 error")

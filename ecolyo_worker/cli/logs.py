@@ -5,6 +5,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
+from ecolyo_worker.cli.output import one_line
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -29,7 +31,10 @@ class _Stderr:
 
 
 def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger":
-    """Make a logger of this program alone; nothing global is configured."""
+    """Make a logger of this program alone; nothing global is configured.
+
+    Texts from outside cannot end a line or command a terminal: what is not printable is escaped.
+    """
     import structlog  # takes a third of what a command needs to start
 
     logger: FilteringBoundLogger = structlog.wrap_logger(
@@ -44,22 +49,34 @@ def make_logger(log_format: LogFormat, level: LogLevel) -> "FilteringBoundLogger
 def _processors(log_format: LogFormat) -> "list[Processor]":
     import structlog
 
+    level = structlog.processors.add_log_level
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    trace = structlog.processors.format_exc_info
     if log_format == "json":
-        return [structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()]
+        return [level, stamp, trace, structlog.processors.JSONRenderer()]
     if log_format == "journal":
-        return [structlog.processors.add_log_level, _journal]
-    colors = sys.stderr.isatty()
-    return [
-        structlog.processors.add_log_level,
-        stamp,
-        structlog.dev.ConsoleRenderer(colors=colors),
-    ]
+        return [level, trace, _journal]
+    # The prettier traceback shows the values around it, which may be a person's, or the token.
+    plain = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    return [level, stamp, _escape, renderer]
+
+
+def _escape(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
+    """Make one line of each text; what is no text is shown by its `repr`."""
+    return {
+        key: value
+        if key == "exc_info"
+        else one_line(value if isinstance(value, str) else repr(value))
+        for key, value in event.items()
+    }
 
 
 def _journal(_: "WrappedLogger", __: str, event: "EventDict") -> str:
     import structlog
 
     priority = _PRIORITIES[event.pop("level")]
+    trace = str(event.pop("exception", ""))
     words = structlog.processors.KeyValueRenderer(key_order=["event"])(None, "", event)
-    return "\n".join(f"<{priority}>{line}" for line in str(words).splitlines())
+    lines = [str(words), *trace.splitlines()]
+    return "\n".join(f"<{priority}>{one_line(line)}" for line in lines)

@@ -69,6 +69,10 @@ says from which level on; the service logs from `info` on, other commands from `
 in a program of yours logs to the logger that it was given, else to `ecolyo_worker` of the standard
 library.
 
+Lines that are alike in certain fields, which the last column names, are logged at once the first
+time and then once a minute at most; `left_out` says how many were not. `outbox show` has every
+attempt.
+
 These are all events there are. None holds a token. What broke (`error`) and what the other side
 answered (`answer`, `reason`) are not always in the worker's own words, and may name a person.
 """
@@ -164,7 +168,10 @@ def log() -> str:
 
 
 def _fields(event: LogEvent) -> str:
-    return "; ".join(f"`{name}`: {holds}" for name, holds in event.fields.items()) or "–"
+    told = [f"`{name}`: {holds}" for name, holds in event.fields.items()]
+    if event.repeats_by:
+        told.append(f"alike by {_words(event.repeats_by)}")
+    return "; ".join(told) or "–"
 
 
 PAGES = {"indicators.md": indicators, "log.md": log, "settings.md": settings}

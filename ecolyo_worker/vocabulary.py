@@ -25,6 +25,8 @@ class LogEvent(Struct, frozen=True):
     """What happened, and where it matters, what to do."""
     fields: dict[str, str] = {}
     """What each field holds."""
+    repeats_by: tuple[str, ...] = ()
+    """The fields in which lines of it are alike: of such, few are logged. Empty: all are."""
 
 
 EVENTS: Final = (
@@ -100,6 +102,7 @@ EVENTS: Final = (
         "error",
         "A part shows no life, so the service manager will start the service anew.",
         {"hanging": "these parts"},
+        repeats_by=("hanging",),
     ),
     LogEvent(
         "the service manager is not told anything",
@@ -146,6 +149,7 @@ EVENTS: Final = (
             "outcome": "the kind of failure",
             "answer": "what was answered, in short",
         },
+        repeats_by=("outcome", "answer"),
     ),
     LogEvent(
         "destination is held back",
@@ -164,6 +168,7 @@ EVENTS: Final = (
         "warning",
         "The database does not work now; the sender tries again, after longer each time.",
         {"error": _REASON},
+        repeats_by=("error",),
     ),
     LogEvent(
         "old rows pruned",
@@ -187,6 +192,7 @@ EVENTS: Final = (
         "warning",
         "The token of the HTTP face cannot be read, so that every request is refused.",
         {"reason": _REASON},
+        repeats_by=("reason",),
     ),
     LogEvent(
         "the HTTP face can be reached from other machines",
@@ -199,6 +205,7 @@ EVENTS: Final = (
         "error",
         "A request met a mistake of ours, and was answered 500. Please report it.",
         {"error": "the kind of error; its words may be a person's", "places": "where it came from"},
+        repeats_by=("error", "places"),
     ),
 )
 """All of them, in the order of a service's life."""

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import get_args
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 from ecolyo_worker.cli.logs import LogFormat, make_logger
 from ecolyo_worker.remote.secrets import Secret
+from ecolyo_worker.testing.clock import FakeClock
 
 FORMATS = get_args(LogFormat)
 PRIORITIES = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "critical": "<2>"}
@@ -97,3 +99,35 @@ def test_a_secret_is_no_data(give: Callable[[Secret], object]) -> None:
     with pytest.raises(TypeError) as caught:
         give(Secret("s3cr3t"))
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_what_repeats_is_told_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first like line comes at once, the next after a minute, with how many were left out."""
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    logger = make_logger("json", "info", clock)
+    for second in range(150):
+        logger.info("indicator not delivered", row=second, outcome="failed", answer="503")
+        clock.advance(1)
+    lines = [json.loads(line) for line in printed(capsys).splitlines()]
+    found = [(line["row"], line.get("left_out")) for line in lines]
+    assert found == [(0, None), (60, 59), (120, 59)]
+
+
+def test_what_differs_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another answer is another line, and events that tell of a change are all logged."""
+    logger = make_logger("json", "info", FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC)))
+    for row, answer in enumerate(("503", "500", "503")):
+        logger.info("indicator not delivered", row=row, outcome="failed", answer=answer)
+        logger.warning("destination is held back", destination=1, reason=answer)
+    lines = [json.loads(line) for line in printed(capsys).splitlines()]
+    assert [line["event"][:9] for line in lines].count("indicator") == 2
+    assert [line["event"][:11] for line in lines].count("destination") == 3
+
+
+def test_what_repeats_is_remembered_within_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    """A flood of ever other lines makes room of the oldest ones, which are then told anew."""
+    logger = make_logger("json", "info", FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC)))
+    for number in [*range(1000), 999, 0]:
+        logger.info("indicator not delivered", row=number, outcome="failed", answer=str(number))
+    rows = [json.loads(line)["row"] for line in printed(capsys).splitlines()]
+    assert rows == [*range(1000), 0]

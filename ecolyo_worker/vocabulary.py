@@ -161,7 +161,11 @@ EVENTS: Final = (
         "destination works again",
         "info",
         "What was held back is sent on. Told once, when it ends.",
-        {"destination": "its number"},
+        {
+            "destination": "its number",
+            "after_s": "how long it was held back, in seconds; None if since before the last start",
+            "failed": "how many attempts failed meanwhile",
+        },
     ),
     LogEvent(
         "nothing can be sent now",

@@ -16,6 +16,7 @@ from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
 from ecolyo_worker.service.metrics import METRICS
 from ecolyo_worker.shown import shown
+from ecolyo_worker.vocabulary import EVENTS, LogEvent
 
 HERE = Path(__file__).parent
 EXAMPLE_DATES = {"day": "2026-11-20", "month": "2026-11-01"}
@@ -66,6 +67,26 @@ credentials `dacc-token` and `http-token`.
 
 `ecolyo-worker check-config` tells everything that is wrong with a file, `ecolyo-worker config show
 --origin` what holds and where it comes from.
+"""
+
+
+LOG = """\
+# The log
+
+<!-- Made by `make docs` from ecolyo_worker/vocabulary.py; do not edit. -->
+
+Each line is an event with its fields, on stderr: for a person, with `--log-format json` one object
+for each, with `--log-format journal` one with the priority that the journal reads. `--log-level`
+says from which level on; the service logs from `info` on, other commands from `warning`. A worker
+in a program of yours logs to the logger that it was given, else to `ecolyo_worker` of the standard
+library.
+
+Lines that are alike in certain fields, which the last column names, are logged at once the first
+time and then once a minute at most; `left_out` says how many were not. `outbox show` has every
+attempt.
+
+These are all events there are. None holds a token. What broke (`error`) and what the other side
+answered (`answer`, `reason`) are not always in the worker's own words, and may name a person.
 """
 
 
@@ -162,7 +183,25 @@ def settings() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"indicators.md": indicators, "metrics.md": metrics, "settings.md": settings}
+def log() -> str:
+    """Give the page of all events of the log: a table."""
+    rows = [[f"`{one.name}`", one.level, one.meaning, _fields(one)] for one in EVENTS]
+    return "\n".join([LOG, *_table(["event", "level", "what happened", "fields"], rows)]) + "\n"
+
+
+def _fields(event: LogEvent) -> str:
+    told = [f"`{name}`: {holds}" for name, holds in event.fields.items()]
+    if event.repeats_by:
+        told.append(f"alike by {_words(event.repeats_by)}")
+    return "; ".join(told) or "–"
+
+
+PAGES = {
+    "indicators.md": indicators,
+    "log.md": log,
+    "metrics.md": metrics,
+    "settings.md": settings,
+}
 
 
 def main(arguments: list[str]) -> int:

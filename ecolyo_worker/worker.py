@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import msgspec
 
@@ -108,7 +108,8 @@ class Worker:
     async def __aenter__(self) -> Self:
         """Open the state directory as its only owner, and start what works by itself.
 
-        Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`.
+        Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`, and `CommandRefused` if it is
+        entered already, or outside of asyncio.
         """
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=True)
@@ -142,6 +143,9 @@ class Worker:
             await self._open(opened, migrating=False)
             yield self
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a worker cannot be pickled or copied: make another one of its settings")
+
     @property
     def is_ready(self) -> bool:
         """Whether it is entered, and not being left."""
@@ -161,7 +165,7 @@ class Worker:
         Raises `IntakeRefused` if none was good, `IntakeFull` if too much waits to be stored, and
         `StoreUnavailable` if nothing can be stored now.
         """
-        self._check_entered()
+        self._check_here()
         if isinstance(events, list):
             batch: list[tuple[object, object]] = [(instance, event) for event in events]
         else:
@@ -177,6 +181,7 @@ class Worker:
         A consent that is withdrawn deletes what waits, in the files' bytes too; when this returns,
         no attempt to send any of it will begin.
         """
+        self._check_here()
 
         def store(connection: sqlite3.Connection) -> list[int]:
             return [row for said in facts for row in instances.store_facts(connection, said)]
@@ -191,6 +196,7 @@ class Worker:
 
         When this returns, no attempt to send anything of hers will begin.
         """
+        self._check_here()
         gone = await self.database.run(forgetting.forget, instance)
         if gone is None:
             return None
@@ -208,6 +214,7 @@ class Worker:
         """
         if self.settings.mode == "off":
             raise CommandRefused("the mode is off (worker.mode): nothing is counted")
+        self._check_here()
         plan = self._plan(as_of, day, month)
         if plan.as_of > self._civil(None) and not self._target.is_local:
             raise CommandRefused(
@@ -227,6 +234,7 @@ class Worker:
 
         At the end comes what it would come to. With `instance`, both are of that one alone.
         """
+        self._check_here()
         plan = msgspec.structs.replace(self._plan(as_of, day, month), instance=instance)
         return self.aggregator.preview(plan)
 
@@ -239,6 +247,7 @@ class Worker:
         """
         if self.settings.mode != "on":
             raise CommandRefused(f"the mode is {self.settings.mode} (worker.mode): nothing is sent")
+        self._check_here()
         return await self.sender.drain(until_empty=until_empty, timeout_s=timeout_s)
 
     async def supervise(self, actor: Actor) -> None:
@@ -270,9 +279,17 @@ class Worker:
             self.health(),
         )
 
+    @property
+    def _is_open(self) -> bool:
+        return "database" in vars(self) and not self.database.is_closed
+
     def _check_entered(self) -> None:
         if "database" not in vars(self):
             raise StoreUnavailable("the worker is not entered: use `async with Worker(…)`")
+
+    def _check_here(self) -> None:
+        self._check_entered()
+        self.database.check_loop()
 
     def _plan(self, as_of: datetime | None, day: str | None, month: str | None) -> Plan:
         return self.aggregator.plan(self._civil(as_of), read_day(day), read_month(month))
@@ -303,6 +320,8 @@ class Worker:
             await self.supervise(actor)
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
+        if self._is_open:
+            raise CommandRefused("the worker is entered already: enter each worker once at a time")
         self._supervisor = None
         settings = self.settings
         if measures := unknown(self.definitions):
@@ -349,7 +368,7 @@ class Worker:
             restoring.settle, day_of(self._civil(None)), retrying=self._retrying
         )
         self.logger.warning(
-            "a backup was put back: what waited in it may have been delivered since",
+            "a backup was put back",
             made=instant_text(self.restored.made),
             rows=self.restored.rows,
         )

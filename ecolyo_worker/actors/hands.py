@@ -33,6 +33,8 @@ class Hands:
         self._rows: dict[int, Claimed] = {}
         self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
+        self._troubles: dict[int, tuple[float, int]] = {}
+        """Of each destination that is held back: since when, and how many attempts failed since."""
         self._marks: list[Mark] = []
         self._untried: list[int] = []
         self._interrupted: dict[int, int] = {}
@@ -183,8 +185,19 @@ class Hands:
                 "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
             )
         if before.state == "ready" and after.state in HELD:
+            self._troubles[row.destination] = (self._context.clock.monotonic(), 0)
             logger.warning(
                 "destination is held back", destination=row.destination, reason=after.reason
             )
         elif before.state in HELD and after.state == "ready":
-            logger.info("destination works again", destination=row.destination)
+            since, failed = self._troubles.pop(row.destination, (None, None))
+            after_s = None if since is None else round(self._context.clock.monotonic() - since, 1)
+            logger.info(
+                "destination works again",
+                destination=row.destination,
+                after_s=after_s,
+                failed=failed,
+            )
+        elif row.destination in self._troubles:
+            since, failed = self._troubles[row.destination]
+            self._troubles[row.destination] = (since, failed + 1)

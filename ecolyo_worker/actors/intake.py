@@ -95,6 +95,7 @@ class Intake(Actor):
         much is waiting, and `StoreUnavailable`: nothing was taken, try again later. Events of a
         caller that is cancelled may be stored: handing them over again stores nothing twice.
         """
+        self._database.check_loop()
         self._refuse(len(batch))
         good: _Events = []
         refused: list[Refusal] = []

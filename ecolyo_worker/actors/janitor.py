@@ -79,12 +79,7 @@ class Janitor(Actor):
         if not holding:
             logger.info("what was deleted is overwritten", took_s=took_s)
         elif size and not at_night:
-            logger.info(
-                "what was deleted is not overwritten yet: writing the database anew would hold up"
-                " all else, so it waits for the night",
-                bytes=size,
-                from_hour=_QUIET_HOUR,
-            )
+            logger.info("what was deleted waits for the night", bytes=size, from_hour=_QUIET_HOUR)
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)
 

@@ -62,8 +62,9 @@ class Supervisor:
         """Stop the actors: let them finish within the grace, then cancel what is left.
 
         A host that cancels natively once more meanwhile aborts at once, as does one that cancels a
-        scope around the block, which is around the actors too. Raises the `ActorFailed` of an actor
-        that could not be kept; else the host's own error goes on.
+        scope around the block, which is around the actors too. The host's own error goes on, with
+        a note if an actor failed besides; else the `ActorFailed` of an actor that could not be kept
+        is raised.
         """
         cancelled = error if isinstance(error, anyio.get_cancelled_exc_class()) else None
         try:
@@ -76,7 +77,9 @@ class Supervisor:
             await self._group.__aexit__(type(cancelled) if cancelled else None, cancelled, trace)
         except BaseExceptionGroup as failures:
             failure = _first(failures)
-            raise failure from failure.__cause__
+            if error is None or cancelled is not None:
+                raise failure from failure.__cause__
+            error.add_note(f"meanwhile the worker failed, too: {failure}")
         if cancelled is not None and cancelled is not error:
             raise cancelled
         return False

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from functools import partial
 from inspect import iscoroutinefunction
@@ -103,6 +102,8 @@ def _launch(
     except EcolyoError as error:
         session.fail(error)
         return error.exit_code
+    except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
+        return _failed(error, session)
     return int(code or 0)
 
 
@@ -129,14 +130,14 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was accepted is kept\n")
         return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
-        return _failed(error)
+    except Exception as error:  # noqa: BLE001  what no command raised: its output cannot be written
+        return _failed(error, Session(None, None, "console", None, Output(as_json=False)))
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, session: Session) -> int:
     """End for an error that no command expects: the output's reader left, a full disk, a bug."""
     if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        return _failed(error.exceptions[0])
+        return _failed(error.exceptions[0], session)
     if isinstance(error, BrokenPipeError):
         # Whoever read our output has what it wanted; Python would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -144,6 +145,5 @@ def _failed(error: Exception) -> int:
     if isinstance(error, OSError):
         sys.stderr.write(f"error: cannot go on: {error}\n")
         return _UNAVAILABLE
-    traceback.print_exception(error)
-    sys.stderr.write("error: this is a bug in ecolyo-worker; the lines above say where\n")
+    session.fail_by_bug(error)
     return _INTERNAL

@@ -13,7 +13,7 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Output", "PipeConsole", "cell", "fitted", "megabytes", "several"]
+__all__ = ["Output", "PipeConsole", "cell", "fitted", "megabytes", "one_line", "several"]
 
 _SCREEN = 80
 # A table is made whole before it is printed.
@@ -91,7 +91,7 @@ class Output:
         """
         rows = [list(row) for row in rows]
         widths = {
-            heading: max(cell_len(_plain(text)) for text in (heading, *(row[n] for row in rows)))
+            heading: max(cell_len(one_line(text)) for text in (heading, *(row[n] for row in rows)))
             for n, heading in enumerate(headings)
         }
         lower: list[str] = []
@@ -112,7 +112,7 @@ class Output:
                 no_wrap=bool(lower),
             )
         for row in rows:
-            table.add_row(*(Text(_plain(row[n])) for n in stay))
+            table.add_row(*(Text(one_line(row[n])) for n in stay))
         if lower:
             under = [[(h, row[headings.index(h)]) for h in headings if h in lower] for row in rows]
             self._interleave(table, _width(widths), under)
@@ -128,7 +128,7 @@ class Output:
         for n, line in enumerate(lines):
             self._out.print(Segments([*line, Segment.line()]), end="")
             named = [] if n < head else under[n - head]
-            words = [f"{name}: {_plain(one)}" for name, one in named if one not in {_NOTHING, ""}]
+            words = [f"{name}: {one_line(one)}" for name, one in named if one not in {_NOTHING, ""}]
             wrapped = Text(" · ".join(words)).wrap(self._out, self._out.width - _INDENT)
             for part in wrapped if words else ():
                 part.rstrip()
@@ -200,7 +200,7 @@ def _width(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + 2 * (len(widths) - 1)
 
 
-def _plain(cell: object) -> str:
+def one_line(cell: object) -> str:
     """Give a cell as one line that a terminal can be shown."""
     return _shown(str(cell)).replace("\n", "\\n")
 

@@ -1,6 +1,8 @@
 """What every command has at hand: the options given, the settings, and the way to the commands."""
 
 import os
+import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _Opening = Callable[[Worker], AbstractAsyncContextManager[Worker]]
+_BUG = "this is a bug in ecolyo-worker"
 _SYSTEM_CONFIG = Path("/etc/ecolyo-worker/config.toml")
 
 
@@ -65,6 +68,14 @@ class Session(Struct, frozen=True):
             self.output.error(str(error))
         else:
             self.logger().error("ended by an error", reason=str(error), code=error.exit_code)
+
+    def fail_by_bug(self, error: Exception) -> None:
+        """Say where an error came from that nobody expected, as `fail` says the others."""
+        if self.log_format == "console":
+            traceback.print_exception(error)
+            sys.stderr.write(f"error: {_BUG}; the lines above say where\n")
+        else:
+            self.logger().critical("ended by a bug", reason=_BUG, exc_info=error)
 
     def worker(self, level: LogLevel = "warning") -> Worker:
         """Make a worker, not opened yet; it logs from `level` on if no other is asked for.

@@ -5,6 +5,7 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 from ecolyo_worker.errors import ConfigurationError
@@ -55,6 +56,9 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(…)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
 
 
 class TokenFile:

@@ -65,9 +65,10 @@ class HttpFace(Actor):
     def _warn(self, listen: Tcp) -> None:
         if not listen.is_loopback:
             self._logger.warning(
-                "the HTTP face can be reached from other machines, and nothing is encrypted: put a"
-                " proxy with TLS before it, or listen on 127.0.0.1",
+                "the HTTP face can be reached from other machines",
                 listen=str(listen),
+                reason="nothing is encrypted: put a proxy with TLS before it, or listen on"
+                " 127.0.0.1",
             )
 
 

@@ -5,6 +5,7 @@ database's thread, inside `BEGIN IMMEDIATE … COMMIT`. Nothing is ever awaited 
 so a cancelled caller stops waiting, and the transaction still happens whole or not at all.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
@@ -59,6 +60,7 @@ class Database:
         """Use `Database.open`, which also takes the lock and brings the schema up to date."""
         self._connection = connection
         self._observe = observe
+        self._loop = _running_loop()
         # Each is written by one thread only, so that neither needs a lock.
         self._submitted = 0
         self._begun = 0
@@ -83,6 +85,7 @@ class Database:
         With `migrating` off nothing is made or changed: a missing or older database is refused.
         Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`, `CommandRefused`.
         """
+        _running_loop()
         path = directory / DATABASE
         if migrating:
             _make_directory(directory)
@@ -138,6 +141,17 @@ class Database:
                 connection.execute("PRAGMA query_only = OFF")
 
         return await self._in_thread(self._transaction, "BEGIN", work)
+
+    def check_loop(self) -> None:
+        """Refuse a caller in another event loop than the one it was opened in.
+
+        Such a caller is in another thread, or in a forked process. Raises `CommandRefused`.
+        """
+        if _running_loop() is not self._loop:
+            raise CommandRefused(
+                "the worker was entered in another event loop: call it there, from another thread"
+                " by asyncio.run_coroutine_threadsafe; a forked process cannot use it"
+            )
 
     async def truncate_log(self) -> bool:
         """Move all of the write-ahead log into the database and empty it.
@@ -202,6 +216,7 @@ class Database:
 
         if self.is_closed:
             raise StoreUnavailable("the database is closed: the worker was left")
+        self.check_loop()
         self._submitted += 1
         raw = self._connection._conn  # noqa: SLF001
         result: R = await self._connection._execute(work, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
@@ -285,6 +300,17 @@ async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
         # Its thread is not a daemon: whatever happens here, it must be told to end.
         with CancelScope(shield=True):
             await connection.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """Give the event loop of the caller; raises `CommandRefused` if it is not one of asyncio."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise CommandRefused(
+            "the worker found no event loop of asyncio; enter it under asyncio.run, or anyio.run"
+            " with its backend asyncio (trio cannot run it)"
+        ) from None
 
 
 def _make_directory(directory: Path) -> None:

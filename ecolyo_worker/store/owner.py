@@ -34,6 +34,7 @@ class Owner:
         With `looking` the file is there already, and nothing is written to it.
         """
         self._path = directory / LOCK
+        self._pid = os.getpid()
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if looking else os.O_CREAT)
         try:
             self._file = os.open(self._path, flags, 0o600)
@@ -65,10 +66,15 @@ class Owner:
         self._write(self._own)
 
     def release(self) -> None:
-        """Give the lock back; the database is closed by now."""
-        if self._own is not None:
-            self._own.clean = True
-            self._write(self._own)
+        """Give the lock back; the database is closed by now.
+
+        Forked children have the lock's file too: it is unlocked for all of them, by its owner only.
+        """
+        if os.getpid() == self._pid:
+            if self._own is not None:
+                self._own.clean = True
+                self._write(self._own)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
 
     def _take(self, directory: Path) -> _Record:
@@ -76,7 +82,7 @@ class Owner:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreOwned(
-                f"{directory} is owned by {self._owner()}; one process at a time may use it"
+                f"{directory} is owned by {self._owner()}; one worker at a time may use it"
             ) from None
         return self._read()
 
@@ -85,6 +91,8 @@ class Owner:
             pid = self._read().pid
         except StateRefused:  # it may be writing just now; "remove this file" would be bad advice
             pid = 0
+        if pid == self._pid:
+            return f"another worker of this process ({pid})"
         return f"process {pid}" if pid else "another process"
 
     def _read(self) -> _Record:

@@ -156,11 +156,14 @@ async def test_nobody_there_for_a_day_costs_no_attempt(
 async def test_the_log_says_when_it_begins_and_when_it_ends(
     fill: Filled, quick: Quick, wire: Any
 ) -> None:
-    """However many attempts fail, one line tells that it begins, and one that it is over."""
-    lines: list[str] = []
+    """However many attempts fail, one line tells that it begins, and one that it is over.
+
+    That one says how long it was, and how many attempts failed meanwhile.
+    """
+    lines: list[dict[str, Any]] = []
 
     def note(_: Any, __: str, line: Any) -> Any:
-        lines.append(line["event"])
+        lines.append(line)
         raise structlog.DropEvent
 
     for name in NAMES:
@@ -172,5 +175,9 @@ async def test_the_log_says_when_it_begins_and_when_it_ends(
         await worker.send(until_empty=True, timeout_s=7200)
         wire.answer = lambda _: b"HTTP/1.1 201 OK\r\nContent-Length: 2\r\n\r\n{}"
         await worker.send(until_empty=True, timeout_s=7200)
-    about = [line for line in lines if line.startswith("destination")]
+    events = [line["event"] for line in lines]
+    about = [event for event in events if event.startswith("destination")]
     assert about == ["destination is held back", "destination works again"]
+    begin, end = (events.index(event) for event in about)
+    assert lines[end]["failed"] == events[begin + 1 : end].count("indicator not delivered") > 5
+    assert 3600 < lines[end]["after_s"] < 4 * 3600

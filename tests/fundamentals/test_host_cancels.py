@@ -1,15 +1,16 @@
-"""A host may cancel its task natively, at any moment: what was acknowledged stays, no hanging."""
+"""A host may cancel at any moment, its task or a scope: what was acknowledged stays, no hanging."""
 
 import asyncio
 import sqlite3
 import threading
 import types
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
@@ -21,11 +22,12 @@ NIGHT = datetime(2026, 11, 21, 1, 0)
 
 
 class Cancelled:
-    """Runs a coroutine and cancels its task natively where it waits for the nth time."""
+    """Runs a coroutine and cancels it where it waits for the nth time: its task, or a scope."""
 
-    def __init__(self, host: Coroutine[Any, Any, None], at: int) -> None:
+    def __init__(self, host: Coroutine[Any, Any, None], at: int, *, by_scope: bool = False) -> None:
         self._host = host
         self._at = at
+        self._scope = anyio.CancelScope() if by_scope else None
         self.waited = 0
 
     @types.coroutine
@@ -38,9 +40,7 @@ class Cancelled:
                 return
             self.waited += 1
             if self.waited == self._at:
-                task = asyncio.current_task()
-                assert task is not None
-                asyncio.get_running_loop().call_soon(task.cancel)
+                asyncio.get_running_loop().call_soon(self._cancel)
             try:
                 yield waits_for
                 step = lambda: self._host.send(None)  # noqa: E731
@@ -48,19 +48,29 @@ class Cancelled:
                 thrown = error
                 step = lambda: self._host.throw(thrown)  # noqa: E731, B023
 
+    def _cancel(self) -> None:
+        (self._scope or self._task).cancel()
+
     async def run(self) -> bool:
         """Give whether it was cancelled."""
-        task = asyncio.ensure_future(self._wrapped())
-        await asyncio.wait([task], timeout=30)
-        assert task.done(), f"it hangs, cancelled where it waited for the {self._at}th time"
-        return task.cancelled() or task.result() is not None
+        self._task = asyncio.ensure_future(self._wrapped())
+        await asyncio.wait([self._task], timeout=30)
+        assert self._task.done(), f"it hangs, cancelled where it waited for the {self._at}th time"
+        return self._task.cancelled() or self._task.result()
 
-    async def _wrapped(self) -> None:
-        await self._steps()
+    async def _wrapped(self) -> bool:
+        """Give whether the scope was cancelled."""
+        with self._scope or nullcontext():
+            await self._steps()
+            return False
+        return True
 
 
+@pytest.mark.parametrize("by_scope", [False, True], ids=["task", "scope"])
 @pytest.mark.parametrize("by_itself", [True, False], ids=["working", "opened"])
-async def test_at_every_await(tmp_path: Path, event: Event, *, by_itself: bool) -> None:
+async def test_at_every_await(
+    tmp_path: Path, event: Event, *, by_itself: bool, by_scope: bool
+) -> None:
     """Cancelled at whichever await, the worker leaves no thread, no transaction and no loss."""
     at, was_cancelled = 0, True
     while was_cancelled:
@@ -68,7 +78,7 @@ async def test_at_every_await(tmp_path: Path, event: Event, *, by_itself: bool) 
         state_dir = tmp_path / f"{at}"
         acknowledged: list[tuple[str, str]] = []
         host = _host(state_dir, event, acknowledged, by_itself=by_itself)
-        was_cancelled = await Cancelled(host, at).run()
+        was_cancelled = await Cancelled(host, at, by_scope=by_scope).run()
         _no_thread_is_left()
         if acknowledged:
             await assert_balanced(state_dir, accepted=acknowledged)

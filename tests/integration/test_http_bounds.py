@@ -237,4 +237,4 @@ async def test_other_machines_are_warned_of(state_dir: Path, token_file: Path) -
                 await running.start(face.run)
                 face.stop()
     assert [line["log_level"] for line in lines] == ["warning"]
-    assert "nothing is encrypted" in lines[0]["event"]
+    assert "nothing is encrypted" in lines[0]["reason"]

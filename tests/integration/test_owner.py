@@ -89,7 +89,8 @@ def modes(directory: Path) -> dict[str, int]:
 async def test_a_second_owner_in_the_same_process(state_dir: Path) -> None:
     """Who opens a directory twice is told which process has it, and the first goes on."""
     async with Database.open(state_dir) as database:
-        with pytest.raises(StoreOwned, match=f"owned by process {os.getpid()};"):
+        words = rf"owned by another worker of this process \({os.getpid()}\); one worker at a time"
+        with pytest.raises(StoreOwned, match=words):
             await open_and_close(state_dir)
         assert await database.run(lambda _: "goes on") == "goes on"
     await open_and_close(state_dir)

@@ -1,5 +1,6 @@
 """However the service ends, its exit code says whose turn it is: systemd goes by it."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -97,12 +98,23 @@ async def test_a_disk_that_takes_nothing(state_dir: Path, most_bytes: int) -> No
     assert done.returncode == 69, done.stderr
 
 
-async def test_a_bug_of_ours(run: Run, state_dir: Path) -> None:
-    """What nobody expected: 70, with a traceback."""
+@pytest.mark.parametrize("log_format", ["json", "journal", "console"])
+async def test_a_bug_of_ours(cli: Cli, state_dir: Path, log_format: str) -> None:
+    """What nobody expected: 70, with a traceback, each line in the form of the log."""
     await spoil(state_dir)
-    async with run(ready=False) as service:
-        assert await service.end() == 70
-        assert "this is a bug in ecolyo-worker" in await service.rest()
+    done = await cli("run", "--log-format", log_format)
+    assert done.returncode == 70
+    lines = done.stderr.decode().splitlines()
+    text = "".join(lines)
+    if log_format == "json":
+        found = json.loads(lines[-1])
+        assert (found["event"], found["level"]) == ("ended by a bug", "critical")
+        text = found["reason"] + found["exception"]
+    elif log_format == "journal":
+        begin = next(n for n, line in enumerate(lines) if "ended by a bug" in line)
+        assert all(line.startswith("<2>") for line in lines[begin:])
+    assert "this is a bug in ecolyo-worker" in text
+    assert "Traceback (most recent call last)" in text
 
 
 async def test_a_part_that_crashes_again_and_again(run: Run, state_dir: Path) -> None:

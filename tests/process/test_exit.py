@@ -11,7 +11,7 @@ import pytest
 
 LIMIT_S = 20
 HOST = """
-import asyncio, sys, threading
+import asyncio, signal, sys, threading
 from pathlib import Path
 from ecolyo_worker import Settings, Worker
 
@@ -30,6 +30,11 @@ async def with_an_error(worker):
 async def cancelled(worker):
     await worker.database.run(add, "stored")
     asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
+    await asyncio.Event().wait()
+
+async def interrupted(worker):
+    await worker.database.run(add, "stored")
+    signal.raise_signal(signal.SIGINT)
     await asyncio.Event().wait()
 
 async def cancelled_while_it_stores(worker):
@@ -70,6 +75,7 @@ asyncio.run(main(*sys.argv[1:]))
         ("normally", "", 1),
         ("with_an_error", "LookupError: of the host", 1),
         ("cancelled", "asyncio.exceptions.CancelledError", 1),
+        ("interrupted", "KeyboardInterrupt", 1),
         ("cancelled_while_it_stores", "asyncio.exceptions.CancelledError", 1),
         ("while_others_store", "", 100),
     ],

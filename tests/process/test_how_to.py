@@ -17,6 +17,7 @@ from tests.process.machine import Machine, booted, why_not
 LIMIT_S = 30
 # The address on the pages; the tests put a free port in its place.
 PAGE_URL = "http://127.0.0.1:8081"
+HOST_URL = "http://127.0.0.1:8000"
 ROOT = Path(__file__).parents[2]
 PARTS = ["docs", "ecolyo_worker", "migrations", "tests", "tools", "pyproject.toml"]
 # A line of its own, if it names a file or the other terminal, then a block of code.
@@ -157,6 +158,55 @@ async def follow(page: str, checkout: Path, env: dict[str, str]) -> None:
                 await type_in(checkout, env, step, url)
         assert terminal is not None, "the page starts no echo server"
         serving.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debian's package curl")
+async def test_embedding_goes_as_the_page_says(tmp_path: Path, env: dict[str, str]) -> None:
+    """The hosts on the page run, and answer what it shows; told to end, the first one leaves."""
+    folder = tmp_path / "host"
+    folder.mkdir()
+    async with anyio.create_task_group() as serving:
+        url = ""
+        for step in steps("embed.md"):
+            if step.verb != "Type":
+                change(folder, step)
+            elif "uvicorn" not in step.code:
+                code = step.code.replace(HOST_URL, url)
+                await type_in(folder, env, step._replace(code=code), "")
+            else:
+                before, _, command = step.code.strip().rpartition("\n")
+                await type_in(folder, env, step._replace(code=before), "")
+                url = await serving.start(run_host, folder, env, command)
+        serving.cancel_scope.cancel()
+
+
+async def run_host(
+    folder: Path,
+    env: dict[str, str],
+    typed: str,
+    *,
+    task_status: anyio.abc.TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a host on a free port until cancelled, and then see it leave as it should."""
+    command = ["bash", "-c", f"exec {typed.replace('8000', '0')}"]
+    async with await anyio.open_process(command, cwd=folder, env=env) as process:
+        assert process.stderr is not None
+        printed = BufferedByteReceiveStream(process.stderr)
+
+        async def line(words: bytes) -> str:
+            with anyio.fail_after(LIMIT_S):
+                while words not in (found := await printed.receive_until(b"\n", 10_000)):
+                    pass
+            return found.decode()
+
+        (url,) = re.findall(r"http://[0-9.:]+", await line(b"running on"))
+        task_status.started(url)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            process.terminate()
+            with anyio.CancelScope(shield=True):
+                await line(b"Application shutdown complete")
 
 
 async def test_testing_a_host_goes_as_the_page_says(tmp_path: Path, env: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The package as others get it: a wheel alone, or the library without extras."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+EMBEDDING = "docs/how-to/embed.md"
 EXTRAS = ["starlette", "typer", "cyclopts", "rich", "uvicorn", "cryptography", "prometheus_client"]
 
 
@@ -88,3 +90,23 @@ def test_the_command_line_names_the_extra_it_needs(unpacked: Path) -> None:
     done = run(unpacked, "-c", f"{blocked}; from ecolyo_worker.cli import main; main()")
     assert done.returncode == 69
     assert 'pip install "ecolyo-worker[service]"' in done.stderr
+
+
+def test_a_host_is_checked_against_its_types(unpacked: Path, tmp_path: Path) -> None:
+    """A type checker with the wheel alone takes the examples for hosts, and finds a mistake."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", EMBEDDING)]
+    blocks = r"^```python\n(.*?)^```$"
+    examples = [
+        code for page in pages for code in re.findall(blocks, page, re.DOTALL | re.MULTILINE)
+    ]
+    wrong = examples[0].replace("run_once()", 'run_once(as_of="now")')
+    assert wrong != examples[0]
+    files = [tmp_path / f"host{n}.py" for n in range(len(examples) + 1)]
+    for path, code in zip(files, [*examples, wrong], strict=True):
+        path.write_text(code)
+    options = ["--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache")]
+    done = run(unpacked, "-m", "mypy", *options, *map(str, files))
+    (line, summary) = done.stdout.splitlines()
+    assert line.startswith(str(files[-1])), done.stdout
+    assert "[arg-type]" in line
+    assert summary.startswith("Found 1 error")

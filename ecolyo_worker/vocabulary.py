@@ -1,0 +1,246 @@
+"""The events that the worker logs: each with its level, its fields, and what to make of it.
+
+Programs that watch a log go by these names. No event is logged that is not here.
+"""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+__all__ = ["EVENTS", "LogEvent"]
+
+Level = Literal["info", "warning", "error", "critical"]
+
+_ERROR: Final = "what it broke with, and where"
+_MEASURE_ERROR: Final = "the measure, and what it broke with"
+_REASON: Final = "why, in words"
+
+
+class LogEvent(Struct, frozen=True):
+    """One kind of line of the log."""
+
+    name: str
+    level: Level
+    meaning: str
+    """What happened, and where it matters, what to do."""
+    fields: dict[str, str] = {}
+    """What each field holds."""
+    repeats_by: tuple[str, ...] = ()
+    """The fields in which lines of it are alike: of such, few are logged. Empty: all are."""
+
+
+EVENTS: Final = (
+    LogEvent(
+        "ready",
+        "info",
+        "The service has started, and takes requests.",
+        {
+            "version": "the program's",
+            "pid": "of its process",
+            "state": "the state directory",
+            "mode": "as `worker.mode` says",
+            "http": "where the HTTP face listens, or `off`",
+        },
+    ),
+    LogEvent(
+        "reloading",
+        "info",
+        "The settings were read again and are right: what has begun is finished, then they hold.",
+        {"grace_s": "how long it waits for that, in seconds"},
+    ),
+    LogEvent(
+        "the new settings are not taken",
+        "error",
+        "The settings that were read again are wrong, or nothing starts with them: those of before"
+        " hold. `check-config` tells all that is wrong.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
+        "stopping",
+        "info",
+        "The service was told to end, and finishes what has begun.",
+        {"grace_s": "how long it waits for that, in seconds"},
+    ),
+    LogEvent(
+        "stopped before all was finished",
+        "warning",
+        "The grace was over, or it was told a second time: what was under way is done later.",
+        {"unfinished": "the parts that were at work"},
+    ),
+    LogEvent("stopped", "info", "The service has ended; all is closed."),
+    LogEvent(
+        "ended by an error",
+        "error",
+        "A command, or the service, ended so. On the console it is the sentence alone.",
+        {"reason": _REASON, "code": "the exit code"},
+    ),
+    LogEvent(
+        "ended by a bug",
+        "critical",
+        "A command, or the service, ended by a mistake of ours: please report it.",
+        {"reason": _REASON, "exc_info": "where (`exception` in JSON; lines behind it elsewhere)"},
+    ),
+    LogEvent(
+        "actor crashed and will run again",
+        "error",
+        "A part broke, and starts anew by itself. Five times within a minute end the worker.",
+        {
+            "actor": "the part",
+            "error": _ERROR,
+            "restarts": "how often it has by now",
+            "in_s": "when it starts again, in seconds",
+        },
+    ),
+    LogEvent(
+        "actor crashed while stopping",
+        "error",
+        "A part broke while it was stopped: it is not started again.",
+        {"actor": "the part", "error": _ERROR},
+    ),
+    LogEvent(
+        "the watchdog is not fed",
+        "error",
+        "A part shows no life, so the service manager will start the service anew.",
+        {"hanging": "these parts"},
+        repeats_by=("hanging",),
+    ),
+    LogEvent(
+        "the service manager is not told anything",
+        "warning",
+        "Its socket cannot be written. Told once, until it can be again.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
+        "there is no watchdog",
+        "warning",
+        "The service manager's setting for it cannot be read.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
+        "run finished",
+        "info",
+        "A run counted what was waiting.",
+        {"days": "how many days of people it counted", "indicators": "how many it made"},
+    ),
+    LogEvent(
+        "event broke a measure and is set aside",
+        "error",
+        "A measure broke on an event, a mistake of ours: it counts without it. Please report it.",
+        {"seq": "the event's number in the database", "error": _MEASURE_ERROR},
+    ),
+    LogEvent(
+        "measure broke and makes no row",
+        "error",
+        "A measure broke on somebody's month, a mistake of ours. Please report it.",
+        {"error": _MEASURE_ERROR},
+    ),
+    LogEvent(
+        "defined measures that nothing makes",
+        "warning",
+        "The definitions file has measures that this version does not know.",
+        {"measures": "their names"},
+    ),
+    LogEvent(
+        "indicator not delivered",
+        "info",
+        "An attempt to send failed; what comes of it is decided by what was answered.",
+        {
+            "row": "its number, for `outbox show`",
+            "outcome": "the kind of failure",
+            "answer": "what was answered, in short",
+        },
+        repeats_by=("outcome", "answer"),
+    ),
+    LogEvent(
+        "destination is held back",
+        "warning",
+        "Nothing more is sent there for now. Told once, when it begins.",
+        {"destination": "its number", "reason": _REASON},
+    ),
+    LogEvent(
+        "destination works again",
+        "info",
+        "What was held back is sent on. Told once, when it ends.",
+        {
+            "destination": "its number",
+            "after_s": "how long it was held back, in seconds; None if since before the last start",
+            "failed": "how many attempts failed meanwhile",
+        },
+    ),
+    LogEvent(
+        "nothing can be sent now",
+        "warning",
+        "The database does not work now; the sender tries again, after longer each time.",
+        {"error": _REASON},
+        repeats_by=("error",),
+    ),
+    LogEvent(
+        "old rows pruned",
+        "info",
+        "Sent rows were deleted, being older than `retention.sent_days`.",
+        {"rows": "how many"},
+    ),
+    LogEvent(
+        "old events pruned",
+        "info",
+        "Counted events were deleted, being older than `retention.events_days`.",
+        {"events": "how many"},
+    ),
+    LogEvent(
+        "old countings pruned",
+        "info",
+        "What nights did was deleted, being older than `retention` keeps it.",
+        {"countings": "how many"},
+    ),
+    LogEvent(
+        "the database is written anew; all else waits meanwhile",
+        "info",
+        "A large database is overwritten, at night, so that nothing that was deleted stays in it.",
+        {"bytes": "its size"},
+    ),
+    LogEvent(
+        "what was deleted is overwritten",
+        "info",
+        "No byte of what was deleted is left in the files of the database.",
+        {"took_s": "how long that took, in seconds"},
+    ),
+    LogEvent(
+        "what was deleted waits for the night",
+        "info",
+        "The database is large, and overwriting it would hold up all else by day.",
+        {"bytes": "its size", "from_hour": "the civil hour in which it is done"},
+    ),
+    LogEvent(
+        "a backup was put back",
+        "warning",
+        "What waited in it may have been delivered since, and counts as that.",
+        {"made": "when the backup was made", "rows": "how many rows waited"},
+    ),
+    LogEvent(
+        "what was deleted is not overwritten yet",
+        "info",
+        "Another process reads the database, or the disk is full: it is tried again later.",
+        {"took_s": "how long it was tried, in seconds"},
+    ),
+    LogEvent(
+        "no client can be let in",
+        "warning",
+        "The token of the HTTP face cannot be read, so that every request is refused.",
+        {"reason": _REASON},
+        repeats_by=("reason",),
+    ),
+    LogEvent(
+        "the HTTP face can be reached from other machines",
+        "warning",
+        "Nothing is encrypted there: put a proxy with TLS before it, or listen on 127.0.0.1.",
+        {"listen": "the address", "reason": _REASON},
+    ),
+    LogEvent(
+        "request failed: this is a bug",
+        "error",
+        "A request met a mistake of ours, and was answered 500. Please report it.",
+        {"error": "the kind of error; its words may be a person's", "places": "where it came from"},
+        repeats_by=("error", "places"),
+    ),
+)
+"""All of them, in the order of a service's life."""

@@ -99,7 +99,7 @@ async def test_one_delivery_closes_it(
         report = await worker.send()
         assert (report.outcomes, report.waiting) == ({"delivered": 24}, 0)
         assert worker.status().destination_states == {"ready": 1, "paused": 0, "open": 0}
-        assert worker.status().advice == []
+        assert not any("native" in words for words in worker.status().advice)
     await assert_balanced(state_dir)
 
 

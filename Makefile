@@ -8,7 +8,7 @@ demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
 
 test: .venv/.test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test
 

@@ -13,6 +13,9 @@ import pytest
 
 from ecolyo_worker.testing import dacc_echo as dacc_echo
 
+# Tests that run side by side have a screen's width set, and commands would fold their tables to it.
+os.environ.pop("COLUMNS", None)
+
 EXAMPLES = Path(__file__).parent / "data" / "indicators"
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]

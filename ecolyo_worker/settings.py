@@ -213,6 +213,11 @@ class Dacc(Section, frozen=True):
         return None
 
     @property
+    def retries_unknown(self) -> bool:
+        """Whether a row is sent again of which nobody knows whether it was delivered."""
+        return self.on_unknown == "retry"
+
+    @property
     def is_cozy(self) -> bool:
         """Whether each person's stack stands in front of the DACC."""
         return self.target != "native"

@@ -301,7 +301,7 @@ class Worker:
         await self._open(opened, migrating=True)
         backups.remove_leftovers(self.settings.directory)
         now = utc_ms(self.clock.now())
-        await self.database.run(outbox.rescue, now, retrying=self._retrying)
+        await self.database.run(outbox.rescue, now, retrying=self.settings.dacc.retries_unknown)
         await self.database.run(
             destinations.adopt, self._target.identity, per_instance=self._target.is_cozy
         )
@@ -365,18 +365,13 @@ class Worker:
             )
         put_back_key(directory, bytes.fromhex(mark.key))
         self.restored = await self.database.run(
-            restoring.settle, day_of(self._civil(None)), retrying=self._retrying
+            restoring.settle, day_of(self._civil(None)), retrying=self.settings.dacc.retries_unknown
         )
         self.logger.warning(
             "a backup was put back",
             made=instant_text(self.restored.made),
             rows=self.restored.rows,
         )
-
-    @property
-    def _retrying(self) -> bool:
-        """Whether a row is sent again of which nobody knows whether it was delivered."""
-        return self.settings.dacc.on_unknown == "retry"
 
 
 def rules_of(settings: Settings) -> Rules:

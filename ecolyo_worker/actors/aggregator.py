@@ -232,7 +232,7 @@ class Aggregator(Actor):
             now=utc_ms(self._context.clock.now()),
             hmac_key=self._context.hmac_key,
             random=self._context.random,
-            retrying=self._context.settings.dacc.on_unknown == "retry",
+            retrying=self._context.settings.dacc.retries_unknown,
         )
         batch = self._walk(connection, begin, plan)
         store_nights(connection, batch.nights, plan, run, sink)

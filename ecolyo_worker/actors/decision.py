@@ -177,7 +177,7 @@ def _failed(
 
 def _unknown(row: Claimed, outcome: Outcome, settings: Dacc, now: int) -> Settlement:
     """The DACC may have it: send again later, or not at all, as the settings say."""
-    retrying = settings.on_unknown == "retry"
+    retrying = settings.retries_unknown
     return Settlement(
         "pending" if retrying else "sent?",
         "unknown",

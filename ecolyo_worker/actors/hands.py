@@ -164,10 +164,9 @@ class Hands:
         interrupted: dict[int, int],
         standings: dict[int, Standing],
     ) -> None:
-        retrying = self._settings.on_unknown == "retry"
         outbox.mark(connection, marks)
         outbox.release(connection, untried)
-        outbox.interrupt(connection, interrupted, retrying=retrying)
+        outbox.interrupt(connection, interrupted, retrying=self._settings.retries_unknown)
         destinations.store(connection, standings)
         reach("sender.settling")
 

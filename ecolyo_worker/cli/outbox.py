@@ -68,8 +68,8 @@ async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False
         fields = msgspec.structs.asdict(document)
         history = fields.pop("history")
         body = bytes(document.indicator)
-        fields["indicator"] = None if body == b"null" else body
-        rows = [(key, _text(value)) for key, value in fields.items()]
+        fields["indicator"] = None if body == b"null" else body.decode()
+        rows = [(key, cell(value)) for key, value in fields.items()]
         session.output.table(["field", "value"], rows)
         if history:
             headings = ["attempt", "ended", "outcome", "status", "answer"]
@@ -159,9 +159,3 @@ def _attempts(history: Sequence[ask.AttemptDocument]) -> Iterator[Sequence[objec
             yield f"{expected}–{one.n - 1}", "not kept: there were too many", "", "", ""
         yield one.n, one.ended, one.outcome, cell(one.status), cell(one.answer)
         expected = one.n + 1
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode()
-    return "–" if value is None else str(value)

@@ -85,8 +85,7 @@ class Session(Struct, frozen=True):
         """
         settings = self.settings()
         take_identity(settings.directory)
-        refuse_root(settings.directory)
-        return Worker(settings, logger=self.logger(level))
+        return self._worker(settings, level)
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Commands]:
@@ -100,16 +99,20 @@ class Session(Struct, frozen=True):
         async with self._commands(Worker.reading) as commands:
             yield commands
 
+    def _worker(self, settings: Settings, level: LogLevel) -> Worker:
+        refuse_root(settings.directory)
+        return Worker(settings, logger=self.logger(level))
+
     def _options(self) -> dict[str, Path]:
         return {} if self.state_dir is None else {"worker.state_dir": self.state_dir}
 
     @asynccontextmanager
     async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:
-        directory = self.settings().directory
-        take_identity(directory)
-        async with running_service(directory) as commands:
+        settings = self.settings()
+        take_identity(settings.directory)
+        async with running_service(settings.directory) as commands:
             if commands is not None:
                 yield commands
                 return
-            async with opening(self.worker()) as worker:
+            async with opening(self._worker(settings, "warning")) as worker:
                 yield Commands(worker)

@@ -67,12 +67,14 @@ async def demo(
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")
     output = session.output
     world = World(first_day=_FIRST_DAY, days=days, people=instances, seed=seed)
+    # The same seed prints the same tables; a long demonstration had rather be fast.
+    lanes = 1 if days <= _MOST_DAYS else 2
     with _directory(keep=keep) as directory:
         async with echo_server("--fault", _FAULTS) as echo:
             _introduce(output, world)
             with _progress(output, days) as told:
                 report = await simulate(
-                    simulated(directory, echo.url, world),
+                    simulated(directory, echo.url, world, lanes=lanes),
                     world,
                     every_month=False,
                     told=told,

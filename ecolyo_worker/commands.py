@@ -148,7 +148,7 @@ class Commands:
                 good.append(check_reading(decode_object(line.text), self._zone))
             except InputRefused as error:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
-        await self._worker.database.run(consumption.store_imported, good)
+        await self._worker.database.run(consumption.store_imported, good, self._zone)
         return ask.FactsReport(len(good), refused)
 
     async def instances_list(self) -> AsyncIterator[dict[str, object]]:

@@ -8,17 +8,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ecolyo_worker.clock import (
-    civil_datetime,
     civil_from_instant,
+    day_bounds,
     day_of,
-    day_start,
-    instant_of_civil,
     parse_day,
     parse_instant,
     utc_ms,
@@ -124,12 +121,8 @@ def _half_hour(text: str, zone: ZoneInfo) -> tuple[int, int]:
     return utc_ms(instant), _HALF_HOUR
 
 
-@lru_cache(maxsize=1024)  # the same few days come for every household
 def _length_of_day(day: int, zone: ZoneInfo) -> tuple[int, int]:
-    begin, end = (
-        utc_ms(instant_of_civil(civil_datetime(day_start(number)), zone))
-        for number in (day, day + 1)
-    )
+    begin, end = day_bounds(day, zone)
     return begin, (end - begin) // _MINUTE_MS
 
 

@@ -164,19 +164,43 @@ CREATE TABLE series (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     instance INTEGER NOT NULL REFERENCES instances (id),
     fluid    TEXT NOT NULL CHECK (fluid IN ('electricity', 'water', 'gas')),
-    step     TEXT NOT NULL CHECK (step IN ('half-hour', 'day')),
+    step     TEXT NOT NULL CHECK (step IN ('half-hour', 'day', 'published')),
     meter    TEXT NOT NULL,                 -- '' for none
     source   TEXT NOT NULL CHECK (source IN ('import', 'enedis', 'grdf')),
     UNIQUE (instance, fluid, step, meter, source)
 ) STRICT;
 
--- An interval begins at an instant (ms since 1970 in UTC); Wh, of water ml.
+-- An interval begins at an instant (ms since 1970 in UTC); Wh, of water ml. A lower quality (0 to 3)
+-- never replaces a higher one.
 CREATE TABLE points (
     series  INTEGER NOT NULL REFERENCES series (id),
     start   INTEGER NOT NULL,
     minutes INTEGER NOT NULL CHECK (minutes > 0),
     amount  INTEGER NOT NULL CHECK (amount >= 0),
+    quality INTEGER NOT NULL DEFAULT 3 CHECK (quality BETWEEN 0 AND 3),
     PRIMARY KEY (series, start)
+) STRICT, WITHOUT ROWID;
+
+-- What GRDF says beside a point's energy: m³, and kWh for each of them.
+CREATE TABLE gas_details (
+    series      INTEGER NOT NULL REFERENCES series (id),
+    start       INTEGER NOT NULL,
+    volume      REAL,
+    coefficient REAL,
+    PRIMARY KEY (series, start)
+) STRICT, WITHOUT ROWID;
+
+-- What the points of a household come to, made anew for the days that were touched. `start` is, of
+-- an hour, its instant; of a day, a month and a year, the civil one (days since 1970, months since
+-- the year 0, the year).
+CREATE TABLE rollups (
+    instance INTEGER NOT NULL REFERENCES instances (id),
+    fluid    TEXT NOT NULL CHECK (fluid IN ('electricity', 'water', 'gas')),
+    step     TEXT NOT NULL CHECK (step IN ('hour', 'day', 'month', 'year')),
+    start    INTEGER NOT NULL,
+    amount   INTEGER NOT NULL CHECK (amount >= 0),
+    is_whole INTEGER NOT NULL CHECK (is_whole IN (0, 1)),
+    PRIMARY KEY (instance, fluid, step, start)
 ) STRICT, WITHOUT ROWID;
 
 -- Which times of the schedule are done. Taken in the transaction that ends the work.

@@ -1,25 +1,23 @@
 """What a household consumed: series of points, imported or polled."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.clock import civil_days, day_bounds
+from ecolyo_worker.energy.points import Point
 from ecolyo_worker.measures import Consumption
 from ecolyo_worker.readings import Reading
-from ecolyo_worker.store import instances
-from ecolyo_worker.store.ladder import Ladder
+from ecolyo_worker.store import instances, points, rollups
+from ecolyo_worker.store.points import Series
 
-__all__ = ["Held", "has_half_hours", "held", "of_days", "store_imported"]
+__all__ = ["Held", "has_half_hours", "held", "of_days", "store", "store_imported"]
 
-_POINTS = Ladder(
-    "points",
-    ["series", "start", "minutes", "amount"],
-    "DO UPDATE SET minutes = excluded.minutes, amount = excluded.amount"
-    " WHERE (minutes, amount) != (excluded.minutes, excluded.amount)",
-)
+_household = attrgetter("instance", "fluid", "step")
 
 
 class Held(Struct, frozen=True):
@@ -33,52 +31,57 @@ class Held(Struct, frozen=True):
     last: int
 
 
-def store_imported(connection: sqlite3.Connection, readings: Sequence[Reading]) -> None:
+def store(
+    connection: sqlite3.Connection, series: Series, found: Sequence[Point], zone: ZoneInfo
+) -> points.Change:
+    """Store points of a series, in the order of time, each start once, and what they come to."""
+    change = points.put(connection, points.series_of(connection, series), found)
+    if series.step != "published":
+        days = civil_days(change.starts, zone)
+        rollups.renew(connection, series.instance, series.fluid, days, zone)
+    return change
+
+
+def store_imported(
+    connection: sqlite3.Connection, readings: Iterable[Reading], zone: ZoneInfo
+) -> None:
     """Store readings that came in a file, for no meter; a later value replaces an earlier one.
 
     An instance that is not known yet is made.
     """
-    ids = instances.identify_all(connection, (reading.instance for reading in readings))
-    series: dict[tuple[str, str, str], int] = {}
-    values: list[int] = []
-    for reading in readings:
-        kind = (reading.instance, reading.fluid, reading.step)
-        if kind not in series:
-            series[kind] = _series(connection, ids[reading.instance], reading.fluid, reading.step)
-        values += (series[kind], reading.start, reading.minutes, reading.amount)
-    _POINTS.insert(connection, values)
+    ordered = sorted(readings, key=_household)
+    ids = instances.identify_all(connection, (reading.instance for reading in ordered))
+    for (name, fluid, step), group in groupby(ordered, key=_household):
+        # Sorting is stable: of two values of an interval the later one stays.
+        last = {
+            reading.start: Point(reading.start, reading.minutes, reading.amount)
+            for reading in group
+        }
+        found = [last[start] for start in sorted(last)]
+        store(connection, Series(ids[name], fluid, step, "", "import"), found, zone)
 
 
 def of_days(
-    connection: sqlite3.Connection, instance: int, begin: datetime, end: datetime
+    connection: sqlite3.Connection, instance: int, days: range
 ) -> Mapping[str, Consumption]:
-    """Add up the days that begin in begin <= start < end, aware instants, by fluid.
+    """Add up what is known of whole civil days, by fluid.
 
     Of a day that was polled and imported the polled value goes before; meters add up.
     """
     rows = connection.execute(
-        "SELECT fluid, count(*), sum(amount) FROM ("
-        " SELECT s.fluid, coalesce(sum(p.amount) FILTER (WHERE s.source != 'import'),"
-        " sum(p.amount)) AS amount"
-        " FROM series AS s JOIN points AS p ON p.series = s.id"
-        " WHERE s.instance = ? AND s.step = 'day' AND p.start >= ? AND p.start < ?"
-        " GROUP BY s.fluid, p.start) GROUP BY fluid",
-        (instance, utc_ms(begin), utc_ms(end)),
+        "SELECT fluid, count(*), sum(amount) FROM rollups WHERE instance = ? AND step = 'day'"
+        " AND start >= ? AND start < ? AND is_whole GROUP BY fluid",
+        (instance, days.start, days.stop),
     )
-    return {fluid: Consumption(days, total) for fluid, days, total in rows}
+    return {fluid: Consumption(count, total) for fluid, count, total in rows}
 
 
 def has_half_hours(
-    connection: sqlite3.Connection, instance: int, fluid: str, begin: datetime, end: datetime
+    connection: sqlite3.Connection, instance: int, fluid: str, days: range, zone: ZoneInfo
 ) -> bool:
-    """Tell whether a half-hour of a fluid begins in begin <= start < end, aware instants."""
-    query = (
-        "SELECT 1 FROM series AS s JOIN points AS p ON p.series = s.id"
-        " WHERE s.instance = ? AND s.fluid = ? AND s.step = 'half-hour'"
-        " AND p.start >= ? AND p.start < ? LIMIT 1"
-    )
-    values = (instance, fluid, utc_ms(begin), utc_ms(end))
-    return connection.execute(query, values).fetchone() is not None
+    """Tell whether a half-hour of a fluid is known of any of some civil days."""
+    begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
+    return bool(rollups.between(connection, instance, fluid, "hour", range(begin, end)))
 
 
 def held(connection: sqlite3.Connection, instance: int) -> list[Held]:
@@ -90,19 +93,3 @@ def held(connection: sqlite3.Connection, instance: int) -> list[Held]:
         (instance,),
     )
     return [Held(*row) for row in rows]
-
-
-def _series(connection: sqlite3.Connection, instance: int, fluid: str, step: str) -> int:
-    """Give the id of an imported series; one that is not there yet is made."""
-    kind = (instance, fluid, step)
-    connection.execute(
-        "INSERT INTO series (instance, fluid, step, meter, source) VALUES (?, ?, ?, '', 'import')"
-        " ON CONFLICT DO NOTHING",
-        kind,
-    )
-    ident: int = connection.execute(
-        "SELECT id FROM series WHERE instance = ? AND fluid = ? AND step = ? AND meter = ''"
-        " AND source = 'import'",
-        kind,
-    ).fetchone()[0]
-    return ident

@@ -12,12 +12,13 @@ __all__ = ["Forgetting", "forget"]
 _REASON = "forgotten"
 # What goes beside the events and what was derived from them, which `events.remove_all` deletes.
 _OWN_TABLES = ("countings", "month_countings", "consents", "konnector_states", "subscriptions")
+_OF_SERIES = ("points", "gas_details")
 # How to find a person's rows, table by table, to say how many there were.
 _TABLES = {
     "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",
     **dict.fromkeys(("events", "waiting_days", "ends", "ever", *_OWN_TABLES), "instance = ?"),
-    "points": "series IN (SELECT id FROM series WHERE instance = ?)",
-    "series": "instance = ?",
+    **dict.fromkeys(_OF_SERIES, "series IN (SELECT id FROM series WHERE instance = ?)"),
+    **dict.fromkeys(("series", "rollups"), "instance = ?"),
 }
 
 
@@ -71,7 +72,7 @@ def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, i
     )
     totals.add(connection, {"rows.forgotten": made})
     totals.note_removed(connection, _REASON, events.remove_all(connection, instance))
-    for table in ("points", "series", *_OWN_TABLES):
+    for table in (*_OF_SERIES, "series", "rollups", *_OWN_TABLES):
         query = f"DELETE FROM {table} WHERE {_TABLES[table]}"  # noqa: S608  names of ours
         connection.execute(query, (instance,))
     return rows

@@ -11,10 +11,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import (
-    civil_datetime,
     day_of,
     day_start,
-    instant_of_civil,
     month_days,
     month_of,
 )
@@ -131,10 +129,6 @@ def month_of_instance(
 ) -> Month:
     """Give all that is to be known of an instance's month."""
     days, before = month_days(month), month_days(month - 1)
-    begins = [
-        instant_of_civil(civil_datetime(day_start(day)), zone)
-        for day in (before.start, days.start, days.stop)
-    ]
     return Month(
         facts=facts,
         number=month,
@@ -142,10 +136,10 @@ def month_of_instance(
         ever=tuple(events.ever(connection, instance.id, facts.acceptance, day_start(days.stop))),
         subscribed=instance.subscribed(day_start(days.stop)),
         profile=instance.profile,
-        consumption=consumption.of_days(connection, instance.id, *begins[1:]),
-        consumption_before=consumption.of_days(connection, instance.id, *begins[:2]),
+        consumption=consumption.of_days(connection, instance.id, days),
+        consumption_before=consumption.of_days(connection, instance.id, before),
         has_half_hours=consumption.has_half_hours(
-            connection, instance.id, "electricity", *begins[1:]
+            connection, instance.id, "electricity", days, zone
         ),
     )
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -14,10 +15,13 @@ import structlog
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.energy.points import GasDetail, Point
 from ecolyo_worker.requests import ConsumptionImport, Line
 from ecolyo_worker.settings import Dacc, Retention
+from ecolyo_worker.store import consumption, instances
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.erasing import erase, is_owed, owe
+from ecolyo_worker.store.points import Series
 from ecolyo_worker.testing.clock import SteppedClock
 
 Event = Callable[..., dict[str, Any]]
@@ -215,6 +219,7 @@ async def test_every_table_is_thought_of(
         await worker.run_once(NIGHT)
         await worker.send()  # nobody answers, which is kept too
         await worker.database.run(_fail)
+        await worker.database.run(_poll)
         before = await worker.database.read(_tables)
         assert {name for name, rows in before.items() if not rows} == set()
         gone = await commands.instances_forget(ALICE)
@@ -224,6 +229,14 @@ async def test_every_table_is_thought_of(
 
 def _fail(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO failures SELECT min(seq), 'private' FROM events")
+
+
+def _poll(connection: sqlite3.Connection) -> None:
+    alice = instances.find(connection, ALICE)
+    assert alice is not None
+    day = Point(1_790_805_600_000, 1440, 1500, gas=GasDetail(1.0, 11.27))
+    series = Series(alice.id, "gas", "day", "23000000000000", "grdf")
+    consumption.store(connection, series, [day], ZoneInfo("Europe/Paris"))
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, int]:

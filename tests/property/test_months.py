@@ -14,6 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecolyo_worker.clock import instant_of_civil, utc_ms
+from ecolyo_worker.readings import Reading
+from ecolyo_worker.store import consumption
 from tests.property.made import limits
 from tests.property.model import Person
 from tests.property.worked import agree, assert_as_modelled, opened
@@ -100,20 +102,12 @@ def _daily(first: date, total: int, days: int) -> dict[date, int]:
 def _insert(
     other: sqlite3.Connection, fluid: str, step: str, minutes: int, days: dict[date, int]
 ) -> None:
-    series = other.execute(
-        "INSERT INTO series (instance, fluid, step, meter, source)"
-        " SELECT id, ?, ?, '', 'import' FROM instances RETURNING id",
-        (fluid, step),
-    ).fetchone()[0]
-    zone = ZoneInfo("Europe/Paris")
-    starts = {datetime(day.year, day.month, day.day): amount for day, amount in days.items()}
-    other.executemany(
-        "INSERT INTO points (series, start, minutes, amount) VALUES (?, ?, ?, ?)",
-        [
-            (series, utc_ms(instant_of_civil(start, zone)), minutes, amount)
-            for start, amount in starts.items()
-        ],
-    )
+    starts = {
+        utc_ms(instant_of_civil(datetime(day.year, day.month, day.day), ZONE)): amount
+        for day, amount in days.items()
+    }
+    readings = (Reading(ALICE, fluid, step, start, minutes, n) for start, n in starts.items())
+    consumption.store_imported(other, readings, ZONE)
 
 
 CONNECTED = [
@@ -125,6 +119,7 @@ CONNECTED = [
         "aggregated": False,
     }
 ]
+ZONE = ZoneInfo("Europe/Paris")
 LONG_AGO = datetime(2005, 2, 28)
 
 

@@ -1,0 +1,228 @@
+"""Points become hours, days, months and years, to the Wh; what is better known replaces."""
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.clock import day_bounds, month_of, parse_day, parse_month
+from ecolyo_worker.energy.points import GasDetail, Point, Quality
+from ecolyo_worker.facts import InstanceFacts
+from ecolyo_worker.readings import Reading
+from ecolyo_worker.store import consumption, instances, rollups
+from ecolyo_worker.store.points import Change, Series
+from ecolyo_worker.store.rollups import Rollup
+
+PARIS = ZoneInfo("Europe/Paris")
+ALICE = "alice.example"
+HALF_HOUR = 1_800_000
+HOUR = 2 * HALF_HOUR
+
+
+class Home:
+    """A household of a worker, and what is stored of it."""
+
+    def __init__(self, worker: Worker, ident: int) -> None:
+        self._worker = worker
+        self._ident = ident
+
+    async def put(
+        self, step: str, points: Iterable[Point], *, fluid: str = "electricity", meter: str = "1"
+    ) -> Change:
+        source = "grdf" if fluid == "gas" else "enedis"
+        series = Series(self._ident, fluid, step, meter, source)  # type: ignore[arg-type]
+        return await self._worker.database.run(consumption.store, series, list(points), PARIS)
+
+    async def imported(self, fluid: str, step: str, *points: Point) -> None:
+        readings = [Reading(ALICE, fluid, step, p.start, p.minutes, p.amount) for p in points]
+        await self._worker.database.run(consumption.store_imported, readings, PARIS)
+
+    async def rollups(
+        self, step: str, starts: range = range(2**62), fluid: str = "electricity"
+    ) -> list[Rollup]:
+        return await self._worker.database.read(rollups.between, self._ident, fluid, step, starts)
+
+
+@pytest.fixture
+async def home(state_dir: Path) -> AsyncIterator[Home]:
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.store_facts(InstanceFacts(ALICE))
+        found = await worker.database.read(instances.find, ALICE)
+        assert found is not None
+        yield Home(worker, found.id)
+
+
+def begin(day: str) -> int:
+    return day_bounds(parse_day(day), PARIS)[0]
+
+
+def curve(day: str, amount: int = 100, minutes: int = 30) -> list[Point]:
+    first, end = day_bounds(parse_day(day), PARIS)
+    return [Point(start, minutes, amount) for start in range(first, end, minutes * 60_000)]
+
+
+def daily(day: str, amount: int, quality: Quality = Quality.DEFINITIVE_MEASURED) -> Point:
+    first, end = day_bounds(parse_day(day), PARIS)
+    return Point(first, (end - first) // 60_000, amount, quality)
+
+
+def gas_day(day: str, amount: int, quality: Quality = Quality.DEFINITIVE_MEASURED) -> Point:
+    return Point(begin(day) + 6 * HOUR, 1440, amount, quality, GasDetail(7.0, 11.27))
+
+
+async def test_a_lower_quality_never_replaces_a_higher_one(home: Home) -> None:
+    """Provisoire 88, Définitive 87 and Provisoire 88 again end as 87."""
+    day = "2026-02-10"
+    for amount, quality, changes in (
+        (88_000, Quality.PROVISIONAL_MEASURED, 1),
+        (87_000, Quality.DEFINITIVE_MEASURED, 1),
+        (88_000, Quality.PROVISIONAL_MEASURED, 0),
+    ):
+        change = await home.put("day", [gas_day(day, amount, quality)], fluid="gas")
+        assert change.new + change.replaced == changes
+    assert [item.amount for item in await home.rollups("day", fluid="gas")] == [87_000]
+
+
+@pytest.mark.parametrize("before", list(Quality))
+@pytest.mark.parametrize("after", list(Quality))
+async def test_every_quality_meets_every_other(home: Home, before: Quality, after: Quality) -> None:
+    """The newer value of an equal or higher quality holds, definitive before measured."""
+    await home.put("day", [gas_day("2026-02-10", 1, before)], fluid="gas")
+    await home.put("day", [gas_day("2026-02-10", 2, after)], fluid="gas")
+    expected = 2 if after >= before else 1
+    assert [item.amount for item in await home.rollups("day", fluid="gas")] == [expected]
+
+
+async def test_a_corrected_value_replaces_and_an_equal_one_changes_nothing(home: Home) -> None:
+    """What came again is told as no change; a correction moves all that it is a part of."""
+    points = curve("2026-02-10")
+    assert await home.put("half-hour", points) == Change(48, 0, tuple(p.start for p in points))
+    assert await home.put("half-hour", points) == Change(0, 0, ())
+    corrected = Point(points[7].start, 30, 150)
+    change = await home.put("half-hour", [*points[:7], corrected, *points[8:]])
+    assert change == Change(0, 1, (corrected.start,))
+    assert [item.amount for item in await home.rollups("hour")][3] == 250
+    for step in ("day", "month", "year"):
+        assert [item.amount for item in await home.rollups(step)] == [4850]
+
+
+async def test_a_value_of_another_length_takes_the_place_of_those_it_covers(home: Home) -> None:
+    """Where the meter's step changes, no energy is there twice, in either direction."""
+    await home.put("half-hour", curve("2026-02-10", 200, minutes=60))
+    await home.put("half-hour", curve("2026-02-10", 100))
+    assert [item.amount for item in await home.rollups("day")] == [4800]
+    hours = [Point(begin("2026-02-10") + 3 * HOUR, 60, 500)]
+    change = await home.put("half-hour", hours)
+    assert change.starts == (hours[0].start, hours[0].start + HALF_HOUR)
+    assert [item.amount for item in await home.rollups("day")] == [4800 + 300]
+    quarters = [Point(hours[0].start + n * HALF_HOUR // 2, 15, 10) for n in range(4)]
+    await home.put("half-hour", quarters)
+    assert [item.amount for item in await home.rollups("hour")][3] == 40
+
+
+async def test_the_clock_changes_make_days_of_23_and_25_hours(home: Home) -> None:
+    """46 and 50 half-hours are whole days, and every hour of them is one of its own."""
+    for day, hours in (("2026-03-29", 23), ("2026-10-25", 25)):
+        assert len(curve(day)) == 2 * hours
+        await home.put("half-hour", curve(day))
+        made = await home.rollups("hour", range(*day_bounds(parse_day(day), PARIS)))
+        assert [(item.amount, item.is_whole) for item in made] == [(200, True)] * hours
+        number = parse_day(day)
+        assert await home.rollups("day", range(number, number + 1)) == [
+            Rollup(number, 200 * hours, True)
+        ]
+
+
+async def test_three_years_add_up_to_the_wh(home: Home) -> None:
+    """The sums of hours, days, months and years of three years of half-hours are all equal."""
+    chance = random.Random(7)
+    first, last = parse_day("2023-11-01"), parse_day("2026-11-01")
+    start, end = day_bounds(first, PARIS)[0], day_bounds(last, PARIS)[0]
+    points = [Point(at, 30, chance.randrange(2000)) for at in range(start, end, HALF_HOUR)]
+    assert len(points) == 2 * 24 * (last - first) == 52_608
+    await home.put("half-hour", points)
+    total = sum(point.amount for point in points)
+    counts = {"hour": 26_304, "day": 1096, "month": 36, "year": 4}
+    for step, count in counts.items():
+        made = await home.rollups(step)
+        assert (len(made), sum(item.amount for item in made)) == (count, total)
+    assert [item.is_whole for item in await home.rollups("year")] == [False, True, True, False]
+    assert all(item.is_whole for item in await home.rollups("month"))
+
+
+async def test_the_daily_value_goes_before_the_curve(home: Home) -> None:
+    """Of day, month and year the daily value is the reference, the curve of the hours."""
+    await home.put("half-hour", curve("2026-02-10"))
+    await home.put("day", [daily("2026-02-10", 4801)])
+    for step in ("day", "month", "year"):
+        assert [item.amount for item in await home.rollups(step)] == [4801]
+    assert sum(item.amount for item in await home.rollups("hour")) == 4800
+
+
+async def test_a_day_with_a_hole_is_not_whole(home: Home) -> None:
+    """What there is of a day is added up, and said to be a part; a daily value makes it whole."""
+    points = curve("2026-02-10")
+    await home.put("half-hour", points[:13] + points[14:])
+    assert [item.is_whole for item in await home.rollups("hour")].index(False) == 6
+    (day,) = await home.rollups("day")
+    assert (day.amount, day.is_whole) == (4700, False)
+    await home.put("day", [daily("2026-02-10", 4800)])
+    (day,) = await home.rollups("day")
+    assert (day.amount, day.is_whole) == (4800, True)
+
+
+async def test_the_running_month_and_year_are_replaced(home: Home) -> None:
+    """A new day makes them larger, not one more; only a month of all its days is whole."""
+    days = [str(date(2026, 2, n)) for n in range(1, 29)]
+    await home.put("day", [daily(day, 1000) for day in days[:-1]])
+    february = parse_month("2026-02")
+    assert await home.rollups("month") == [Rollup(february, 27_000, False)]
+    await home.put("day", [daily(days[-1], 5500)])
+    assert await home.rollups("month") == [Rollup(february, 32_500, True)]
+    assert await home.rollups("year") == [Rollup(2026, 32_500, False)]
+    assert month_of(parse_day(days[0])) == february
+
+
+@pytest.mark.parametrize("polled_first", [True, False])
+async def test_what_was_polled_goes_before_what_was_imported(
+    home: Home, *, polled_first: bool
+) -> None:
+    """In either order: a gas day, which begins at six, and each half-hour by itself."""
+    day = "2026-02-10"
+    half_hours = curve(day)[:2]
+
+    async def poll() -> None:
+        await home.put("day", [gas_day(day, 7000)], fluid="gas")
+        await home.put("half-hour", [half_hours[0]])
+
+    async def import_() -> None:
+        await home.imported("gas", "day", daily(day, 9000), daily("2026-02-11", 11))
+        await home.imported(
+            "electricity", "half-hour", *(Point(p.start, 30, 7) for p in half_hours)
+        )
+
+    for do in (poll, import_) if polled_first else (import_, poll):
+        await do()
+    assert [item.amount for item in await home.rollups("day", fluid="gas")] == [7000, 11]
+    assert [item.amount for item in await home.rollups("hour")] == [107]
+
+
+async def test_meters_add_up(home: Home) -> None:
+    """Two meters of a household are one consumption, hour by hour and day by day."""
+    for meter in ("1", "2"):
+        await home.put("half-hour", curve("2026-02-10"), meter=meter)
+        await home.put("day", [daily("2026-02-11", 3)], meter=meter)
+    assert {(item.amount, item.is_whole) for item in await home.rollups("hour")} == {(400, True)}
+    assert [item.amount for item in await home.rollups("day")] == [9600, 6]
+
+
+async def test_published_months_are_kept_apart(home: Home) -> None:
+    """What GRDF publishes for a month is stored, and is in no sum."""
+    await home.put("day", [gas_day("2026-01-10", 7)], fluid="gas")
+    await home.put("published", [Point(begin("2026-01-01") + 6 * HOUR, 44_640, 9)], fluid="gas")
+    for step in ("day", "month", "year"):
+        assert [item.amount for item in await home.rollups(step, fluid="gas")] == [7]

@@ -24,7 +24,7 @@ from ecolyo_worker.errors import FactsRefused, kind_of, quote
 from ecolyo_worker.facts import check_fluid, check_instance
 from ecolyo_worker.indicators import ARITHMETIC
 
-__all__ = ["STEPS", "Reading", "check_reading", "start_text"]
+__all__ = ["KNOWN_DAYS", "STEPS", "Reading", "check_reading", "start_text"]
 
 STEPS = ("day", "half-hour")
 """How long the intervals of readings are."""
@@ -35,7 +35,8 @@ _MINUTE_MS = 60_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # Anything else is a slip of the pen, and would be added up all the same.
 _LARGEST = 1_000_000
-_KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
+KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
+"""The civil days that readings may be of."""
 
 _DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
 _HALF_HOURS = "allowed: a date-time on the hour or the half hour, such as 2026-10-25T02:30:00+02:00"
@@ -134,7 +135,7 @@ def _civil_day(instant: datetime, zone: ZoneInfo) -> int:
 
 
 def _within_years(day: int) -> int:
-    if day not in _KNOWN_DAYS:
+    if day not in KNOWN_DAYS:
         raise ValueError(_YEARS)
     return day
 

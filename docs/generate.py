@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from ecolyo_worker.cli.app import app
+from ecolyo_worker.cli.manual import Manual, Option, manuals, options_of_every_command
 from ecolyo_worker.configuration import SECTIONS, read
 from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
@@ -52,6 +54,39 @@ worker, or a measure and a group key of [the definitions](indicators.md). What s
 is kept in the database; every other counter begins at 0 again.
 """
 
+
+COMMANDS = """\
+# The commands
+
+<!-- Made by `make docs` from ecolyo_worker/cli; do not edit. -->
+
+`ecolyo-worker COMMAND --help` tells the same on a terminal. Data go to stdout, talk to stderr.
+Times are civil time of `worker.zone`, such as `2026-11-21T01:00`; with an offset, `Z` too, a true
+instant. NAME is an instance's name, such as `alice.mycozy.cloud`.
+
+While a service runs on the state, the commands ask it, through `control.sock` in the state
+directory, and print what they print without one; otherwise they open the state themselves, as its
+only owner. As root a command works as whoever owns the state directory.
+
+Every command ends with 0 when all is done, and may end with 64 (usage), 65 (an option or an input
+is no such thing), 69 (something is unavailable), 70 (a bug), 73 (another process owns the state),
+78 (settings or state) or 130 (interrupted); [what each asks for](errors.md#exit-codes). What a
+command ends with beyond that stands beside it.
+"""
+
+ENVIRONMENT = """\
+## Environment
+
+| variable | what it is for |
+| --- | --- |
+| `ECOLYO_CONFIG` | the settings file, where `--config` names none |
+| `ECOLYO_SECTION__KEY` | any [setting](settings.md), as in `ECOLYO_DACC__RATE=3` |
+| `STATE_DIRECTORY` | systemd's: where everything is kept, if neither an option nor a setting says |
+| `XDG_STATE_HOME` | the folder of your state folder, else `~/.local/state` |
+| `CREDENTIALS_DIRECTORY` | systemd's: where `dacc-token` and `http-token` are, without a setting |
+| `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` | systemd's: `run` tells it how it does |
+| `NO_COLOR`, `TERM`, `COLUMNS` | how things look |
+"""
 
 SETTINGS = """\
 # The settings
@@ -183,6 +218,58 @@ def settings() -> str:
     return "\n".join(lines)
 
 
+def commands() -> str:
+    """Give the page of all commands: a table, then a section for each."""
+    found = list(manuals(app))
+    headings = ["command", "what it does", "ends with", "beside a running service"]
+    rows = [
+        [
+            f"[{one.name}](#{_anchor(one.name)})",
+            one.summary,
+            ", ".join(map(str, sorted({0, *one.ends}))),
+            one.beside_a_service,
+        ]
+        for one in found
+    ]
+    lines = [COMMANDS, *_table(headings, rows), "", "## Options of every command", ""]
+    lines += [*_options(options_of_every_command(app)), "", ENVIRONMENT]
+    for one in found:
+        lines += _manual(one)
+    return "\n".join(lines)
+
+
+def _anchor(heading: str) -> str:
+    """Give the name that a heading has in a link."""
+    return heading.replace(" ", "-")
+
+
+def _manual(one: Manual) -> Iterator[str]:
+    yield from [f"## {one.name}", "", "```sh", one.usage, "```", "", one.summary, ""]
+    if one.more:
+        yield from [one.more, ""]
+    if one.is_irreversible:
+        yield from ["What cannot be undone wants `--yes`.", ""]
+    if one.options:
+        yield from [*_options(one.options), ""]
+    if one.ends:
+        yield from [*(f"- Ends with {code}: {when}" for code, when in one.ends.items()), ""]
+    if one.examples:
+        yield from ["```sh", *one.examples, "```", ""]
+
+
+def _options(options: tuple[Option, ...]) -> Iterator[str]:
+    rows = [
+        [
+            f"`{one.name}`",
+            one.takes or "–",
+            one.purpose,
+            f"`{one.default}`" if one.default else "required" if one.is_required else "–",
+        ]
+        for one in options
+    ]
+    yield from _table(["option", "takes", "what it is for", "default"], rows)
+
+
 def log() -> str:
     """Give the page of all events of the log: a table."""
     rows = [[f"`{one.name}`", one.level, one.meaning, _fields(one)] for one in EVENTS]
@@ -197,6 +284,7 @@ def _fields(event: LogEvent) -> str:
 
 
 PAGES = {
+    "commands.md": commands,
     "indicators.md": indicators,
     "log.md": log,
     "metrics.md": metrics,

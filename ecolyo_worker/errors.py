@@ -1,13 +1,15 @@
 """Every error of the package, and who must act on it.
 
 Each error names its reader: the *operator* who runs the worker, the *caller* who asked for
-something, or *us*, who wrote it. `exit_code` is what the command line ends with.
+something, or *us*, who wrote it. `exit_code` is what the command line ends with (see `exits`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import msgspec
+
+from ecolyo_worker import exits
 
 __all__ = [
     "ActorFailed",
@@ -85,14 +87,14 @@ class EcolyoError(Exception):
     """The base of all errors of this package."""
 
     reader: ClassVar[Reader] = "us"
-    exit_code: ClassVar[int] = 70
+    exit_code: ClassVar[int] = exits.BUG
 
 
 class ConfigurationError(EcolyoError):
     """The settings cannot be used; the operator changes them. `problems` has one or more."""
 
     reader = "operator"
-    exit_code = 78
+    exit_code = exits.CONFIGURATION
 
     def __init__(self, *found: str | Problem) -> None:
         """Say what is wrong, one by one: each is on a line of its own."""
@@ -110,35 +112,35 @@ class StateRefused(EcolyoError):
     """The state directory does not hold what it should; nothing was written to it."""
 
     reader = "operator"
-    exit_code = 78
+    exit_code = exits.CONFIGURATION
 
 
 class StoreOwned(EcolyoError):
     """Another process owns the state directory."""
 
     reader = "operator"
-    exit_code = 73
+    exit_code = exits.OWNED
 
 
 class StoreUnavailable(EcolyoError):
     """The database does not take or give anything now: nothing of the request was done."""
 
     reader = "operator"
-    exit_code = 69
+    exit_code = exits.UNAVAILABLE
 
 
 class CommandRefused(EcolyoError):
     """What was asked for cannot be done as asked; the caller asks differently."""
 
     reader = "caller"
-    exit_code = 64
+    exit_code = exits.USAGE
 
 
 class InputRefused(EcolyoError):
     """One field of some input is not what it must be."""
 
     reader = "caller"
-    exit_code = 65
+    exit_code = exits.BAD_DATA
 
     def __init__(self, field: str, reason: str) -> None:
         """`field` is named as the sender wrote it; `reason` says what was found and allowed.
@@ -164,7 +166,7 @@ class IntakeRefused(EcolyoError):
     """None of the events handed over was taken; `refusals` says why, one by one."""
 
     reader = "caller"
-    exit_code = 65
+    exit_code = exits.BAD_DATA
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         """`refusals` is not empty."""
@@ -178,7 +180,7 @@ class IntakeFull(EcolyoError):
     """More is waiting to be stored than `intake.max_waiting` allows; try again later."""
 
     reader = "caller"
-    exit_code = 75
+    exit_code = exits.TRY_AGAIN
 
 
 class ActorFailed(EcolyoError):

@@ -92,6 +92,17 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
     for page in (*DOCS.rglob("*.md"), DOCS.parent / "README.md"):
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#][^)]*)\)", text):
-            assert "://" in target or (page.parent / target).exists(), (page, target)
+            file = target.partition("#")[0]
+            assert "://" in target or (page.parent / file).exists(), (page, target)
         for section in re.findall(r"\]\(#([^)]+)\)", text):
-            assert f"\n## {section}\n" in text, (page, section)
+            headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+            assert section in [anchor(heading) for heading in headings], (page, section)
+        for file, section in re.findall(r"\]\(([^):#]+)#([^)]+)\)", text):
+            other = (page.parent / file).read_text(encoding="utf-8")
+            headings = re.findall(r"^##+ (.*)$", other, re.MULTILINE)
+            assert section in [anchor(heading) for heading in headings], (page, file, section)
+
+
+def anchor(heading: str) -> str:
+    """Give the name that a heading has in a link."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import ecolyo_worker
+from ecolyo_worker import errors as all_errors
 from ecolyo_worker.cli.app import app
 from ecolyo_worker.cli.manual import Manual, Option, manuals, options_of_every_command
 from ecolyo_worker.configuration import SECTIONS, read
+from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.exits import EXIT_CODES
 from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.service.codes import CODES, ErrorCode
 from ecolyo_worker.service.metrics import METRICS
 from ecolyo_worker.shown import shown
+from ecolyo_worker.testing.wrong import KINDS, WRONG, WrongInput, refusal
 from ecolyo_worker.vocabulary import EVENTS, LogEvent
 
 HERE = Path(__file__).parent
@@ -86,6 +92,63 @@ ENVIRONMENT = """\
 | `CREDENTIALS_DIRECTORY` | systemd's: where `dacc-token` and `http-token` are, without a setting |
 | `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` | systemd's: `run` tells it how it does |
 | `NO_COLOR`, `TERM`, `COLUMNS` | how things look |
+"""
+
+ERRORS = """\
+# What can go wrong
+
+<!-- Made by `make docs` from ecolyo_worker/exits.py, errors.py, service/codes.py and
+testing/wrong.py; do not edit. -->
+
+Every error says in words what was found, what is allowed and what to do. Programs go by what stands
+here: [exit codes](#exit-codes), [Python's exceptions](#exceptions), [codes of the HTTP
+face](#the-http-face), [reasons for which a line is refused](#refused-lines).
+
+"""
+
+EXCEPTIONS = """\
+## Exceptions
+
+Each is an `EcolyoError`, in `ecolyo_worker.errors`; those in bold are in `ecolyo_worker` itself. A
+host that embeds the worker meets them; over the command line each is its sentence and exit code.
+"""
+
+HTTP_ERRORS = """\
+## The HTTP face
+
+Every error is `{"error": {"code": "…", "message": "…", "details": […]}}`. Programs go by the code;
+the message is for people, and may change. Unless it says otherwise, nothing of the request was
+taken. Where an answer does not arrive at all, send the same again: events with an `_id` are stored
+once. `POST /v1/events` answers 200 if any event was taken, 422 if all were refused: then, too, the
+body is `{"accepted", "known", "refused"}`, and each refused one has its `index`, `field` and
+`reason`.
+
+"""
+
+CONTROL = """\
+## The control socket
+
+Commands reach a running service through `control.sock`, for the owner of the state alone. There an
+error is one of the exceptions above, so that a command ends as it would without a service. Besides:
+
+| what happened | ends with | what to do |
+| --- | --- | --- |
+| the service does not answer for 20 s, or very many wait already | 69 | Continue or restart it: \
+it is stopped or hangs. Whether it still does what was asked is not known. |
+| the service went away while it was asked | 69 | Ask again: what it had stored by then is stored. |
+| the service is of another version, whose commands differ | 69 | Use the same, or restart it. |
+| the socket is another user's, or others may use it | 78 | Look who made it; it is not asked. |
+
+"""
+
+REFUSED = """\
+## Refused lines
+
+`events import`, `instances import` and `consumption import` name each line that they refuse, with
+its field and the reason; the HTTP face and `record` do with the index instead. The others are
+taken. Each reason is shown by what was found in an example. Without a field it is the whole line.
+Besides, an event needs an instance (its own, or that of `--instance` or `?instance=`), a line with
+`"consent": null` wants `--yes`, and what is put to an instance's address names no other one.
 """
 
 SETTINGS = """\
@@ -270,6 +333,64 @@ def _options(options: tuple[Option, ...]) -> Iterator[str]:
     yield from _table(["option", "takes", "what it is for", "default"], rows)
 
 
+def errors() -> str:
+    """Give the page of all that can go wrong: exit codes, exceptions, HTTP codes, refused lines."""
+    lines = [ERRORS + "## Exit codes", ""]
+    rows = [[str(one.code), one.meaning, one.who, one.advice] for one in EXIT_CODES]
+    lines += [*_table(["code", "what happened", "who acts", "what to do"], rows), ""]
+    lines += [EXCEPTIONS]
+    headings = ["exception", "when it is raised", "who acts", "exit code", "what a host does"]
+    lines += [*_table(headings, [_exception(kind) for kind in _exceptions()]), ""]
+    rows = [
+        [
+            f"`{one.name}`",
+            str(one.status),
+            f"{one.meaning} {_retry(one)}".strip(),
+            one.advice,
+        ]
+        for one in CODES
+    ]
+    lines += [HTTP_ERRORS + "\n".join(_table(["code", "status", "when", "what to do"], rows)), ""]
+    return "\n".join([*lines, CONTROL + REFUSED, *_wrong_inputs()]) + "\n"
+
+
+def _exceptions() -> Iterator[type[EcolyoError]]:
+    found = [getattr(all_errors, name) for name in all_errors.__all__]
+    kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, EcolyoError)]
+    return iter(sorted(kinds, key=lambda kind: (kind is not EcolyoError, kind.__name__)))
+
+
+def _exception(kind: type[EcolyoError]) -> list[str]:
+    name = f"`{kind.__name__}`"
+    is_public = kind.__name__ in ecolyo_worker.__all__
+    words = " ".join((kind.__doc__ or "").split())
+    who = kind.reader if kind is not EcolyoError else "–"
+    return [f"**{name}**" if is_public else name, words, who, str(kind.exit_code), kind.advice]
+
+
+def _retry(one: ErrorCode) -> str:
+    return "" if one.retry_after_s is None else f"`Retry-After: {one.retry_after_s}`."
+
+
+def _wrong_inputs() -> Iterator[str]:
+    for kind, title in KINDS.items():
+        rows = [_wrong(one) for one in WRONG if one.kind == kind]
+        yield from ["", f"### {title}", ""]
+        yield from _table(["field", "for example", "reason", "what to do"], rows)
+
+
+def _wrong(one: WrongInput) -> list[str]:
+    said = refusal(one)
+    reason = said.reason if len(said.reason) <= 150 else f"{said.reason[:100]} …"
+    field = f"`{said.field}`" if said.field else "–"
+    return [field, _code(one.shown), _code(reason), one.advice]
+
+
+def _code(text: str) -> str:
+    """Give text as code, whatever it holds."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
 def log() -> str:
     """Give the page of all events of the log: a table."""
     rows = [[f"`{one.name}`", one.level, one.meaning, _fields(one)] for one in EVENTS]
@@ -285,6 +406,7 @@ def _fields(event: LogEvent) -> str:
 
 PAGES = {
     "commands.md": commands,
+    "errors.md": errors,
     "indicators.md": indicators,
     "log.md": log,
     "metrics.md": metrics,

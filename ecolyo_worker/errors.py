@@ -88,6 +88,8 @@ class EcolyoError(Exception):
 
     reader: ClassVar[Reader] = "us"
     exit_code: ClassVar[int] = exits.BUG
+    advice: ClassVar[str] = "Report it; as the base it catches all the others."
+    """What a host does that meets it."""
 
 
 class ConfigurationError(EcolyoError):
@@ -95,6 +97,7 @@ class ConfigurationError(EcolyoError):
 
     reader = "operator"
     exit_code = exits.CONFIGURATION
+    advice = "Show it to the operator, and do not go on: nothing was opened."
 
     def __init__(self, *found: str | Problem) -> None:
         """Say what is wrong, one by one: each is on a line of its own."""
@@ -113,6 +116,7 @@ class StateRefused(EcolyoError):
 
     reader = "operator"
     exit_code = exits.CONFIGURATION
+    advice = "Show it to the operator, and do not go on; a restart does not mend it."
 
 
 class StoreOwned(EcolyoError):
@@ -120,6 +124,7 @@ class StoreOwned(EcolyoError):
 
     reader = "operator"
     exit_code = exits.OWNED
+    advice = "One worker a state directory: start one process that owns it, and let others ask it."
 
 
 class StoreUnavailable(EcolyoError):
@@ -127,6 +132,7 @@ class StoreUnavailable(EcolyoError):
 
     reader = "operator"
     exit_code = exits.UNAVAILABLE
+    advice = "Keep what was handed over and try again later: the worker goes on as soon as it can."
 
 
 class CommandRefused(EcolyoError):
@@ -134,6 +140,7 @@ class CommandRefused(EcolyoError):
 
     reader = "caller"
     exit_code = exits.USAGE
+    advice = "Change the call; the message says how."
 
 
 class InputRefused(EcolyoError):
@@ -141,6 +148,7 @@ class InputRefused(EcolyoError):
 
     reader = "caller"
     exit_code = exits.BAD_DATA
+    advice = "Mend the field that `field` names; `reason` says what was found, and what is allowed."
 
     def __init__(self, field: str, reason: str) -> None:
         """`field` is named as the sender wrote it; `reason` says what was found and allowed.
@@ -155,7 +163,7 @@ class InputRefused(EcolyoError):
 
 
 class EventRefused(InputRefused):
-    """A usage event is not what section 2 of the indicators' rules allows."""
+    """A usage event is not what it must be; the others that came with it may be taken."""
 
 
 class FactsRefused(InputRefused):
@@ -167,6 +175,7 @@ class IntakeRefused(EcolyoError):
 
     reader = "caller"
     exit_code = exits.BAD_DATA
+    advice = "Look through `refusals`: index, field and reason of each. Mend them, or log and drop."
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         """`refusals` is not empty."""
@@ -181,14 +190,19 @@ class IntakeFull(EcolyoError):
 
     reader = "caller"
     exit_code = exits.TRY_AGAIN
+    advice = "Wait a second and hand the same over again: nothing of it was taken."
 
 
 class ActorFailed(EcolyoError):
     """A part of the worker crashed again and again, or ended: whoever runs it starts it anew."""
 
+    advice = "Leave the `async with` block and enter a new worker, after a while; report the cause."
+
 
 class IndicatorRefused(EcolyoError):
     """An indicator is not what the definitions allow, so it may not leave."""
+
+    advice = "Report it: measures make what the definitions allow."
 
 
 def quote(text: str) -> str:

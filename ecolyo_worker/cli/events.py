@@ -90,7 +90,9 @@ async def list_events(
         "context": "context",
         "result": "result",
         "state": "state",
+        "id": "_id",
     }
+    beneath = ("id", "context", "instance", "result", "target")
     async with session.reading() as commands:
         found = commands.events_list(ask.EventsList(instance, day, state))
-        await session.output.stream(found, columns, "no such event")
+        await session.output.stream(found, columns, "no such event", beneath)

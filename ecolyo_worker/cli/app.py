@@ -100,6 +100,7 @@ for _place, _name in enumerate(sorted(app, key=_place_of)):
     app[_name].sort_key = _place
     for _within, _command in enumerate(app[_name]):
         app[_name][_command].sort_key = _within
+        app[_name][_command].group_parameters = app.group_parameters
 
 
 @app.meta.default

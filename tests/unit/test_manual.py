@@ -87,6 +87,14 @@ def test_no_exit_code_is_written_as_a_number() -> None:
         assert not re.search(r"return [1-9]|= (64|65|69|7\d)\b", path.read_text()), path
 
 
+@pytest.mark.parametrize("name", ["send", "instances consent"])
+def test_the_help_has_one_form(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A command of a group has its options under the same title as another."""
+    assert run([*name.split(), "--help"]) == 0
+    titles = re.findall(r"^╭─ (.*?) ─", capsys.readouterr().out, re.MULTILINE)
+    assert titles[-2:] == ["Options", "Options of every command"]
+
+
 def test_the_help_ends_with_what_is_the_commands_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ With `--check` nothing is written; it ends with 1 if a page is not what would be
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -381,7 +382,8 @@ def _wrong_inputs() -> Iterator[str]:
 
 def _wrong(one: WrongInput) -> list[str]:
     said = refusal(one)
-    reason = said.reason if len(said.reason) <= 150 else f"{said.reason[:100]} …"
+    told = re.sub(r" \(.*\)", " (…)", said.reason)  # the words of Python or msgspec change
+    reason = told if len(told) <= 150 else f"{told[:100]} …"
     field = f"`{said.field}`" if said.field else "–"
     return [field, _code(one.shown), _code(reason), one.advice]
 

@@ -100,7 +100,8 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     for meta in metas:
         least = [f" from {meta.ge:.15g}" if meta.ge is not None else "", _above(meta.gt)]
         most = f" to {meta.le:.15g}" if meta.le is not None else ""
-        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else "")
+        longest = f" of at most {meta.max_length} characters" if meta.max_length else ""
+        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else longest)
     return words
 
 

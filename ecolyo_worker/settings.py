@@ -71,8 +71,8 @@ class Aggregation(Section, frozen=True):
         str,
         Meta(
             max_length=200,
-            description="When the nightly run begins: a cron expression, in the zone. It runs once"
-            " a civil day.",
+            description="When the nightly run begins: a cron expression such as 30 2 * * *, in the"
+            " zone. It runs once a civil day.",
         ),
     ] = _NIGHTLY
     monthly_day: Annotated[
@@ -83,7 +83,8 @@ class Aggregation(Section, frozen=True):
         int, Meta(ge=1, le=366, description="Days after which an uncounted day is expired.")
     ] = 31
     not_before: Annotated[
-        str | None, Meta(description="Days before this one (YYYY-MM-DD) count as done.")
+        str | None,
+        Meta(description="Days before this one (YYYY-MM-DD) count as done; default: none do."),
     ] = None
     consent_version: Annotated[
         str,
@@ -94,7 +95,7 @@ class Aggregation(Section, frozen=True):
         ),
     ] = "1.0.0"
     measures_file: Annotated[
-        Path | None, Meta(description="Definitions to use instead of the package's own.")
+        Path | None, Meta(description="A file of definitions; default: the package's own.")
     ] = None
 
     def _problems(self) -> Iterator[Problem]:
@@ -123,20 +124,23 @@ class Dacc(Section, frozen=True):
     url: Annotated[
         str | None,
         Meta(
-            description="The DACC's address, or with a Cozy target a stack's, in which {instance}"
-            " stands for each person's; without one, indicators wait."
+            description="The DACC's address, such as https://dacc.example, or with a Cozy target a"
+            " stack's, in which {instance} stands for each person's; without one, indicators wait."
         ),
     ] = None
     token_file: Annotated[
         Path | None,
         Meta(
             description="A file that holds the token, read anew when it changes; with a Cozy target"
-            " {instance} may stand in it."
+            " {instance} may stand in its path; default: systemd's credential dacc-token."
         ),
     ] = None
     doctype: Annotated[
         str | None,
-        Meta(description="The doctype that a Cozy target posts to; default: the target's own."),
+        Meta(
+            description="The doctype that a Cozy target posts to, such as cc.cozycloud.dacc_v2;"
+            " default: the target's own."
+        ),
     ] = None
     spread: Annotated[
         timedelta,
@@ -237,13 +241,16 @@ class Http(Section, frozen=True):
         str,
         Meta(
             max_length=300,
-            description='An address as "127.0.0.1:8787" or "unix:/run/ecolyo-worker/http.sock";'
-            " empty: no HTTP face.",
+            description='An address such as "127.0.0.1:8787" or'
+            ' "unix:/run/ecolyo-worker/http.sock"; empty: no HTTP face.',
         ),
     ] = ""
     token_file: Annotated[
         Path | None,
-        Meta(description="A file that holds the token that TCP clients must show."),
+        Meta(
+            description="A file that holds the token that TCP clients must show; default: systemd's"
+            " credential http-token."
+        ),
     ] = None
 
 
@@ -273,7 +280,9 @@ class Settings(Section, frozen=True):
     state_dir: Annotated[
         Path | None, Meta(description="Where everything is kept; default: the user's state folder.")
     ] = None
-    zone: Annotated[str, Meta(description="The zone of civil time.")] = "Europe/Paris"
+    zone: Annotated[str, Meta(description="The zone of civil time, such as Europe/Paris.")] = (
+        "Europe/Paris"
+    )
     mode: Annotated[
         Literal["off", "local", "on"],
         Meta(description="off: events are refused; local: counted, never sent; on: sent."),

@@ -41,7 +41,16 @@ async def import_consumption(
     Parameters
     ----------
     file
-        NDJSON or a JSON array; `-` is stdin.
+        NDJSON or a JSON array; a lone hyphen is stdin.
+
+    Returns
+    -------
+    65
+        Lines were refused; the others are stored.
+
+    Examples
+    --------
+    ecolyo-worker consumption import readings.ndjson
     """
     accepted = 0
     refused: list[ask.LineRefusal] = []

@@ -46,6 +46,7 @@ READING_ORDER = (
     "events",
     "instances",
     "consumption",
+    "chart",
     "preview",
     "aggregate",
     "explain",

@@ -82,8 +82,9 @@ in a program of yours logs to the logger that it was given, else to `ecolyo_work
 library.
 
 Lines that are alike in certain fields, which the last column names, are logged at once the first
-time and then once a minute at most; `left_out` says how many were not. `outbox show` has every
-attempt.
+time and then once a minute at most; `left_out` says how many were not. When no more come, the last
+of them is told after that minute with the next line of any kind, or when the process ends; `late_s`
+says how many seconds ago it was. `outbox show` has every attempt.
 
 These are all events there are. None holds a token. What broke (`error`) and what the other side
 answered (`answer`, `reason`) are not always in the worker's own words, and may name a person.

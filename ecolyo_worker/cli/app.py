@@ -104,6 +104,8 @@ def _launch(
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
         return _failed(error, session)
+    finally:
+        session.repeats.tell_rest()
     return int(code or 0)
 
 

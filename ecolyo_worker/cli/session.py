@@ -8,10 +8,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.cli.identity import refuse_root, take_identity
-from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
+from ecolyo_worker.cli.logs import LogFormat, LogLevel, Repeats, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.configuration import Reading, load, read
@@ -38,6 +39,8 @@ class Session(Struct, frozen=True):
     log_format: LogFormat
     log_level: LogLevel | None
     output: Output
+    repeats: Repeats = msgspec.field(default_factory=Repeats)
+    """What all its loggers leave out; told of at its end by `Repeats.tell_rest`."""
 
     def settings(self) -> Settings:
         """Read the settings; raises `ConfigurationError` with all that is wrong."""
@@ -57,7 +60,7 @@ class Session(Struct, frozen=True):
 
     def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
         """Make the logger that was asked for, or one of this level."""
-        return make_logger(self.log_format, self.log_level or level)
+        return make_logger(self.log_format, self.log_level or level, self.repeats)
 
     def fail(self, error: EcolyoError) -> None:
         """Say what a command ends with: to a person in words, to a collector as a line of the log.

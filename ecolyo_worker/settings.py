@@ -27,6 +27,9 @@ __all__ = [
     "Dacc",
     "Http",
     "Intake",
+    "Log",
+    "LogFormat",
+    "LogLevel",
     "Retention",
     "Settings",
     "is_loopback",
@@ -41,6 +44,9 @@ _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 _EXAMPLE = "instance.invalid"
 INSTANCE = "{instance}"
 """What stands in an address or a path for each person's instance."""
+
+LogFormat = Literal["console", "json", "journal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Intake(Section, frozen=True):
@@ -267,6 +273,31 @@ class Retention(Section, frozen=True):
     ] = 90
 
 
+class Log(Section, frozen=True):
+    """What is logged, and how."""
+
+    section = "log"
+
+    level: Annotated[
+        LogLevel | None,
+        Meta(
+            description="The least level that is logged; default: warning, and for the service"
+            " info. The option --log-level wins."
+        ),
+    ] = None
+    format: Annotated[
+        LogFormat,
+        Meta(description="How lines look on stderr. The option --log-format wins."),
+    ] = "console"
+    instances: Annotated[
+        bool,
+        Meta(
+            description="Let lines that are about one person say whom, in the field instance. Else"
+            " her name is also taken out of what others said of her."
+        ),
+    ] = False
+
+
 class Settings(Section, frozen=True):
     """All settings. The fields of its own are the section `worker` of the file."""
 
@@ -287,6 +318,7 @@ class Settings(Section, frozen=True):
     dacc: Dacc = msgspec.field(default_factory=Dacc)
     http: Http = msgspec.field(default_factory=Http)
     retention: Retention = msgspec.field(default_factory=Retention)
+    log: Log = msgspec.field(default_factory=Log)
 
     def _problems(self) -> Iterator[Problem]:
         try:

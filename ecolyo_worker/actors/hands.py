@@ -178,16 +178,14 @@ class Hands:
             self._standings = {ident: self._standings[ident] for ident in self._changed}
 
     def _log(self, row: Claimed, outcome: Outcome, before: Standing, after: Standing) -> None:
-        logger = self._context.logger
+        logger = self._context.logger_about(row.instance_name)
         if outcome.kind != "delivered":
-            logger.info(
-                "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
-            )
+            answer = self._context.for_log(outcome.detail, row.instance_name)
+            logger.info("indicator not delivered", row=row.id, outcome=outcome.kind, answer=answer)
         if before.state == "ready" and after.state in HELD:
             self._troubles[row.destination] = (self._context.clock.monotonic(), 0)
-            logger.warning(
-                "destination is held back", destination=row.destination, reason=after.reason
-            )
+            reason = self._context.for_log(after.reason or "", row.instance_name)
+            logger.warning("destination is held back", destination=row.destination, reason=reason)
         elif before.state in HELD and after.state == "ready":
             since, failed = self._troubles.pop(row.destination, (None, None))
             after_s = None if since is None else round(self._context.clock.monotonic() - since, 1)

@@ -4,24 +4,22 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from ecolyo_worker.cli.output import one_line
 from ecolyo_worker.clock import SystemClock
+from ecolyo_worker.settings import Log, LogFormat, LogLevel
 from ecolyo_worker.vocabulary import EVENTS
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-__all__ = ["LogFormat", "LogLevel", "Repeats", "make_logger"]
+__all__ = ["Logging", "Repeats", "make_logger"]
 
 _QUIET_S: Final = 60.0
 _MOST_KEPT: Final = 256
-
-LogFormat = Literal["console", "json", "journal"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 # The numbers of syslog, which the journal reads from the begin of each line.
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -101,6 +99,16 @@ class Repeats:
         if held.tell is not None:
             more = {"left_out": held.left_out - 1} if held.left_out > 1 else {}
             held.tell(**more, late_s=round(self._monotonic() - held.last, 1))
+
+
+class Logging:
+    """What a command's loggers share."""
+
+    def __init__(self) -> None:
+        """Nothing was read yet, and nothing left out."""
+        self.settings: Log | None = None
+        """As they were last read; they may come from a pipe, that can be read once."""
+        self.repeats = Repeats()
 
 
 def make_logger(

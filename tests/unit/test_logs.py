@@ -10,8 +10,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from ecolyo_worker.cli.logs import LogFormat, Repeats, make_logger
+from ecolyo_worker.cli.logs import Repeats, make_logger
 from ecolyo_worker.remote.secrets import Secret
+from ecolyo_worker.settings import LogFormat
 from ecolyo_worker.testing.clock import FakeClock
 
 FORMATS = get_args(LogFormat)

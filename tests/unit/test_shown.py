@@ -48,6 +48,11 @@ token_file = "http-token"
 [retention]
 events_days = 60
 sent_days = 30
+
+[log]
+level = "debug"
+format = "json"
+instances = true
 """
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "ActorFailed",
+    "AddressUnavailable",
     "CommandRefused",
     "ConfigurationError",
     "EcolyoError",
@@ -122,6 +123,16 @@ class StoreOwned(EcolyoError):
 
 class StoreUnavailable(EcolyoError):
     """The database does not take or give anything now: nothing of the request was done."""
+
+    reader = "operator"
+    exit_code = 69
+
+
+class AddressUnavailable(EcolyoError):
+    """Nobody can listen at an address now, because another does, or it is not this machine's yet.
+
+    It is worth trying again.
+    """
 
     reader = "operator"
     exit_code = 69

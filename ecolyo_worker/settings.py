@@ -251,6 +251,21 @@ class Http(Section, frozen=True):
         Path | None,
         Meta(description="A file that holds the token that TCP clients must show."),
     ] = None
+    socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=r"^0?[0-7]{3}\Z",
+            description="Who may use a Unix socket: its mode, as of chmod. Who asks must be allowed"
+            " to write.",
+        ),
+    ] = "0600"
+    socket_group: Annotated[
+        str | None,
+        Meta(
+            description="The group that a Unix socket is given to, by its name; the service must be"
+            " in it. Default: the service's own."
+        ),
+    ] = None
 
 
 class Retention(Section, frozen=True):

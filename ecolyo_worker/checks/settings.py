@@ -9,7 +9,7 @@ from ecolyo_worker.configuration import Reading, in_order
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
-from ecolyo_worker.service.listen import Tcp, Unix, parse_listen
+from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
 from ecolyo_worker.settings import INSTANCE, Http, Settings
 from ecolyo_worker.worker import rules_of
 
@@ -84,3 +84,7 @@ def _listening(settings: Http) -> Iterator[Problem]:
     if isinstance(address, Tcp) and http_credential(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
+    try:
+        parse_access(settings)
+    except ConfigurationError as error:
+        yield from error.problems

@@ -42,6 +42,18 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+LOW_PORT = """
+[http]
+listen = "127.0.0.1:7"
+token_file = "{home}/token"
+"""
+FOREIGN_GROUP = """
+[http]
+listen = "unix:{home}/state/http.sock"
+socket_group = "root"
+"""
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A folder that everybody can reach, unlike those of pytest."""
@@ -79,6 +91,28 @@ def run(
 
 def owners(state: Path) -> set[tuple[int, int]]:
     return {(path.stat().st_uid, path.stat().st_gid) for path in [state, *state.iterdir()]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (LOW_PORT, "http.listen: 127.0.0.1:7 cannot be listened on: Permission denied; take a"),
+        (FOREIGN_GROUP, "http.socket_group: found 'root'; allowed: a group that the service is in"),
+    ],
+)
+def test_what_this_user_may_not_do_is_a_wrong_setting(
+    home: Path, state: Path, settings: str, said: str
+) -> None:
+    """A port or a group that needs more rights ends the service with 78 and what to do."""
+    (home / "token").write_text("t0ken")
+    config = home / "config.toml"
+    config.write_text(settings.format(home=home))
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 7:
+        config.write_text(FOREIGN_GROUP.format(home=home))
+        said = "http.socket_group"
+    done = run("run", "--config", config, state=state, user=OWNER, group=GROUP)
+    assert done.returncode == 78
+    assert said in " ".join(done.stderr.decode().split())
 
 
 def test_root_works_as_the_owner(state: Path) -> None:

@@ -45,6 +45,8 @@ on_unknown = "drop"
 [http]
 listen = "unix:/run/x.sock"
 token_file = "http-token"
+socket_mode = "0660"
+socket_group = "root"
 [retention]
 events_days = 60
 sent_days = 30

@@ -33,11 +33,14 @@ __all__ = [
     "Retention",
     "Settings",
     "is_loopback",
+    "is_token_itself",
 ]
 
 _NIGHTLY = "0 1 * * *"
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  a civil time
 _AT_RANDOM = re.compile(r"(?<![a-z])r(?![a-z])", re.ASCII | re.IGNORECASE)
+# A token with slashes in it, unlike any path that somebody would write.
+_TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 # What stands in an address for a person's instance while it is checked without one.
@@ -395,6 +398,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_token_itself(path: Path) -> bool:
+    """Tell whether a token seems to stand where the path of its file should; it is never shown.
+
+    It names no folder, or is long and of one piece, and there is no such file.
+    """
+    text = str(path)
+    return ("/" not in text or bool(_TOKEN.fullmatch(text))) and not os.path.lexists(path)
 
 
 def _without_secrets(url: str) -> str:

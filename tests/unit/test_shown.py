@@ -44,7 +44,7 @@ unknown_retry = "61s"
 on_unknown = "drop"
 [http]
 listen = "unix:/run/x.sock"
-token_file = "http-token"
+token_file = "/run/http-token"
 socket_mode = "0660"
 socket_group = "root"
 [retention]

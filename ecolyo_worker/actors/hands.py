@@ -26,9 +26,10 @@ class Hands:
     that a row was delivered is never forgotten while the process lives.
     """
 
-    def __init__(self, context: Context) -> None:
-        """Nothing is in hand yet."""
+    def __init__(self, context: Context, token_advice: str) -> None:
+        """Nothing is in hand yet. `token_advice` is what is said where a token is refused."""
         self._context = context
+        self._token_advice = token_advice
         self._settings = context.settings.dacc
         self._rows: dict[int, Claimed] = {}
         self._standings: dict[int, Standing] = {}
@@ -92,7 +93,8 @@ class Hands:
         if row.id in self._abandoned:  # what is said now may name who left
             outcome = msgspec.structs.replace(outcome, text="")
         now = utc_ms(self._context.clock.now())
-        decision = decide(row, outcome, self._settings, now, self._context.random)
+        draw = self._context.random
+        decision = decide(row, outcome, self._settings, now, draw, self._token_advice)
         before = self._standings[row.destination]
         after = stand(before, row, outcome, decision, mark, now)
         self._standings[row.destination] = after

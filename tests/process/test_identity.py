@@ -115,6 +115,22 @@ def test_what_this_user_may_not_do_is_a_wrong_setting(
     assert said in " ".join(done.stderr.decode().split())
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("status", 78), ("events list", 78), ("migrate --dry-run", 78), ("run", 78), ("doctor", 1)],
+)
+def test_a_directory_that_cannot_be_looked_into(
+    home: Path, state: Path, command: str, code: int
+) -> None:
+    """Whoever may not get at the state is told so, and as whom to ask; `doctor` goes on."""
+    (home / "closed").mkdir(mode=0o700)
+    inner = state.rename(home / "closed" / "state")
+    done = run(*command.split(), state=inner, user=OWNER, group=GROUP)
+    said = " ".join((done.stdout + done.stderr).decode().split())
+    assert done.returncode == code
+    assert f"{inner} cannot be looked into: Permission denied; do it as the user" in said
+
+
 def test_root_works_as_the_owner(state: Path) -> None:
     """What a command of root's makes in the state is its owner's, who can go on with it."""
     done = run("events", "import", "-", "--json", state=state, stdin=EVENT)

@@ -176,16 +176,20 @@ LOG = """\
 
 Each line is an event with its fields, on stderr: for a person, with `--log-format json` one object
 for each, with `--log-format journal` one with the priority that the journal reads. `--log-level`
-says from which level on; the service logs from `info` on, other commands from `warning`. A worker
-in a program of yours logs to the logger that it was given, else to `ecolyo_worker` of the standard
-library.
+says from which level on; the service logs from `info` on, other commands from `warning`. The
+settings `log.format` and `log.level` say the same. A worker in a program of yours logs to the
+logger that it was given, else to `ecolyo_worker` of the standard library.
 
 Lines that are alike in certain fields, which the last column names, are logged at once the first
-time and then once a minute at most; `left_out` says how many were not. `outbox show` has every
-attempt.
+time and then once a minute at most; `left_out` says how many were not. When no more come, the last
+of them is told after that minute with the next line of any kind, or when the process ends; `late_s`
+says how many seconds ago it was. `outbox show` has every attempt.
 
-These are all events there are. None holds a token. What broke (`error`) and what the other side
-answered (`answer`, `reason`) are not always in the worker's own words, and may name a person.
+These are all events there are. None holds a token, and none names a person unless `log.instances`
+is set: then those that are about one have `instance`, where it is known; with the target `native`
+nobody can tell of a row whose it is. Without it her name is also taken out of what the other side
+said; it stands there as `{instance}`. Only the words of a bug (`error` of a part that crashed, a
+traceback) are nobody's to choose, and may hold anything.
 """
 
 
@@ -401,6 +405,8 @@ def log() -> str:
 
 def _fields(event: LogEvent) -> str:
     told = [f"`{name}`: {holds}" for name, holds in event.fields.items()]
+    if event.is_personal:
+        told.append("`instance`: whose, if `log.instances` is set")
     if event.repeats_by:
         told.append(f"alike by {_words(event.repeats_by)}")
     return "; ".join(told) or "–"

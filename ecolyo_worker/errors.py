@@ -13,6 +13,7 @@ from ecolyo_worker import exits
 
 __all__ = [
     "ActorFailed",
+    "AddressUnavailable",
     "CommandRefused",
     "ConfigurationError",
     "EcolyoError",
@@ -133,6 +134,16 @@ class StoreUnavailable(EcolyoError):
     reader = "operator"
     exit_code = exits.UNAVAILABLE
     advice = "Keep what was handed over and try again later: the worker goes on as soon as it can."
+
+
+class AddressUnavailable(EcolyoError):
+    """Nobody can listen at an address now, because another does, or it is not this machine's yet.
+
+    It is worth trying again.
+    """
+
+    reader = "operator"
+    exit_code = 69
 
 
 class CommandRefused(EcolyoError):

@@ -27,20 +27,29 @@ __all__ = [
     "Dacc",
     "Http",
     "Intake",
+    "Log",
+    "LogFormat",
+    "LogLevel",
     "Retention",
     "Settings",
     "is_loopback",
+    "is_token_itself",
 ]
 
 _NIGHTLY = "0 1 * * *"
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  a civil time
 _AT_RANDOM = re.compile(r"(?<![a-z])r(?![a-z])", re.ASCII | re.IGNORECASE)
+# A token with slashes in it, unlike any path that somebody would write.
+_TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 # What stands in an address for a person's instance while it is checked without one.
 _EXAMPLE = "instance.invalid"
 INSTANCE = "{instance}"
 """What stands in an address or a path for each person's instance."""
+
+LogFormat = Literal["console", "json", "journal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Intake(Section, frozen=True):
@@ -252,6 +261,21 @@ class Http(Section, frozen=True):
             " credential http-token."
         ),
     ] = None
+    socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=r"^0?[0-7]{3}\Z",
+            description="Who may use a Unix socket: its mode, as of chmod. Who asks must be allowed"
+            " to write.",
+        ),
+    ] = "0600"
+    socket_group: Annotated[
+        str | None,
+        Meta(
+            description="The group that a Unix socket is given to, by its name, such as cozy; the service must be"
+            " in it. Default: the service's own."
+        ),
+    ] = None
 
 
 class Retention(Section, frozen=True):
@@ -272,6 +296,31 @@ class Retention(Section, frozen=True):
         int,
         Meta(ge=1, le=3650, description="Days for which sent rows are kept, without their text."),
     ] = 90
+
+
+class Log(Section, frozen=True):
+    """What is logged, and how."""
+
+    section = "log"
+
+    level: Annotated[
+        LogLevel | None,
+        Meta(
+            description="The least level that is logged; default: warning, and for the service"
+            " info. The option --log-level wins."
+        ),
+    ] = None
+    format: Annotated[
+        LogFormat,
+        Meta(description="How lines look on stderr. The option --log-format wins."),
+    ] = "console"
+    instances: Annotated[
+        bool,
+        Meta(
+            description="Let lines that are about one person say whom, in the field instance. Else"
+            " her name is also taken out of what others said of her."
+        ),
+    ] = False
 
 
 class Settings(Section, frozen=True):
@@ -296,6 +345,7 @@ class Settings(Section, frozen=True):
     dacc: Dacc = msgspec.field(default_factory=Dacc)
     http: Http = msgspec.field(default_factory=Http)
     retention: Retention = msgspec.field(default_factory=Retention)
+    log: Log = msgspec.field(default_factory=Log)
 
     def _problems(self) -> Iterator[Problem]:
         try:
@@ -357,6 +407,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_token_itself(path: Path) -> bool:
+    """Tell whether a token seems to stand where the path of its file should; it is never shown.
+
+    It names no folder, or is long and of one piece, and there is no such file.
+    """
+    text = str(path)
+    return ("/" not in text or bool(_TOKEN.fullmatch(text))) and not os.path.lexists(path)
 
 
 def _without_secrets(url: str) -> str:

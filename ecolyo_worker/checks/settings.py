@@ -1,22 +1,20 @@
 """Everything that is wrong with the settings, and with the files that they name."""
 
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+import msgspec
 
 from ecolyo_worker.configuration import Reading, in_order
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
-from ecolyo_worker.service.listen import Tcp, Unix, parse_listen
-from ecolyo_worker.settings import INSTANCE, Http, Settings
+from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
+from ecolyo_worker.settings import INSTANCE, Http, Settings, is_token_itself
 from ecolyo_worker.worker import rules_of
 
 __all__ = ["check_settings", "http_credential", "secret_problem"]
-
-# A token that stands where the path of its file should: long, and of one piece.
-_TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
 
 
 def check_settings(reading: Reading) -> tuple[Problem, ...]:
@@ -36,6 +34,8 @@ def http_credential(settings: Http) -> TokenFile:
 
 def secret_problem(key: str, path: Path) -> Problem | None:
     """Tell what is wrong with a file that holds a token."""
+    if is_token_itself(path):
+        return _unread(key, path)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -45,16 +45,19 @@ def secret_problem(key: str, path: Path) -> Problem | None:
     if mode & stat.S_IRWXO:
         found = f"{path}, which everybody can read or write (mode {stat.S_IMODE(mode):04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
+    return _unread(key, path)
+
+
+def _unread(key: str, path: Path) -> Problem | None:
     try:
         TokenFile(path, setting=key).read()
     except ConfigurationError as error:
-        return Problem(message=str(error), key=key)
+        (problem,) = error.problems
+        return msgspec.structs.replace(problem, key=key)
     return None
 
 
 def _absent(key: str, path: Path, reason: str) -> Problem:
-    if _TOKEN.fullmatch(str(path)):
-        return said(key, "what seems to be the token itself", "the path of a file that holds it")
     return said(key, f"{path}, which cannot be read: {reason}", "a file that holds the token")
 
 
@@ -84,3 +87,7 @@ def _listening(settings: Http) -> Iterator[Problem]:
     if isinstance(address, Tcp) and http_credential(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
+    try:
+        parse_access(settings)
+    except ConfigurationError as error:
+        yield from error.problems

@@ -31,10 +31,10 @@ from ecolyo_worker.cli import (
     state,
 )
 from ecolyo_worker.cli.files import STDIN
-from ecolyo_worker.cli.logs import LogFormat, LogLevel
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.settings import LogFormat, LogLevel
 
 __all__ = ["READING_ORDER", "app", "run"]
 
@@ -112,7 +112,7 @@ def _launch(
     config: Path | None = None,
     state_dir: Path | None = None,
     json: bool = False,
-    log_format: LogFormat = "console",
+    log_format: LogFormat | None = None,
     log_level: LogLevel | None = None,
 ) -> int:
     """Run a command.
@@ -126,9 +126,10 @@ def _launch(
     json
         Print data as JSON, one object per line.
     log_format
-        How log lines look on stderr.
+        How log lines look on stderr; default: the setting, else console.
     log_level
-        The least level that is logged; default: warning, and for the service info.
+        The least level that is logged; default: the setting, else warning, and for the service
+        info.
     """
     session = Session(config, state_dir, log_format, log_level, Output(as_json=json))
     # The parser takes a lone hyphen for an option.
@@ -142,6 +143,8 @@ def _launch(
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
         return _failed(error, session)
+    finally:
+        session.logging.repeats.tell_rest()
     return int(code or 0)
 
 

@@ -9,6 +9,8 @@ from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.section import said
+from ecolyo_worker.settings import is_token_itself
 
 __all__ = ["Secret", "TokenFile", "TokenUnusable", "check_token"]
 
@@ -73,8 +75,12 @@ class TokenFile:
     ) -> None:
         """`path` is what the setting says, `credential` the name that systemd knows it by."""
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        if path is None and credentials and (Path(credentials) / credential).exists():
-            path = Path(credentials) / credential
+        self.is_credential = bool(
+            path is None and credentials and (Path(credentials) / credential).exists()
+        )
+        """Whether systemd hands it over, which it does at a start alone."""
+        if self.is_credential:
+            path = Path(credentials or "") / credential
         self.path = path
         self._setting = setting
         self._time = 0
@@ -106,6 +112,14 @@ class TokenFile:
             with self.path.open("rb") as file:
                 text = file.read(8193).decode("ascii").strip()
         except OSError as error:
+            if is_token_itself(self.path):
+                raise TokenUnusable(
+                    said(
+                        self._setting,
+                        "what seems to be the token itself",
+                        "the path of a file that holds it",
+                    )
+                ) from None
             raise TokenUnusable(
                 f"{self._setting}: {self.path} cannot be read: {error.strerror}"
             ) from None

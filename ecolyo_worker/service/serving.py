@@ -38,6 +38,7 @@ async def serve(
 ) -> None:
     """Answer requests on a bound socket until `rest` gives False, then finish those under way.
 
+    Answers in pieces are not finished then, nor those that are not read: the connection ends.
     `ready` is called when it listens; `rest` waits about a second. Cancelled, it breaks off what
     is under way. Whatever ends it, no task and no connection stays behind.
     """
@@ -94,8 +95,11 @@ class _Server(uvicorn.Server):
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no connection any more, and finish the requests under way."""
+        """Take no connection any more, and finish the requests under way, but no stream."""
         await _accepted()
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, _Protocol)
+            connection.end_stream()
         await super().shutdown(sockets)
 
     async def clear(self) -> None:
@@ -158,6 +162,13 @@ class _Protocol(H11Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._forget_answer()
+
+    def end_stream(self) -> None:
+        """Break off an answer that comes in pieces, or is not read: it may last as it likes."""
+        has_one = self.cycle is not None  # uvicorn begins with None
+        has_begun = has_one and self.cycle.response_started
+        if self.flow.write_paused or (has_begun and not self.cycle.response_complete):
+            self.transport.abort()
 
     def _forget_answer(self) -> None:
         if self._answer is not None:

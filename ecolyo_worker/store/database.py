@@ -27,7 +27,7 @@ from ecolyo_worker.store.migrations import (
 )
 from ecolyo_worker.store.owner import LOCK, Owner
 
-__all__ = ["DATABASE", "Database", "look"]
+__all__ = ["DATABASE", "Database", "look", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +87,7 @@ class Database:
         """
         _running_loop()
         path = directory / DATABASE
+        _refuse_unreachable(directory)
         if migrating:
             _make_directory(directory)
         elif not path.exists():
@@ -229,6 +230,7 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
     Raises `StoreOwned` while a process uses it, and `StateRefused` where opening it would, too.
     """
     path = directory / DATABASE
+    _refuse_unreachable(directory)
     owner = Owner(directory, looking=True) if (directory / LOCK).exists() else None
     try:
         if owner is not None:
@@ -246,6 +248,28 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
     finally:
         if owner is not None:
             owner.release()
+
+
+def unreachable(directory: Path) -> str | None:
+    """Say why this user cannot get at what is in a state directory; None if nothing is in the way.
+
+    One that is not there is not in the way.
+    """
+    try:
+        (directory / DATABASE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{directory} cannot be looked into: {error.strerror}"
+    return None
+
+
+def _refuse_unreachable(directory: Path) -> None:
+    if (words := unreachable(directory)) is not None:
+        raise StateRefused(
+            f"{words}; do it as the user that the service runs as, or as root, who then works as"
+            " that user"
+        )
 
 
 def _whole(

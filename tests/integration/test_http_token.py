@@ -1,5 +1,6 @@
 """The HTTP face's token: whom it lets in, and when it changes."""
 
+import grp
 import hmac
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ import httpx
 import pytest
 
 from ecolyo_worker import ConfigurationError, Settings, Worker
+from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.configuration import read
 from ecolyo_worker.service import asgi
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.settings import Http
@@ -145,3 +148,46 @@ async def test_a_unix_socket_asks_for_no_token(state_dir: Path, tmp_path: Path) 
             face.stop()
         assert not path.exists()
     await assert_balanced(state_dir)
+
+
+async def test_a_unix_socket_lets_a_group_in(state_dir: Path, tmp_path: Path) -> None:
+    """It has the mode and the group that the settings say, from the moment that it listens."""
+    group = a_group()
+    http = Http(listen=f"unix:{tmp_path}/s", socket_mode="0660", socket_group=group.gr_name)
+    async with Worker(Settings(state_dir=state_dir, http=http)) as worker:
+        face = HttpFace(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            found = (tmp_path / "s").stat()
+            assert (found.st_mode & 0o777, found.st_gid) == (0o660, group.gr_gid)
+            face.stop()
+
+
+def a_group() -> grp.struct_group:
+    """Give a group that this process may give its files to: another than its own if it can."""
+    mine = set(os.getgroups()) - {os.getegid()}
+    others = [one for one in grp.getgrall() if one.gr_gid in mine or os.geteuid() == 0]
+    return next((one for one in others if one.gr_gid != os.getegid()), grp.getgrgid(os.getegid()))
+
+
+@pytest.mark.parametrize("name", ["no-such-group", "", "x" * 1000])
+def test_an_unknown_group_is_a_wrong_setting(state_dir: Path, name: str) -> None:
+    """A group that is not there is named by `check-config`, and no face is made with it."""
+    http = Http(listen="unix:/run/s", socket_group=name)
+    worker = Worker(Settings(state_dir=state_dir, http=http))
+    with pytest.raises(
+        ConfigurationError, match=r"^http\.socket_group: found .*; allowed: a group"
+    ):
+        HttpFace(worker)
+    environ = {"ECOLYO_HTTP__LISTEN": "unix:/run/s", "ECOLYO_HTTP__SOCKET_GROUP": name}
+    (problem,) = check_settings(read(None, environ))
+    assert (problem.key, problem.place) == ("http.socket_group", "$ECOLYO_HTTP__SOCKET_GROUP")
+
+
+@pytest.mark.parametrize("mode", ["660", "0666", "0000"])
+def test_a_mode_is_octal(mode: str) -> None:
+    """A mode has three octal digits, and may begin with a zero, as chmod takes it."""
+    assert Http(socket_mode=mode).socket_mode == mode
+    for wrong in (f"1{mode}", "u=rw", "888", f"{mode}\n", f"0o{mode}"):
+        with pytest.raises(ConfigurationError, match=r"^http\.socket_mode"):
+            Http(socket_mode=wrong)

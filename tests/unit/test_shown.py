@@ -44,10 +44,17 @@ unknown_retry = "61s"
 on_unknown = "drop"
 [http]
 listen = "unix:/run/x.sock"
-token_file = "http-token"
+token_file = "/run/http-token"
+socket_mode = "0660"
+socket_group = "root"
 [retention]
 events_days = 60
 sent_days = 30
+
+[log]
+level = "debug"
+format = "json"
+instances = true
 """
 
 

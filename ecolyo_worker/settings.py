@@ -243,7 +243,10 @@ class Http(Section, frozen=True):
     ] = ""
     token_file: Annotated[
         Path | None,
-        Meta(description="A file that holds the token that TCP clients must show."),
+        Meta(
+            description="A file that holds the token that TCP clients must show, read anew when it"
+            " changes; up to 8 are good at once, with a line for each."
+        ),
     ] = None
 
 

@@ -136,6 +136,11 @@ async def test_restoring_goes_as_the_page_says(checkout: Path, env: dict[str, st
     await follow("back-up-and-restore.md", checkout, env)
 
 
+async def test_requeueing_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """Rows die, are looked at, sent again and given up, and the books balance."""
+    await follow("requeue-dead-rows.md", checkout, env)
+
+
 class Terminal:
     """The first terminal, where the echo server runs, on a port that is free."""
 

@@ -141,6 +141,11 @@ async def test_requeueing_goes_as_the_page_says(checkout: Path, env: dict[str, s
     await follow("requeue-dead-rows.md", checkout, env)
 
 
+async def test_moving_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """A state moves with all that waits, the old one is shut, and each indicator arrives once."""
+    await follow("move-to-a-new-machine.md", checkout, env)
+
+
 class Terminal:
     """The first terminal, where the echo server runs, on a port that is free."""
 

@@ -142,7 +142,7 @@ def _hold(
     if outcome.kind == "unauthorized":
         hint = "; tried again at once when the token file changes"
         if settings.token_file is None:
-            hint = "; name a file with the right one in dacc.token_file"
+            hint = "; put the right one into its file, dacc.token_file or systemd's credential"
             if row.instance_name is not None:
                 hint = "; tried again at once when the host gives another one"
     # Without a status nothing was asked: the token could not even be read.

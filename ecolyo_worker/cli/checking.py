@@ -21,6 +21,7 @@ __all__ = ["register"]
 
 _SIGNS = {"ok": "✔", "failed": "✖", "note": "·", "advice": "→"}
 _WORDS = {"ok": "ok  ", "failed": "FAIL", "note": "note", "advice": "do:"}
+_CREDENTIALS = Path("/run/credentials/ecolyo-worker.service")
 _PLAIN_TERMINALS = {"dumb", "linux"}  # their fonts lack the signs
 
 
@@ -43,6 +44,7 @@ def check_config(
     file
         The settings file; default: the one that the other commands take.
     """
+    _see_credentials()
     reading = session.read_settings(file)
     problems = check_settings(reading)
     for problem in problems:
@@ -69,6 +71,7 @@ async def doctor(
     from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
 
     is_well = True
+    _see_credentials()
     reading = session.read_settings()
     take_identity(reading.settings.directory)
     findings = diagnose(reading, SystemClock(), session.logger("error"), online=online)
@@ -76,6 +79,12 @@ async def doctor(
         is_well = is_well and finding.result != "failed"
         _show(session.output, finding)
     return 0 if is_well else 1
+
+
+def _see_credentials() -> None:
+    """As root, see the tokens that systemd hands to the service, as long as it runs."""
+    if os.access(_CREDENTIALS, os.R_OK | os.X_OK):
+        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(_CREDENTIALS))
 
 
 def _show(output: Output, finding: Finding) -> None:

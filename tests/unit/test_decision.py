@@ -54,7 +54,7 @@ def test_rejected_is_dead_with_its_answer() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("unauthorized", ["does not accept the token", "a file with the right one in dacc.token"]),
+        ("unauthorized", ["does not accept the token", "right one into its file, dacc.token_file"]),
         ("misconfigured", ["does not answer as a DACC"]),
     ],
 )

@@ -325,6 +325,7 @@ def test_operating_a_service_goes_as_the_pages_say(tmp_path: Path) -> None:
         follow_there("rotate-a-secret.md", machine)
         machine.run(NEWER_VERSION)
         follow_there("upgrade.md", machine, folder="/opt/newer")
+        follow_there("leave.md", machine)
 
 
 NEWER_VERSION = """

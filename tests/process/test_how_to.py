@@ -332,8 +332,9 @@ NEWER_VERSION = """
 mkdir /opt/newer
 cp -r deploy ecolyo_worker migrations requirements tools LICENSE README.md pyproject.toml /opt/newer
 cd /opt/newer
-echo '__version__ = "0.2.0"' > ecolyo_worker/version.py
-echo 'CREATE TABLE notes (text TEXT NOT NULL) STRICT;' > migrations/0002_notes.sql
+echo '__version__ = "99.0"' > ecolyo_worker/version.py
+number=$(printf '%04d' $(($(ls migrations/*.sql | wc -l) + 1)))
+echo 'CREATE TABLE notes (text TEXT NOT NULL) STRICT;' > migrations/${number}_notes.sql
 """
 
 

@@ -257,7 +257,8 @@ class Http(Section, frozen=True):
     token_file: Annotated[
         Path | None,
         Meta(
-            description="A file that holds the token that TCP clients must show; default: systemd's"
+            description="A file that holds the token that TCP clients must show, read anew when it"
+            " changes; up to 8 are good at once, with a line for each; default: systemd's"
             " credential http-token."
         ),
     ] = None
@@ -272,8 +273,8 @@ class Http(Section, frozen=True):
     socket_group: Annotated[
         str | None,
         Meta(
-            description="The group that a Unix socket is given to, by its name, such as cozy; the service must be"
-            " in it. Default: the service's own."
+            description="The group that a Unix socket is given to, such as cozy, which the service"
+            " must be in; default: the service's own."
         ),
     ] = None
 

@@ -232,9 +232,16 @@ EVENTS: Final = (
     LogEvent(
         "no client can be let in",
         "warning",
-        "The token of the HTTP face cannot be read, so that every request is refused.",
+        "The tokens of the HTTP face cannot be read, so that every request is refused.",
         {"reason": _REASON},
         repeats_by=("reason",),
+    ),
+    LogEvent(
+        "a client shows a token below the first",
+        "info",
+        "It is good, and somebody still goes by it. It is told once of each token, and again after"
+        " a start or a change of the file.",
+        {"place": "which one of `http.token_file` it is, in the order of the lines, from 1"},
     ),
     LogEvent(
         "the HTTP face can be reached from other machines",

@@ -11,10 +11,11 @@ from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
 from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
+from ecolyo_worker.service.tokens import http_token_file
 from ecolyo_worker.settings import INSTANCE, Http, Settings, is_token_itself
 from ecolyo_worker.worker import rules_of
 
-__all__ = ["check_settings", "http_credential", "secret_problem"]
+__all__ = ["check_settings", "secret_problem"]
 
 
 def check_settings(reading: Reading) -> tuple[Problem, ...]:
@@ -27,15 +28,12 @@ def check_settings(reading: Reading) -> tuple[Problem, ...]:
     return in_order([*reading.problems, *more])
 
 
-def http_credential(settings: Http) -> TokenFile:
-    """Give the file of the token that the clients of the HTTP face show."""
-    return TokenFile(settings.token_file, setting="http.token_file", credential="http-token")
-
-
-def secret_problem(key: str, path: Path) -> Problem | None:
-    """Tell what is wrong with a file that holds a token."""
+def secret_problem(file: TokenFile) -> Problem | None:
+    """Tell what is wrong with a file of tokens, which is named."""
+    key, path = file.setting, file.path
+    assert path is not None
     if is_token_itself(path):
-        return _unread(key, path)
+        return _unread(file)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -45,15 +43,15 @@ def secret_problem(key: str, path: Path) -> Problem | None:
     if mode & stat.S_IRWXO:
         found = f"{path}, which everybody can read or write (mode {stat.S_IMODE(mode):04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
-    return _unread(key, path)
+    return _unread(file)
 
 
-def _unread(key: str, path: Path) -> Problem | None:
+def _unread(file: TokenFile) -> Problem | None:
     try:
-        TokenFile(path, setting=key).read()
+        file.read()
     except ConfigurationError as error:
         (problem,) = error.problems
-        return msgspec.structs.replace(problem, key=key)
+        return msgspec.structs.replace(problem, key=file.setting)
     return None
 
 
@@ -62,12 +60,12 @@ def _absent(key: str, path: Path, reason: str) -> Problem:
 
 
 def _files(settings: Settings) -> Iterator[Problem]:
-    for key, path in (
-        ("dacc.token_file", settings.dacc.token_file),
-        ("http.token_file", settings.http.token_file),
+    for path, file in (
+        (settings.dacc.token_file, TokenFile(settings.dacc.token_file)),
+        (settings.http.token_file, http_token_file(settings.http)),
     ):
         if path is not None and INSTANCE not in str(path):
-            problem = secret_problem(key, path)
+            problem = secret_problem(file)
             yield from () if problem is None else (problem,)
     yield from _listening(settings.http)
     try:
@@ -84,7 +82,7 @@ def _listening(settings: Http) -> Iterator[Problem]:
     except ConfigurationError as error:
         yield Problem(message=str(error), key="http.listen")
         return
-    if isinstance(address, Tcp) and http_credential(settings).path is None:
+    if isinstance(address, Tcp) and http_token_file(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
     try:

@@ -1,6 +1,5 @@
 """The HTTP face (section 3 of the interfaces): events and facts come in, the state is told."""
 
-import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +25,11 @@ from ecolyo_worker.errors import (
     StoreUnavailable,
 )
 from ecolyo_worker.events import decode_object
-from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.remote.secrets import Secret, TokenFile
 from ecolyo_worker.service import codes, metrics
 from ecolyo_worker.service.bodies import split_events
 from ecolyo_worker.service.readiness import Readiness
+from ecolyo_worker.service.tokens import place_of
 from ecolyo_worker.service.web import (
     Bounds,
     Refused,
@@ -38,22 +38,9 @@ from ecolyo_worker.service.web import (
     error_answer,
     read_body,
 )
-from ecolyo_worker.settings import Http
 from ecolyo_worker.worker import Worker
 
-__all__ = ["http_app", "http_token"]
-
-
-def http_token(settings: Http) -> TokenFile:
-    """Give the token that clients must show; raises `ConfigurationError` if there is none."""
-    token = TokenFile(settings.token_file, setting="http.token_file", credential="http-token")
-    if token.read() is None:
-        raise ConfigurationError(
-            "http.token_file: found none; over TCP every client must show a token: write a long"
-            " random one into a file that only the service can read, and name the file here (or"
-            " pass it as systemd's credential http-token), or listen on a Unix socket"
-        )
-    return token
+__all__ = ["http_app"]
 
 
 def http_app(
@@ -84,12 +71,14 @@ def http_app(
 
 
 class _Guard:
-    """Lets nobody in who does not show the token, and nobody at all before the worker is ready."""
+    """Lets nobody in who does not show a token, and nobody at all before the worker is ready."""
 
     def __init__(self, app: ASGIApp, worker: Worker, token: TokenFile | None) -> None:
         self._app = app
         self._worker = worker
         self._token = token
+        self._known: tuple[Secret, ...] = ()
+        self._told: set[int] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._token is not None:
@@ -101,17 +90,26 @@ class _Guard:
 
     def _check(self, token: TokenFile, shown: bytes) -> None:
         try:
-            secret = token.read()
+            tokens = token.read_all()
         except ConfigurationError as error:
             self._worker.logger.warning("no client can be let in", reason=str(error))
             message = "the service cannot read its token; its log says why"
             raise Refused(codes.MISCONFIGURED, message) from None
         scheme, _, given = shown.partition(b" ")
-        expected = b"" if secret is None else secret.reveal().encode()
-        is_right = hmac.compare_digest(given.strip(), expected) and bool(expected)
-        if not (scheme.lower() == b"bearer" and is_right):
+        place = place_of(given.strip(), tokens)
+        if scheme.lower() != b"bearer" or place is None:
             message = "show the token of http.token_file: Authorization: Bearer …"
             raise Refused(codes.UNAUTHORIZED, message, headers={"www-authenticate": "Bearer"})
+        self._tell(place, tokens)
+
+    def _tell(self, place: int, tokens: tuple[Secret, ...]) -> None:
+        """Log once who still shows a token below the first, each time the file was read."""
+        if tokens is not self._known:
+            self._known = tokens
+            self._told = {0}
+        if place not in self._told:
+            self._told.add(place)
+            self._worker.logger.info("a client shows a token below the first", place=place + 1)
 
 
 class _Face:

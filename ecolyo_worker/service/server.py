@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.service.control import CONTROL_BOUNDS, control_app
-from ecolyo_worker.service.http import http_app, http_token
+from ecolyo_worker.service.http import http_app
 from ecolyo_worker.service.listen import (
     Tcp,
     bound_tcp,
@@ -21,6 +21,7 @@ from ecolyo_worker.service.listen import (
     parse_listen,
 )
 from ecolyo_worker.service.serving import serve
+from ecolyo_worker.service.tokens import http_token
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.service.wire import SOCKET
 from ecolyo_worker.worker import Worker

@@ -90,11 +90,13 @@ class Database:
         _refuse_unreachable(directory)
         if migrating:
             _make_directory(directory)
-        elif not path.exists():
-            raise CommandRefused(f"{directory} holds no database yet: import something first")
+        elif not (path.exists() or (directory / LOCK).exists()):
+            raise _no_database(directory)
         owner = Owner(directory)
         try:
             _refuse_missing(path, owner)
+            if not (migrating or path.exists()):
+                raise _no_database(directory)
             _refuse_foreign_log(path)
             async with _connected(path) as connection:
                 database = cls(connection, observe)
@@ -342,6 +344,10 @@ def _make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StateRefused(f"{directory}: cannot be made: {error.strerror}") from None
+
+
+def _no_database(directory: Path) -> CommandRefused:
+    return CommandRefused(f"{directory} holds no database yet: import something first")
 
 
 def _refuse_missing(path: Path, owner: Owner) -> None:

@@ -252,8 +252,9 @@ def _advice(rows: dict[str, int], mode: str, url: str | None) -> list[str]:
     if rows["pending"] and url is None:
         advice.append("dacc.url is not set: indicators wait until it is")
     if rows["dead"]:
+        are = "indicator is" if rows["dead"] == 1 else "indicators are"
         advice.append(
-            f"{rows['dead']} indicators are dead: `ecolyo-worker outbox list --state dead` says"
+            f"{rows['dead']} {are} dead: `ecolyo-worker outbox list --state dead` says"
             " why, `outbox retry` sends them again, `outbox discard` gives them up"
         )
     return advice

@@ -33,15 +33,21 @@ bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done
 
 # A stamp says what .venv holds; the locks decide when it is made anew. The build back end is locked
-# too, so the package itself is installed without build isolation.
+# too, so the package itself is installed without build isolation. What was downloaded is kept, for
+# the tests that install the wheel into an empty environment.
 .venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call INSTALL_LOCKED,$<)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/.test: requirements/test.lock .venv/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call INSTALL_LOCKED,$<)
 	touch $@
+
+define INSTALL_LOCKED
+$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --dest .venv/wheels -r $(1)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --find-links .venv/wheels --require-hashes -r $(1)
+endef
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types docs bench screenshots lock clean
+.PHONY: demo test test-oldest check lint types docs bench screenshots lock clean
 
 demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
@@ -11,6 +11,16 @@ test: .venv/.test
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test
+
+# Unit and integration tests on the oldest versions that pyproject.toml allows.
+test-oldest: .oldest/.test
+	.oldest/bin/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/integration $(PYTEST_ARGS)
+
+.oldest/.test: requirements/oldest.lock pyproject.toml
+	$(PYTHON) -m venv --clear .oldest
+	.oldest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -63,6 +73,8 @@ lock:
 		--upgrade --extra service --output-file requirements/run.lock pyproject.toml requirements/build.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		--upgrade --extra test --constraint requirements/run.lock --output-file requirements/test.lock pyproject.toml requirements/build.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv .oldest dist

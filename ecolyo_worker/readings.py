@@ -8,17 +8,15 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ecolyo_worker.clock import (
-    civil_datetime,
+    MINUTE_MS,
     civil_from_instant,
+    day_interval,
     day_of,
-    day_start,
-    instant_of_civil,
     parse_day,
     parse_instant,
     utc_ms,
@@ -34,7 +32,6 @@ STEPS = ("day", "half-hour")
 
 _KEYS = ("instance", "fluid", "step", "start", "value")
 _HALF_HOUR = 30
-_MINUTE_MS = 60_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # Anything else is a slip of the pen, and would be added up all the same.
 _LARGEST = 1_000_000
@@ -98,9 +95,9 @@ def _interval(found: object, step: str, zone: ZoneInfo) -> tuple[int, int]:
 
 def _day(text: str, zone: ZoneInfo) -> tuple[int, int]:
     if _DATE.fullmatch(text):
-        return _length_of_day(_within_years(_read_day(text)), zone)
+        return day_interval(_within_years(_read_day(text)), zone)
     instant = parse_instant(text, zone)
-    begin, minutes = _length_of_day(_civil_day(instant, zone), zone)
+    begin, minutes = day_interval(_civil_day(instant, zone), zone)
     if begin != utc_ms(instant):
         raise ValueError(_DAYS)
     return begin, minutes
@@ -119,18 +116,9 @@ def _half_hour(text: str, zone: ZoneInfo) -> tuple[int, int]:
     instant = parse_instant(text, zone)
     _civil_day(instant, zone)
     # By the clock on the wall: some zones are a quarter of an hour off.
-    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * _MINUTE_MS):
+    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * MINUTE_MS):
         raise ValueError(_HALF_HOURS)
     return utc_ms(instant), _HALF_HOUR
-
-
-@lru_cache(maxsize=1024)  # the same few days come for every household
-def _length_of_day(day: int, zone: ZoneInfo) -> tuple[int, int]:
-    begin, end = (
-        utc_ms(instant_of_civil(civil_datetime(day_start(number)), zone))
-        for number in (day, day + 1)
-    )
-    return begin, (end - begin) // _MINUTE_MS
 
 
 def _civil_day(instant: datetime, zone: ZoneInfo) -> int:

@@ -25,16 +25,18 @@ from ecolyo_worker.errors import FactsRefused, kind_of, quote
 from ecolyo_worker.facts import check_fluid, check_instance
 from ecolyo_worker.indicators import ARITHMETIC
 
-__all__ = ["STEPS", "Reading", "check_reading", "start_text"]
+__all__ = ["LARGEST", "STEPS", "Reading", "check_reading", "start_text", "thousandths"]
 
 STEPS = ("day", "half-hour")
 """How long the intervals of readings are."""
 
+# Anything else is a slip of the pen, and would be added up all the same.
+LARGEST = 1_000_000
+"""The most of an interval, in kWh, of water in litres."""
+
 _KEYS = ("instance", "fluid", "step", "start", "value")
 _HALF_HOUR = 30
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# Anything else is a slip of the pen, and would be added up all the same.
-_LARGEST = 1_000_000
 _KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
 
 _DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
@@ -135,9 +137,13 @@ def _within_years(day: int) -> int:
 
 
 def _amount(found: object, fluid: str) -> int:
-    """Give a value in thousandths, rounded half up."""
     unit = "litres" if fluid == "water" else "kWh"
-    allowed = f"allowed: a number of {unit} from 0 to {_LARGEST}"
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _LARGEST:
+    allowed = f"allowed: a number of {unit} from 0 to {LARGEST}"
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= LARGEST:
         raise FactsRefused("value", f"found {kind_of(found)}; {allowed}")
-    return int(ARITHMETIC.multiply(Decimal(repr(found)), 1000).to_integral_value(ROUND_HALF_UP))
+    return thousandths(Decimal(repr(found)))
+
+
+def thousandths(amount: Decimal) -> int:
+    """Give an amount in thousandths, kWh in Wh: exact, but that a half is rounded up."""
+    return int(ARITHMETIC.multiply(amount, 1000).to_integral_value(ROUND_HALF_UP))

@@ -15,8 +15,9 @@ MOST_BYTES = 32 * 2**20
 
 _MOST_WH = LARGEST * 1000
 _NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-# Units, words of an enumeration, numbers and times; no token is as short.
-_SHOWABLE = re.compile(r"[A-Za-z]{0,8}|[-+\d.,:/TZPWhkMH ]{1,26}", re.ASCII)
+# Units and words of an enumeration; numbers, times and lengths. No token is as plain.
+_WORD = re.compile(r"[^\W\d_]{0,12}")
+_FIGURES = re.compile(r"[-+\d.,:/TZPWhkMH ]{1,26}", re.ASCII)
 # As a meter is named.
 _NAME = re.compile(r"\d{9}|GI ?\d", re.ASCII)
 
@@ -93,4 +94,6 @@ def amount(found: object, most: int = LARGEST) -> Decimal:
 
 
 def _is_showable(text: str) -> bool:
-    return _SHOWABLE.fullmatch(text) is not None and _NAME.search(text) is None
+    if _WORD.fullmatch(text):
+        return True
+    return _FIGURES.fullmatch(text) is not None and _NAME.search(text) is None

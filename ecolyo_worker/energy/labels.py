@@ -19,7 +19,9 @@ from ecolyo_worker.clock import (
 )
 from ecolyo_worker.energy.decoding import described
 
-__all__ = ["ZONE", "Ends", "Mark", "label_text", "read_day"]
+__all__ = ["NOT_ASKED", "ZONE", "Ends", "Mark", "label_text", "read_day"]
+
+NOT_ASKED = "the day was not asked for; allowed: the days that were"
 
 ZONE = "Europe/Paris"
 """By whose clocks both providers write, wherever the worker runs."""
@@ -32,7 +34,6 @@ _LABEL = re.compile(
 )
 _TIMES = "allowed: a time of Paris as YYYY-MM-DD HH:MM:SS"
 _DAYS = "allowed: a day as YYYY-MM-DD"
-_NOT_ASKED = "the day was not asked for; allowed: the days that were"
 
 
 class Mark(Struct, frozen=True):
@@ -95,7 +96,7 @@ class Ends:
         day = self._known.get(date) or self._look_up(date, is_end=not minutes)
         belongs = day.number if minutes else _asked(day.number - 1, self._days)
         if minutes and day.number == self._days.stop:
-            raise ValueError(_NOT_ASKED)
+            raise ValueError(NOT_ASKED)
         if day.is_plain and offset is None:
             return Mark(belongs, int(minute), day.begin + minutes * MINUTE_MS)
         civil = day_start(day.number) + minutes * MINUTE_MS
@@ -137,5 +138,5 @@ def _number(date: str) -> int:
 
 def _asked(day: int, days: range) -> int:
     if day not in days:
-        raise ValueError(_NOT_ASKED)
+        raise ValueError(NOT_ASKED)
     return day

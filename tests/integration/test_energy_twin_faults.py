@@ -157,9 +157,9 @@ def test_bodies_as_published(asker: Asker) -> None:
     fault(asker, "quota-hour,quota-second")
     found = [enedis(asker, "2026").body.decode() for _ in range(2)]
     assert found == [
-        '{"code":"900804","message":"Message throttled out","description":"(quota)",'
+        f'{{"code":"900804","message":"Message throttled out","description":"(quota{words})",'
         f'"nextAccessTime":"2026-Feb-11 {at}+0000 UTC"}}'
-        for at in ("06:00:00", "05:30:01")
+        for words, at in (("", "06:00:00"), (", per second", "05:30:01"))
     ]
 
 

@@ -31,7 +31,7 @@ _INFORMATIVE_YEARS, _PUBLISHED_YEARS = 3, 5
 _MOST_PCE = 1000
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PERIOD = re.compile(r"(?P<year>[0-9]{4})(?:-(?:W(?P<week>[0-9]{2})|(?P<number>[0-9]{2,3})))?")
-_THURSDAY, _MONDAY = 3, 0
+_MONDAY, _THURSDAY, _SUNDAY = 0, 3, 6
 _NDJSON = "application/nd-json"
 _READ_NORMALLY = {
     "raison_releve": "RNO",
@@ -159,10 +159,11 @@ def _check_depth(call: Call, view: View, period: Period) -> None:
 
 
 def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
+    relapsed = view.has("wavering") and view.now.weekday() == _SUNDAY
     for day in days(*period):
         if not view.came(day, _DAYS_AFTER):
             continue
-        final = view.now.date() >= published_on(day)
+        final = view.now.date() >= published_on(day) and not relapsed
         gas = gas_day(view.seed, view.meter, day)
         estimated = view.has("estimated") and day.weekday() == _THURSDAY and not final
         low = view.has("corrected") and day.weekday() == _MONDAY and not final

@@ -25,6 +25,7 @@ electricity has 14 digits; a number of gas says ``gas``, or is ``GI`` and 6 digi
 ``consented=2026-01-15``  its consent began on that day
 ``revoked``               its holder has taken the consent back
 ``estimated``             of gas: Thursdays are estimated until the month is published
+``wavering``              of gas: on Sundays it tells again what it told before it was final
 ``no-informative``        of gas: the right does not hold for days
 ``no-published``          of gas: the right does not hold for what is published
 ========================  ======================================================================
@@ -72,6 +73,7 @@ _PLAIN = (
     "production",
     "revoked",
     "estimated",
+    "wavering",
     "no-informative",
     "no-published",
 )

@@ -209,7 +209,7 @@ def test_shells_can_complete_it(service: Place) -> None:
 
 
 def test_the_fixtures_work(service: Place) -> None:
-    """A host's tests get the echo server out of the wheel, by the fixture."""
+    """A host's tests get both stand-ins out of the wheel, by the fixtures."""
     (service.home / "test_host.py").write_text(HOST_TEST)
     done = service.run("python", "-m", "pytest", "-q", "-W", "error", "test_host.py")
     assert done.stdout.splitlines()[-1].startswith("2 passed in "), done.stdout + done.stderr

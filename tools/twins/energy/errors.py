@@ -107,7 +107,6 @@ SHAPES: Mapping[str, frozenset[Family]] = {
     "no-services": frozenset({"services"}),
 }
 _TOKENS = ("invalid-grant", "invalid-client")
-_ENEDIS: frozenset[Family] = frozenset({"v4", "v5", "2026"})
 _DOC = "https://example.invalid/doc"
 
 

@@ -6,12 +6,12 @@ import calendar
 import json
 import re
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..exchange import Answer
 from .errors import text_of, treated
 from .gas import gas_day, index_m3, published_on
-from .history import days
+from .history import Period, days
 from .paris import gas_day_begin
 from .refused import RefusedError
 
@@ -39,13 +39,6 @@ _READ_NORMALLY = {
     "qualite_releve": "Mesure",
     "statut_releve": "Normal",
 }
-
-
-class Period(NamedTuple):
-    """The gas days that are asked for, without the last."""
-
-    begin: date
-    end: date
 
 
 def answer(call: Call, view: View | None) -> Answer:

@@ -37,10 +37,6 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["DEFAULTS", "Meter", "MeterSyntaxError", "day_of", "parse_meter", "traits_of"]
 
@@ -165,11 +161,6 @@ def day_of(text: str) -> date:
     except ValueError:
         pass
     raise MeterSyntaxError(f"{_cut(text)} is no day; allowed are days as in 2026-01-15")
-
-
-def by_ident(texts: list[str]) -> Mapping[str, Meter]:
-    """Read several meters; raises MeterSyntaxError."""
-    return {meter.ident: meter for meter in map(parse_meter, texts)}
 
 
 def _hint(name: str) -> str:

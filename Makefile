@@ -37,7 +37,7 @@ docs: .venv/.run
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
 # night_1m makes a million events first, which takes minutes.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m page_filter echo_start
+BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m rollup_3y page_filter echo_start
 
 bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done

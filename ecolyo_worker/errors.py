@@ -14,6 +14,7 @@ from ecolyo_worker import exits
 __all__ = [
     "ActorFailed",
     "AddressUnavailable",
+    "AnswerUnreadable",
     "CommandRefused",
     "ConfigurationError",
     "EcolyoError",
@@ -143,7 +144,8 @@ class AddressUnavailable(EcolyoError):
     """
 
     reader = "operator"
-    exit_code = 69
+    exit_code = exits.UNAVAILABLE
+    advice = "End what listens there, or choose another address in `http.listen`."
 
 
 class CommandRefused(EcolyoError):
@@ -208,6 +210,17 @@ class ActorFailed(EcolyoError):
     """A part of the worker crashed again and again, or ended: whoever runs it starts it anew."""
 
     advice = "Leave the `async with` block and enter a new worker, after a while; report the cause."
+
+
+class AnswerUnreadable(EcolyoError):
+    """What Enedis or GRDF answered has not the agreed shape: it is asked for again later.
+
+    Its text never holds the number of a meter, a token or a whole value of the answer.
+    """
+
+    reader = "operator"
+    exit_code = exits.UNAVAILABLE
+    advice = "Wait for the next time; if it stays so, report it with the provider's name."
 
 
 class IndicatorRefused(EcolyoError):

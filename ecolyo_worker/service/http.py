@@ -25,7 +25,8 @@ from ecolyo_worker.errors import (
     StoreUnavailable,
 )
 from ecolyo_worker.events import decode_object
-from ecolyo_worker.remote.secrets import Secret, TokenFile
+from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.secret import Secret
 from ecolyo_worker.service import codes, metrics
 from ecolyo_worker.service.bodies import split_events
 from ecolyo_worker.service.readiness import Readiness

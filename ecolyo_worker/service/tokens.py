@@ -3,7 +3,8 @@
 import hmac
 
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.remote.secrets import Secret, TokenFile
+from ecolyo_worker.remote.secrets import TokenFile
+from ecolyo_worker.secret import Secret
 from ecolyo_worker.settings import Http
 
 __all__ = ["MOST_TOKENS", "http_token", "http_token_file", "place_of"]

@@ -56,11 +56,14 @@ asyncio.run(main())
 HOST_TEST = """
 import asyncio, sys
 import ecolyo_worker
-from ecolyo_worker.testing import dacc_echo
+from ecolyo_worker.testing import dacc_echo, energy_twin
 
 def test_nothing_came(dacc_echo):
     assert ecolyo_worker.__file__.startswith(sys.prefix)
     asyncio.run(dacc_echo.expect_nothing())
+
+def test_nothing_was_called_for(energy_twin):
+    assert asyncio.run(energy_twin.count()) == 0
 """
 
 
@@ -206,10 +209,10 @@ def test_shells_can_complete_it(service: Place) -> None:
 
 
 def test_the_fixtures_work(service: Place) -> None:
-    """A host's tests get the echo server out of the wheel, by the fixture."""
+    """A host's tests get both stand-ins out of the wheel, by the fixtures."""
     (service.home / "test_host.py").write_text(HOST_TEST)
     done = service.run("python", "-m", "pytest", "-q", "-W", "error", "test_host.py")
-    assert done.stdout.splitlines()[-1].startswith("1 passed in "), done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("2 passed in "), done.stdout + done.stderr
 
 
 def test_the_service_runs(service: Place) -> None:

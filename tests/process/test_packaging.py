@@ -42,7 +42,7 @@ def test_the_fixture_is_all_that_needs_pytest(unpacked: Path) -> None:
     blocked = (
         "import sys; sys.modules.update(pytest=None, httpx=None); import ecolyo_worker.testing"
     )
-    done = run(unpacked, "-c", f"{blocked} as t; t.echo_server; t.dacc_echo")
+    done = run(unpacked, "-c", f"{blocked} as t; t.echo_server; t.energy_server; t.dacc_echo")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of pytest halted")
     done = run(unpacked, "-c", "import ecolyo_worker.testing as t; t.dacc_ecco")

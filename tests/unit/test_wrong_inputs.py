@@ -65,5 +65,7 @@ def test_every_error_says_when_it_is_raised_and_what_a_host_does() -> None:
     found = [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, EcolyoError)]
     assert len({kind.__doc__ for kind in found}) == len(found)
     assert all(kind.advice.endswith(".") for kind in found)
+    general = [kind for kind in found if kind.advice == EcolyoError.advice]
+    assert general == [EcolyoError]
     told = [kind for kind in found if kind is not EcolyoError and kind.reader == "us"]
     assert all("advice" in vars(kind) for kind in told)

@@ -62,6 +62,9 @@ def _files(settings: Settings) -> Iterator[Problem]:
     for key, path in (
         ("dacc.token_file", settings.dacc.token_file),
         ("http.token_file", settings.http.token_file),
+        ("enedis.client_secret_file", settings.enedis.client_secret_file),
+        ("grdf.client_secret_file", settings.grdf.client_secret_file),
+        ("grdf.revocation_secret_file", settings.grdf.revocation_secret_file),
     ):
         if path is not None and INSTANCE not in str(path):
             problem = secret_problem(key, path)

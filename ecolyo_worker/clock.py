@@ -8,6 +8,7 @@ of civil times.
 
 import calendar
 import contextlib
+import email.utils
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ import anyio
 
 __all__ = [
     "DAY_MS",
+    "MINUTE_MS",
     "Clock",
     "SystemClock",
     "civil_datetime",
@@ -27,11 +29,13 @@ __all__ = [
     "civil_from_instant",
     "civil_text",
     "day_bounds",
+    "day_interval",
     "day_of",
     "day_start",
     "day_text",
     "instant_of_civil",
     "instant_text",
+    "instants_of_civil",
     "month_days",
     "month_of",
     "month_text",
@@ -39,10 +43,12 @@ __all__ = [
     "parse_day",
     "parse_instant",
     "parse_month",
+    "parse_retry_after",
     "utc_ms",
 ]
 
 DAY_MS = 86_400_000
+MINUTE_MS = 60_000
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  civil time has no zone
 _EPOCH_DAY = _EPOCH.date().toordinal()
@@ -130,6 +136,18 @@ def instant_of_civil(civil: datetime, zone: ZoneInfo) -> datetime:
     return after.replace(microsecond=0)
 
 
+def instants_of_civil(civil: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
+    """Give the instants, in UTC, at which the clocks of a zone show a naive civil time.
+
+    It is one; two when the clock is set back over it; none when the clock skips it. Raises
+    `OverflowError` where the zone would carry it out of the years 1 to 9999.
+    """
+    first, second = (civil.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first > second:
+        return ()
+    return (first,) if first == second else (first, second)
+
+
 def civil_text(ms: int) -> str:
     """Give civil time as `YYYY-MM-DDTHH:MM:SS.mmm`, without offset."""
     return civil_datetime(ms).isoformat(timespec="milliseconds")
@@ -158,6 +176,12 @@ def day_bounds(day: int, zone: ZoneInfo) -> tuple[int, int]:
         for number in (day, day + 1)
     )
     return begin, end
+
+
+def day_interval(day: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Give the instant at which a civil day begins, in ms of UTC, and its length in minutes."""
+    begin, end = day_bounds(day, zone)
+    return begin, (end - begin) // MINUTE_MS
 
 
 def civil_days(instants: Iterable[int], zone: ZoneInfo) -> Iterator[int]:
@@ -243,16 +267,34 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
     try:
         if offset is not None:
             return (civil - _offset(offset)).replace(tzinfo=UTC)
-        first, second = (civil.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        instants = instants_of_civil(civil, zone)
     except OverflowError:
         raise ValueError(_OUT_OF_YEARS) from None
-    if first < second:
+    if len(instants) > 1:
         message = "it comes twice when the clock is set back; allowed: it with an offset behind it"
         raise ValueError(message)
-    if first > second:
+    if not instants:
         message = "the clock skips it when it is set forward; allowed: a time that there is"
         raise ValueError(message)
-    return first
+    return instants[0]
+
+
+def parse_retry_after(text: str | None, now: float) -> float | None:
+    """Read how long to wait from a `Retry-After`, in seconds: a number, or a date of HTTP.
+
+    `now` is in seconds of UTC since 1970. None for anything absurd.
+    """
+    if text is None:
+        return None
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text.strip()[:12]) or None
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    seconds = aware.timestamp() - now
+    return seconds if seconds > 0 else None
 
 
 def _date_time(text: str) -> tuple[datetime, str | None]:

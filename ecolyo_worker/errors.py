@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "ActorFailed",
+    "AnswerUnreadable",
     "CommandRefused",
     "ConfigurationError",
     "EcolyoError",
@@ -183,6 +184,16 @@ class IntakeFull(EcolyoError):
 
 class ActorFailed(EcolyoError):
     """A part of the worker crashed again and again, or ended: whoever runs it starts it anew."""
+
+
+class AnswerUnreadable(EcolyoError):
+    """What Enedis or GRDF answered has not the agreed shape: it is asked for again later.
+
+    Its text never holds the number of a meter, a token or a whole value of the answer.
+    """
+
+    reader = "operator"
+    exit_code = 69
 
 
 class IndicatorRefused(EcolyoError):

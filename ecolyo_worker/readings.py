@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ecolyo_worker.clock import (
+    MINUTE_MS,
     civil_from_instant,
-    day_bounds,
+    day_interval,
     day_of,
     parse_day,
     parse_instant,
@@ -24,17 +25,18 @@ from ecolyo_worker.errors import FactsRefused, kind_of, quote
 from ecolyo_worker.facts import check_fluid, check_instance
 from ecolyo_worker.indicators import ARITHMETIC
 
-__all__ = ["STEPS", "Reading", "check_reading", "start_text"]
+__all__ = ["LARGEST", "STEPS", "Reading", "check_reading", "start_text", "thousandths"]
 
 STEPS = ("day", "half-hour")
 """How long the intervals of readings are."""
 
+# Anything else is a slip of the pen, and would be added up all the same.
+LARGEST = 1_000_000
+"""The most of an interval, in kWh, of water in litres."""
+
 _KEYS = ("instance", "fluid", "step", "start", "value")
 _HALF_HOUR = 30
-_MINUTE_MS = 60_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# Anything else is a slip of the pen, and would be added up all the same.
-_LARGEST = 1_000_000
 _KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
 
 _DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
@@ -95,9 +97,9 @@ def _interval(found: object, step: str, zone: ZoneInfo) -> tuple[int, int]:
 
 def _day(text: str, zone: ZoneInfo) -> tuple[int, int]:
     if _DATE.fullmatch(text):
-        return _length_of_day(_within_years(_read_day(text)), zone)
+        return day_interval(_within_years(_read_day(text)), zone)
     instant = parse_instant(text, zone)
-    begin, minutes = _length_of_day(_civil_day(instant, zone), zone)
+    begin, minutes = day_interval(_civil_day(instant, zone), zone)
     if begin != utc_ms(instant):
         raise ValueError(_DAYS)
     return begin, minutes
@@ -116,14 +118,9 @@ def _half_hour(text: str, zone: ZoneInfo) -> tuple[int, int]:
     instant = parse_instant(text, zone)
     _civil_day(instant, zone)
     # By the clock on the wall: some zones are a quarter of an hour off.
-    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * _MINUTE_MS):
+    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * MINUTE_MS):
         raise ValueError(_HALF_HOURS)
     return utc_ms(instant), _HALF_HOUR
-
-
-def _length_of_day(day: int, zone: ZoneInfo) -> tuple[int, int]:
-    begin, end = day_bounds(day, zone)
-    return begin, (end - begin) // _MINUTE_MS
 
 
 def _civil_day(instant: datetime, zone: ZoneInfo) -> int:
@@ -140,9 +137,13 @@ def _within_years(day: int) -> int:
 
 
 def _amount(found: object, fluid: str) -> int:
-    """Give a value in thousandths, rounded half up."""
     unit = "litres" if fluid == "water" else "kWh"
-    allowed = f"allowed: a number of {unit} from 0 to {_LARGEST}"
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _LARGEST:
+    allowed = f"allowed: a number of {unit} from 0 to {LARGEST}"
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= LARGEST:
         raise FactsRefused("value", f"found {kind_of(found)}; {allowed}")
-    return int(ARITHMETIC.multiply(Decimal(repr(found)), 1000).to_integral_value(ROUND_HALF_UP))
+    return thousandths(Decimal(repr(found)))
+
+
+def thousandths(amount: Decimal) -> int:
+    """Give an amount in thousandths, kWh in Wh: exact, but that a half is rounded up."""
+    return int(ARITHMETIC.multiply(amount, 1000).to_integral_value(ROUND_HALF_UP))

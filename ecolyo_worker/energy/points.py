@@ -68,3 +68,7 @@ class Decoded(Struct, frozen=True):
     refused: tuple[BadPoint, ...] = ()
     empty_days: tuple[int, ...] = ()
     """Civil days, as days since 1970."""
+    codes: tuple[str, ...] = ()
+    """What GRDF said between the points: its codes, each once, in their order."""
+    broken: str | None = None
+    """Why a part of the answer could not be read, in words; None where all of it was."""

@@ -11,8 +11,9 @@ import anyio
 from ecolyo_worker.clock import Clock
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.remote.outcome import Kind, Outcome, read_answer, shorten
-from ecolyo_worker.remote.secrets import Secret, TokenUnusable
+from ecolyo_worker.remote.secrets import TokenUnusable
 from ecolyo_worker.remote.target import Address, Target
+from ecolyo_worker.secret import Secret
 
 if TYPE_CHECKING:
     import httpcore

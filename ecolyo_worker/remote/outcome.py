@@ -1,12 +1,12 @@
 """What an attempt to send an indicator came to: one value, before anything decides on it."""
 
-import email.utils
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
+
+from ecolyo_worker.clock import parse_retry_after
 
 __all__ = ["Kind", "Outcome", "read_answer", "shorten"]
 
@@ -78,7 +78,7 @@ def read_answer(
         kind=_kind(status, "retry-after" in headers, body, text),
         text=shorten(mask(body)),
         status=status,
-        retry_after=_retry_after(headers.get("retry-after"), now),
+        retry_after=parse_retry_after(headers.get("retry-after"), now),
     )
 
 
@@ -128,18 +128,3 @@ def _is_json(body: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
-
-
-def _retry_after(text: str | None, now: float) -> float | None:
-    """Read seconds or a date; None for anything absurd."""
-    if text is None:
-        return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return float(text.strip()[:12]) or None
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    seconds = aware.timestamp() - now
-    return seconds if seconds > 0 else None

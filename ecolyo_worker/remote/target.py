@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.remote.secrets import Secret, TokenFile, TokenUnusable, check_token
+from ecolyo_worker.remote.secrets import TokenFile, TokenUnusable, check_token
+from ecolyo_worker.secret import Secret
 from ecolyo_worker.settings import INSTANCE, Dacc
 
 if TYPE_CHECKING:

@@ -11,9 +11,11 @@ from ecolyo_worker.clock import (
     civil_datetime,
     civil_from_instant,
     civil_text,
+    day_interval,
     day_of,
     day_text,
     instant_text,
+    instants_of_civil,
     month_days,
     month_of,
     month_text,
@@ -359,3 +361,30 @@ def test_a_month_is_written_in_one_way_only(text: str) -> None:
     """What is not YYYY-MM of a real month is refused, in words."""
     with pytest.raises(ValueError, match="a month as YYYY-MM"):
         parse_month(text)
+
+
+@pytest.mark.parametrize(
+    ("civil", "instants"),
+    [
+        ("2026-10-25T01:59", ["2026-10-24T23:59"]),
+        ("2026-10-25T02:00", ["2026-10-25T00:00", "2026-10-25T01:00"]),
+        ("2026-10-25T03:00", ["2026-10-25T02:00"]),
+        ("2026-03-29T02:00", []),
+        ("2026-03-29T03:00", ["2026-03-29T01:00"]),
+    ],
+)
+def test_a_wall_clock_shows_a_time_once_twice_or_never(civil: str, instants: list[str]) -> None:
+    """All instants are given, the first one first."""
+    found = instants_of_civil(datetime.fromisoformat(civil), PARIS)
+    assert [f"{instant:%Y-%m-%dT%H:%M}" for instant in found] == instants
+
+
+def test_a_civil_day_is_as_long_as_the_clocks_make_it() -> None:
+    """It begins at its first instant and has 23, 24 or 25 hours."""
+    for day, begin, hours in (
+        ("2026-03-29", "2026-03-28T23:00:00Z", 23),
+        ("2026-07-01", "2026-06-30T22:00:00Z", 24),
+        ("2026-10-25", "2026-10-24T22:00:00Z", 25),
+    ):
+        start, minutes = day_interval(parse_day(day), PARIS)
+        assert (instant_text(start), minutes) == (begin, hours * 60)

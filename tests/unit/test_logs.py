@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ecolyo_worker.cli.logs import LogFormat, make_logger
-from ecolyo_worker.remote.secrets import Secret
+from ecolyo_worker.secret import Secret
 from ecolyo_worker.testing.clock import FakeClock
 
 FORMATS = get_args(LogFormat)

@@ -47,9 +47,9 @@ bench: .venv/.test
 	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 
-# The pictures of docs/, as the page is now.
+# The pictures of docs/, as the page and the commands are now.
 screenshots: .venv/.test
-	SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py
+	SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py tests/process/test_pictures.py
 
 # New versions of what is locked; needs uv.
 lock:

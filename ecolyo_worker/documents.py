@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.clock import civil_text, instant_text
+from ecolyo_worker.clock import civil_text, day_text, instant_text, month_text
 from ecolyo_worker.facts import facts_document
 from ecolyo_worker.readings import start_text
 from ecolyo_worker.store import consumption, outbox
@@ -14,7 +14,13 @@ from ecolyo_worker.store.attempts import Kept
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.listing import Tried
 
-__all__ = ["held_document", "history_document", "instance_document", "row_document"]
+__all__ = [
+    "held_document",
+    "history_document",
+    "instance_document",
+    "interval_start",
+    "row_document",
+]
 
 
 def instance_document(instance: Instance) -> dict[str, object]:
@@ -43,6 +49,19 @@ def held_document(held: consumption.Held, zone: ZoneInfo) -> dict[str, object]:
         "first": start_text(held.first, held.step, zone),
         "last": start_text(held.last, held.step, zone),
     }
+
+
+def interval_start(start: int, step: ask.ConsumptionStep, zone: ZoneInfo) -> str:
+    """Give where an interval begins: with its offset where it is an instant, else the civil one."""
+    match step:
+        case "half-hour" | "hour":
+            return start_text(start, "half-hour", zone)
+        case "day":
+            return day_text(start)
+        case "month":
+            return month_text(start)
+        case "year":
+            return f"{start:04}"
 
 
 def row_document(row: outbox.OutboxRow) -> ask.OutboxDocument:

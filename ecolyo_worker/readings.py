@@ -25,7 +25,15 @@ from ecolyo_worker.errors import FactsRefused, kind_of, quote
 from ecolyo_worker.facts import check_fluid, check_instance
 from ecolyo_worker.indicators import ARITHMETIC
 
-__all__ = ["LARGEST", "STEPS", "Reading", "check_reading", "start_text", "thousandths"]
+__all__ = [
+    "KNOWN_DAYS",
+    "LARGEST",
+    "STEPS",
+    "Reading",
+    "check_reading",
+    "start_text",
+    "thousandths",
+]
 
 STEPS = ("day", "half-hour")
 """How long the intervals of readings are."""
@@ -37,7 +45,8 @@ LARGEST = 1_000_000
 _KEYS = ("instance", "fluid", "step", "start", "value")
 _HALF_HOUR = 30
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
+KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
+"""The civil days that readings may be of."""
 
 _DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
 _HALF_HOURS = "allowed: a date-time on the hour or the half hour, such as 2026-10-25T02:30:00+02:00"
@@ -131,7 +140,7 @@ def _civil_day(instant: datetime, zone: ZoneInfo) -> int:
 
 
 def _within_years(day: int) -> int:
-    if day not in _KNOWN_DAYS:
+    if day not in KNOWN_DAYS:
         raise ValueError(_YEARS)
     return day
 

@@ -10,7 +10,13 @@ from ecolyo_worker.store.restoring import Restored
 __all__ = [
     "Aggregate",
     "AttemptDocument",
+    "Bar",
+    "Chart",
+    "ConsumptionChart",
+    "ConsumptionExport",
     "ConsumptionImport",
+    "ConsumptionInterval",
+    "ConsumptionStep",
     "EventsImport",
     "EventsList",
     "Examine",
@@ -40,6 +46,10 @@ __all__ = [
 
 EventState = Literal["waiting", "counted", "imported", "expired", "unconsented", "failed"]
 RowState = Literal["pending", "in_flight", "sent", "sent?", "dead", "local", "discarded"]
+
+
+Fluid = Literal["electricity", "water", "gas"]
+ConsumptionStep = Literal["half-hour", "hour", "day", "month", "year"]
 
 
 class Line(Struct, frozen=True):
@@ -98,6 +108,65 @@ class ConsumptionImport(Struct, frozen=True):
     """Some lines of a file of readings."""
 
     lines: list[Line]
+
+
+class ConsumptionExport(Struct, frozen=True):
+    """What to give of what homes consumed; None is all.
+
+    `begin` and `end` are the first and the last day, as YYYY-MM-DD.
+    """
+
+    step: ConsumptionStep
+    instance: str | None = None
+    fluid: Fluid | None = None
+    begin: str | None = None
+    end: str | None = None
+
+
+class ConsumptionInterval(Struct, frozen=True, omit_defaults=True):
+    """What a home consumed in an interval: kWh, of water litres, with three decimals at most.
+
+    `start` is a date-time with its offset for half an hour and an hour, else a day as YYYY-MM-DD, a
+    month as YYYY-MM, or a year.
+    """
+
+    instance: str
+    fluid: Fluid
+    step: ConsumptionStep
+    start: str
+    value: float
+    minutes: int | None = None
+    """How long it is, where that is not what the step says."""
+    partial: bool = False
+    """Whether only a part of the interval is known."""
+
+
+class ConsumptionChart(Struct, frozen=True):
+    """What to look at, of one home and one fluid; None is what there is, if there is but one."""
+
+    step: ConsumptionStep
+    instance: str | None = None
+    fluid: Fluid | None = None
+    begin: str | None = None
+    end: str | None = None
+
+
+class Bar(Struct, frozen=True):
+    """An interval of a chart; None is a gap: nothing is known of it."""
+
+    start: str
+    value: float | None
+    partial: bool = False
+
+
+class Chart(Struct, frozen=True):
+    """What a home consumed, interval by interval, without leaving one out."""
+
+    instance: str
+    fluid: Fluid
+    step: ConsumptionStep
+    unit: str
+    bars: list[Bar]
 
 
 class GiveConsent(Struct, frozen=True):

@@ -389,14 +389,14 @@ def rules_of(settings: Settings) -> Rules:
         raise error.within("aggregation.measures_file") from None
 
 
-def read_day(text: str | None) -> int | None:
+def read_day(text: str | None, option: str = "--day") -> int | None:
     """Read the day that a caller chose, as YYYY-MM-DD; raises `CommandRefused`."""
     if text is None:
         return None
     try:
         return parse_day(text)
     except ValueError as error:
-        raise CommandRefused(f"--day: found {text!r}; allowed: {error}") from None
+        raise CommandRefused(f"{option}: found {text!r}; allowed: {error}") from None
 
 
 def read_month(text: str | None) -> int | None:

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
     backup,
+    chart,
     checking,
     completion,
     config,
@@ -56,6 +57,7 @@ for _module in (
     events,
     instances,
     consumption,
+    chart,
     outbox,
     runs,
     explain,

@@ -8,14 +8,24 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import civil_days, day_bounds
+from ecolyo_worker.clock import civil_days, day_bounds, month_of
 from ecolyo_worker.energy.points import Point
 from ecolyo_worker.measures import Consumption
 from ecolyo_worker.readings import Reading
 from ecolyo_worker.store import instances, points, rollups
 from ecolyo_worker.store.points import Series
+from ecolyo_worker.store.rollups import Interval
 
-__all__ = ["Held", "has_half_hours", "held", "of_days", "store", "store_imported"]
+__all__ = [
+    "Held",
+    "has_half_hours",
+    "held",
+    "held_days",
+    "intervals",
+    "of_days",
+    "store",
+    "store_imported",
+]
 
 _household = attrgetter("instance", "fluid", "step")
 
@@ -82,6 +92,41 @@ def has_half_hours(
     """Tell whether a half-hour of a fluid is known of any of some civil days."""
     begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
     return bool(rollups.between(connection, instance, fluid, "hour", range(begin, end)))
+
+
+def held_days(connection: sqlite3.Connection, instance: int, fluid: str) -> range:
+    """Give the civil days from the first to the last of which something is known."""
+    first, last = connection.execute(
+        "SELECT min(start), max(start) FROM rollups"
+        " WHERE instance = ? AND fluid = ? AND step = 'day'",
+        (instance, fluid),
+    ).fetchone()
+    return range(0) if first is None else range(first, last + 1)
+
+
+def intervals(
+    connection: sqlite3.Connection,
+    instance: int,
+    fluid: str,
+    step: str,
+    days: range,
+    zone: ZoneInfo,
+) -> list[Interval]:
+    """Give what is known of some civil days, or of the months or years that they lie in, in order.
+
+    Meters add up, and what was polled goes before what was imported.
+    """
+    if not days:
+        return []
+    starts = days
+    if step in {"half-hour", "hour"}:
+        starts = range(day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1])
+    elif step in {"month", "year"}:
+        months = 12 if step == "year" else 1
+        starts = range(month_of(days[0]) // months, month_of(days[-1]) // months + 1)
+    if step == "half-hour":
+        return rollups.half_hours(connection, instance, fluid, starts)
+    return rollups.between(connection, instance, fluid, step, starts)
 
 
 def held(connection: sqlite3.Connection, instance: int) -> list[Held]:

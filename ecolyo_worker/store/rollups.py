@@ -10,12 +10,22 @@ from msgspec import Struct
 from ecolyo_worker.clock import day_bounds, month_days, month_of
 from ecolyo_worker.store.ladder import Ladder
 
-__all__ = ["Rollup", "between", "renew"]
+__all__ = ["Interval", "between", "half_hours", "renew"]
 
 _HOUR_MS = 3_600_000
-_HOUR_MINUTES = 60
+_HOUR = 60
+_HALF_HOUR_MS = 1_800_000
+_HALF_HOUR = 30
 
 _COLUMNS = ["instance", "fluid", "step", "start", "amount", "is_whole"]
+# Of an interval the polled values go before the imported ones, and meters add up.
+_CURVE = (
+    "SELECT p.start, max(p.minutes) AS minutes,"
+    " coalesce(sum(p.amount) FILTER (WHERE s.source != 'import'), sum(p.amount)) AS amount"
+    " FROM series AS s JOIN points AS p ON p.series = s.id"
+    " WHERE s.instance = :instance AND s.fluid = :fluid AND s.step = 'half-hour'"
+    " AND p.start >= :begin AND p.start < :end GROUP BY p.start"
+)
 _ROLLUPS = Ladder(
     "rollups",
     _COLUMNS,
@@ -23,16 +33,18 @@ _ROLLUPS = Ladder(
 )
 
 
-class Rollup(Struct, frozen=True):
+class Interval(Struct, frozen=True):
     """What a household consumed in an interval: Wh, of water ml.
 
-    `start` is, of an hour, its instant in ms of UTC; of a day, month or year, the civil one.
-    `is_whole` tells whether all of the interval is known.
+    `start` is, of half an hour and an hour, its instant in ms of UTC; of a day, month or year, the
+    civil one. `is_whole` tells whether all of the interval is known.
     """
 
     start: int
     amount: int
     is_whole: bool
+    minutes: int | None = None
+    """How long it is, where that is not what its step says."""
 
 
 def renew(
@@ -58,7 +70,7 @@ def renew(
 
 def between(
     connection: sqlite3.Connection, instance: int, fluid: str, step: str, starts: range
-) -> list[Rollup]:
+) -> list[Interval]:
     """Give a household's roll-ups of a step that begin in the range, in order."""
     rows = connection.execute(
         "SELECT start, amount, is_whole FROM rollups"
@@ -66,7 +78,30 @@ def between(
         " ORDER BY start",
         (instance, fluid, step, starts.start, starts.stop),
     )
-    return [Rollup(start, amount, bool(is_whole)) for start, amount, is_whole in rows]
+    return [Interval(start, amount, bool(is_whole)) for start, amount, is_whole in rows]
+
+
+def half_hours(
+    connection: sqlite3.Connection, instance: int, fluid: str, starts: range
+) -> list[Interval]:
+    """Give a household's half-hours that begin in the range, from its points, in order.
+
+    Quarters of an hour and the like are added up; what a meter gives by the hour stays an hour.
+    """
+    rows = connection.execute(
+        f"SELECT min(start), sum(amount), sum(minutes) FROM ({_CURVE})"  # noqa: S608  texts of ours
+        " GROUP BY (start - :begin) / :length ORDER BY start",
+        _asked((instance, fluid), starts.start, starts.stop, length=_HALF_HOUR_MS),
+    )
+    return [
+        Interval(start, amount, minutes >= _HALF_HOUR, None if minutes == _HALF_HOUR else minutes)
+        for start, amount, minutes in rows
+    ]
+
+
+def _asked(household: tuple[int, str], begin: int, end: int, **more: int) -> dict[str, int | str]:
+    instance, fluid = household
+    return {"instance": instance, "fluid": fluid, "begin": begin, "end": end, **more}
 
 
 def _runs(days: list[int]) -> Iterator[range]:
@@ -83,25 +118,12 @@ def _renew_hours(
 ) -> None:
     begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
     _delete(connection, household, "hour", begin, end)
-    # Of an interval the polled values go before the imported ones, and meters add up.
     connection.execute(
-        f"INSERT INTO rollups ({', '.join(_COLUMNS)})"  # noqa: S608  names of ours
-        " SELECT :instance, :fluid, 'hour', :begin + (start - :begin) / :hour * :hour,"
-        " sum(amount), sum(minutes) >= :minutes FROM ("
-        " SELECT p.start, max(p.minutes) AS minutes,"
-        " coalesce(sum(p.amount) FILTER (WHERE s.source != 'import'), sum(p.amount)) AS amount"
-        " FROM series AS s JOIN points AS p ON p.series = s.id"
-        " WHERE s.instance = :instance AND s.fluid = :fluid AND s.step = 'half-hour'"
-        " AND p.start >= :begin AND p.start < :end GROUP BY p.start)"
-        " GROUP BY (start - :begin) / :hour",
-        {
-            "instance": household[0],
-            "fluid": household[1],
-            "begin": begin,
-            "end": end,
-            "hour": _HOUR_MS,
-            "minutes": _HOUR_MINUTES,
-        },
+        f"INSERT INTO rollups ({', '.join(_COLUMNS)})"  # noqa: S608  texts of ours
+        " SELECT :instance, :fluid, 'hour', :begin + (start - :begin) / :length * :length,"
+        f" sum(amount), sum(minutes) >= :minutes FROM ({_CURVE})"
+        " GROUP BY (start - :begin) / :length",
+        _asked(household, begin, end, length=_HOUR_MS, minutes=_HOUR),
     )
 
 

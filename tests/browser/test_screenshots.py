@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from ecolyo_worker.tools.dacc_echo import EchoServer
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
-NAMES = ["empty", "full", "detail", "metabase", "dark"]
+NAMES = ["empty", "first", "full", "detail", "metabase", "dark"]
 SIZE = (1360, 850)
 WRITTEN = os.environ.get("SCREENSHOTS") == "write"
 # Only for pictures that are kept it matters which address they show.
@@ -119,6 +119,15 @@ def test_pictures(
     page.get_by_role("tab", name="What Metabase would show").click()
     expect(page.locator("#cell-rows tr").first).to_be_visible()
     keep(page, "metabase")
+
+
+def test_picture_of_the_tutorial(page: Page, post: Post, keep: Callable[[Page, str], None]) -> None:
+    """So can it be with the one indicator that the tutorial makes, opened."""
+    content = indicator("navigation-count-daily", 1, 1, page="electricity")
+    post(json.dumps({**content, "startDate": "2026-03-02"}, separators=(",", ":")), "/measure")
+    page.locator("#spacer .line").click()
+    expect(page.locator("#detail")).to_contain_text("electricity")
+    keep(page, "first")
 
 
 def test_picture_in_the_dark(

@@ -15,7 +15,7 @@ from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.readings import Reading
 from ecolyo_worker.store import consumption, instances, rollups
 from ecolyo_worker.store.points import Change, Series
-from ecolyo_worker.store.rollups import Rollup
+from ecolyo_worker.store.rollups import Interval
 
 PARIS = ZoneInfo("Europe/Paris")
 ALICE = "alice.example"
@@ -43,7 +43,7 @@ class Home:
 
     async def rollups(
         self, step: str, starts: range = range(2**62), fluid: str = "electricity"
-    ) -> list[Rollup]:
+    ) -> list[Interval]:
         return await self._worker.database.read(rollups.between, self._ident, fluid, step, starts)
 
 
@@ -133,7 +133,7 @@ async def test_the_clock_changes_make_days_of_23_and_25_hours(home: Home) -> Non
         assert [(item.amount, item.is_whole) for item in made] == [(200, True)] * hours
         number = parse_day(day)
         assert await home.rollups("day", range(number, number + 1)) == [
-            Rollup(number, 200 * hours, True)
+            Interval(number, 200 * hours, True)
         ]
 
 
@@ -180,10 +180,10 @@ async def test_the_running_month_and_year_are_replaced(home: Home) -> None:
     days = [str(date(2026, 2, n)) for n in range(1, 29)]
     await home.put("day", [daily(day, 1000) for day in days[:-1]])
     february = parse_month("2026-02")
-    assert await home.rollups("month") == [Rollup(february, 27_000, False)]
+    assert await home.rollups("month") == [Interval(february, 27_000, False)]
     await home.put("day", [daily(days[-1], 5500)])
-    assert await home.rollups("month") == [Rollup(february, 32_500, True)]
-    assert await home.rollups("year") == [Rollup(2026, 32_500, False)]
+    assert await home.rollups("month") == [Interval(february, 32_500, True)]
+    assert await home.rollups("year") == [Interval(2026, 32_500, False)]
     assert month_of(parse_day(days[0])) == february
 
 

@@ -44,6 +44,17 @@ CASES: dict[str, list[Any]] = {
         ask.Aggregate(day="yesterday"),
     ],
     "backup": [None],
+    "consumption_chart": [
+        ask.ConsumptionChart("day"),
+        ask.ConsumptionChart("half-hour", ALICE, "gas", "2026-10-01", "2026-10-02"),
+        ask.ConsumptionChart("month", "carol.example"),
+        ask.ConsumptionChart("day", begin="x"),
+    ],
+    "consumption_export": [
+        ask.ConsumptionExport("day"),
+        ask.ConsumptionExport("year", ALICE, "water", "2026-10-01", "2026-10-02"),
+        ask.ConsumptionExport("day", "carol.example"),
+    ],
     "consumption_import": [
         ask.ConsumptionImport(lines(READING, {**READING, "fluid": "oil"}, {})),
         ask.ConsumptionImport([]),

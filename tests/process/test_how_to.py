@@ -1,9 +1,11 @@
-"""The how-to pages, followed to the letter in a copy of the checkout, or beside it."""
+"""The tutorial and the how-to pages, followed to the letter in a copy of the checkout, or by it."""
 
 import re
 import shutil
 import socket
+import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +106,31 @@ async def test_testing_locally_goes_as_the_page_says(checkout: Path, env: dict[s
     await follow("test-locally.md", checkout, env)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs Debian's package make")
+async def test_the_tutorial_goes_as_it_says(checkout: Path, env: dict[str, str]) -> None:
+    """From `make demo` to an event of one's own, every command works and prints what is shown.
+
+    What pip would fetch is there already.
+    """
+    install_offline(checkout)
+    await follow("../tutorial.md", checkout, env)
+    assert not (checkout / "tutorial-state").exists()
+
+
+def install_offline(checkout: Path) -> None:
+    """Set `.venv` up as `make` would, by what this Python has."""
+    shutil.copy(ROOT / "Makefile", checkout)
+    shutil.copytree(ROOT / "requirements", checkout / "requirements")
+    venv = checkout / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (packages,) = venv.glob("lib/python3*/site-packages")
+    (packages / "locked.pth").write_text(sysconfig.get_path("purelib"))
+    program = venv / "bin" / "ecolyo-worker"
+    program.write_text(f'#!/bin/sh\nexec {venv}/bin/python -m ecolyo_worker "$@"\n')
+    program.chmod(0o755)
+    (venv / ".run").touch()
+
+
 async def test_restoring_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
     """A state is backed up, lost, restored here and elsewhere, and the books balance."""
     await follow("back-up-and-restore.md", checkout, env)
@@ -151,7 +178,7 @@ async def follow(page: str, checkout: Path, env: dict[str, str]) -> None:
                 await terminal.check(step.code)
             elif step.verb != "Type":
                 change(checkout, step)
-            elif shown.code.startswith("python tools/dacc_echo.py"):
+            elif re.match("python3? tools/dacc_echo.py", shown.code):
                 terminal = await serving.start(serve, checkout, env, shown.code.split())
                 await terminal.start(step.printed)
             else:

@@ -6,9 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import anyio
 import pytest
@@ -21,8 +19,6 @@ from ecolyo_worker.testing import echo_server
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
-Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
-
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -31,13 +27,6 @@ def blocks(language: str) -> list[str]:
 def masked(text: str) -> str:
     """Give a text without what differs from one time to the other: instants and made-up ids."""
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:]+Z|[0-9a-f]{32}", "…", text)
-
-
-async def test_the_demo_prints_what_the_readme_shows(cli: Cli) -> None:
-    """The first thing a reader sees is the real output of the first command."""
-    done = await cli("demo")
-    printed = [line.rstrip() for line in done.stdout.decode().splitlines()]
-    assert printed == blocks("text")[0].splitlines()
 
 
 async def test_the_shell_example_works(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from ecolyo_worker.clock import (
     parse_civil,
     utc_ms,
 )
+from ecolyo_worker.commands.consumption import ConsumptionCommands
+from ecolyo_worker.commands.group import no_such_instance
 from ecolyo_worker.documents import (
     held_document,
     history_document,
@@ -53,7 +55,7 @@ from ecolyo_worker.facts import (
     check_version,
 )
 from ecolyo_worker.ledger import Ledger, balance
-from ecolyo_worker.readings import STEPS, Reading, check_reading
+from ecolyo_worker.readings import STEPS
 from ecolyo_worker.remote.echo import received
 from ecolyo_worker.store import consumption, erasing, events, instances, listing, outbox
 from ecolyo_worker.store.backups import Piece, pieces
@@ -64,7 +66,7 @@ from ecolyo_worker.store.listing import Wanted
 from ecolyo_worker.store.migrations import MigrationPlan, latest_version, plan
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
-from ecolyo_worker.worker import Worker, read_day
+from ecolyo_worker.worker import read_day
 
 __all__ = ["Commands"]
 
@@ -75,13 +77,8 @@ _NO_INSTANCE = (
 )
 
 
-class Commands:
+class Commands(ConsumptionCommands):
     """All commands on one open worker."""
-
-    def __init__(self, worker: Worker) -> None:
-        """`worker` is entered already."""
-        self._worker = worker
-        self._zone = worker.settings.civil_zone
 
     async def events_import(self, request: ask.EventsImport) -> ask.ImportReport:
         """Store the events of some lines, each of which is one JSON object."""
@@ -139,18 +136,6 @@ class Commands:
         await self._worker.store_facts(*good)
         return ask.FactsReport(len(good), refused)
 
-    async def consumption_import(self, request: ask.ConsumptionImport) -> ask.FactsReport:
-        """Store the readings of some lines, in one transaction; a later value replaces another."""
-        refused: list[ask.LineRefusal] = []
-        good: list[Reading] = []
-        for line in request.lines:
-            try:
-                good.append(check_reading(decode_object(line.text), self._zone))
-            except InputRefused as error:
-                refused.append(ask.LineRefusal(line.number, error.field, error.reason))
-        await self._worker.database.run(consumption.store_imported, good, self._zone)
-        return ask.FactsReport(len(good), refused)
-
     async def instances_list(self) -> AsyncIterator[dict[str, object]]:
         """Give what is known of every instance, by name."""
         for name in await self._worker.database.read(instances.known_names):
@@ -191,7 +176,7 @@ class Commands:
         """
         gone = await self._worker.forget(name) if name.isascii() else None
         if gone is None:
-            raise _unknown(name)
+            raise no_such_instance(name)
         directory = self._worker.settings.directory
         holding = sorted(str(path) for path in directory.glob(f"{DATABASE}.before-*"))
         holding += [str(directory / name) for name in gone.holding]
@@ -373,14 +358,6 @@ class Commands:
             )
         return facts
 
-    async def _known(self, name: str) -> Instance:
-        found = None
-        if name.isascii():
-            found = await self._worker.database.read(instances.find, name)
-        if found is None:
-            raise _unknown(name)
-        return found
-
     async def _document(self, instance: Instance) -> dict[str, object]:
         held = await self._worker.database.read(consumption.held, instance.id)
         accepted = acceptance(
@@ -422,10 +399,6 @@ class Commands:
             return civil_datetime(parse_civil(text, self._zone, zulu_is_wall=False))
         except ValueError as error:
             raise CommandRefused(f"{option}: found {text!r}; {error}") from None
-
-
-def _unknown(name: str) -> CommandRefused:
-    return CommandRefused(f"no instance is called {name!r}")
 
 
 def _is_text(word: str) -> bool:

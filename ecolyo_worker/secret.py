@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "fits_header"]
 
 
 class Secret:
@@ -48,3 +48,8 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled or copied")
+
+
+def fits_header(text: str) -> bool:
+    """Tell whether a token can stand in a header: printable ASCII without blanks, not too long."""
+    return text.isascii() and text.isprintable() and 0 < len(text) <= 8192 and " " not in text

@@ -14,7 +14,8 @@ UNKNOWN = "UNKNOWN"
 
 _LONGEST_MESSAGE = 500
 # No name of a meter, and no token, is a code.
-_CODE = re.compile(r"(?!.*\d{11})(?!GI-?\d)[A-Z0-9][A-Z0-9.-]{0,39}", re.ASCII)
+_PART = r"(?:[A-Z]{1,16}|[A-Z]{0,6}\d{1,10})"
+_CODE = re.compile(rf"(?!GI-?\d){_PART}(?:-{_PART}){{0,4}}", re.ASCII)
 _SHORT = re.compile(r"(?:DC-|ERR)\d+", re.ASCII)
 _ZEROS = re.compile(r"0+", re.ASCII)
 

@@ -15,6 +15,7 @@ MOST_BYTES_OF_ONE = 4 * 2**20
 
 # What may stand between objects; a byte order mark is left by some.
 _BETWEEN = b" \t\r\n,\xef\xbb\xbf"
+_NO_OBJECT = "it holds what is no object"
 _WRAPPER = "liste_acces"
 _BEGIN = re.compile(rb"[{\[]")
 _OUTSIDE = re.compile(rb'[{}\[\]"]')
@@ -77,8 +78,8 @@ class ObjectStream:
             if not self._depth:
                 found = _BEGIN.search(self._rest, begin)
                 between = self._rest[begin : found.start() if found else len(self._rest)]
-                if between.strip(_BETWEEN):
-                    self._tell("it holds what is no object")
+                if other := between.strip(_BETWEEN):
+                    self._tell("it is HTML" if other.startswith(b"<") else _NO_OBJECT)
                 if found is None:
                     begin = len(self._rest)
                     break
@@ -120,7 +121,7 @@ class ObjectStream:
         records = found if isinstance(found, list) else [found]
         self._found += [record for record in records if isinstance(record, dict)]
         if not all(isinstance(record, dict) for record in records):
-            self._tell("it holds what is no object")
+            self._tell(_NO_OBJECT)
 
     def _give_up(self, why: str) -> None:
         self._tell(why)

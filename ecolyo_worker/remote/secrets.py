@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.secret import Secret
+from ecolyo_worker.secret import Secret, fits_header
 
 __all__ = ["TokenFile", "TokenUnusable", "check_token"]
 
@@ -71,7 +71,7 @@ class TokenFile:
 
 def check_token(text: str, what: str) -> Secret:
     """Check that a token can stand in a header; raises `TokenUnusable` that begins so."""
-    if not text.isascii() or not text.isprintable() or not 0 < len(text) <= 8192 or " " in text:
+    if not fits_header(text):
         raise TokenUnusable(
             f"{what}: a line of printable ASCII without blanks, at most 8192 characters"
         )

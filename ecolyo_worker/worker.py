@@ -43,7 +43,7 @@ from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules, unknown
-from ecolyo_worker.remote.dacc import ClientFactory, Clients
+from ecolyo_worker.remote.http import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store import (

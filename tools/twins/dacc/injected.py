@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..exchange import Answer, answer_json
+from ..http import http_date
 from . import stack
 from .answers import UNAUTHORIZED
-from .exchange import Answer, answer_json
-from .http import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -34,13 +34,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request: the names of ``headers`` in lower case, ``head`` the bytes as they came."""
+    """An HTTP request: the names of ``headers`` in lower case, ``head`` the bytes as they came.
+
+    ``query`` is what stands in the path after the question mark.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     head: bytes = b""
+    query: str = ""
 
     @property
     def content_type(self) -> str:

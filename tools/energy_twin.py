@@ -77,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{options.host}, port {options.port}"
         return failed(NAME, EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
-    print(_configuration(twin), flush=True)
+    print(f'url = "{twin.url}"  # of Enedis; of GRDF: {twin.grdf_url}', flush=True)
+    # Whoever started it may read the first line alone, and be gone.
+    terminal.say(_configuration(twin))
     beyond_loopback(NAME, options.host)
     stop.wait()
     twin.stop()
@@ -104,9 +106,8 @@ def _twin(options: argparse.Namespace, show: Callable[[Handled], None]) -> Energ
 
 
 def _configuration(twin: EnergyTwin) -> str:
-    """Give the addresses, and what to write into the worker's configuration."""
+    """Give what to write into the worker's configuration."""
     return f"""\
-url = "{twin.url}"  # of Enedis; of GRDF: {twin.grdf_url}
 # [enedis]
 # base_url = "{twin.url}"
 # authorize_url = "{twin.url}/dataconnect/v2/oauth2/authorize"

@@ -103,6 +103,19 @@ def test_configuration() -> None:
     }
 
 
+def test_reader_that_is_gone() -> None:
+    """Whoever reads the first line alone, and closes, is served all the same."""
+    with running() as script:
+        assert script.process.stdout is not None
+        script.process.stdout.close()
+        for _ in range(3):
+            assert script.asker.get("/livez").status == 200
+        script.asker.bearer("enedis")
+        assert script.asker.get("/livez").status == 200
+        script.process.send_signal(signal.SIGTERM)
+        assert script.process.wait(timeout=10) == 0
+
+
 def test_options_and_lines() -> None:
     """Meters, today, faults and quotas are options; each request is a line."""
     options = (

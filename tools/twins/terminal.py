@@ -42,9 +42,13 @@ class Terminal(Generic[_Shown]):
             return
         if self._waiting.qsize() < MOST_WAITING:
             # As text already, for a body that is held here would not be let go.
-            self._waiting.put(self._form(handled) + "\n")
+            self.say(self._form(handled))
         else:
             self._left_out += 1
+
+    def say(self, text: str) -> None:
+        """Have a text written in the same manner, whatever is waiting."""
+        self._waiting.put(text + "\n")
 
     def close(self) -> None:
         """Write what is waiting, for as long as the reader takes it within a second."""

@@ -20,6 +20,7 @@ __all__ = [
     "file_sizes",
     "make_status",
     "take_snapshot",
+    "trouble_advice",
 ]
 
 _STATES = ("ready", "paused", "open")
@@ -63,6 +64,8 @@ class Status(Struct, frozen=True, kw_only=True):
     attempts: int
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
+    trouble: str | None
+    """Why nothing could be stored the last time, or the files not be reached; None if all works."""
     sizes: Sizes
     other_values: dict[str, int]
     """Group values sent as `other`, by `measure.key`."""
@@ -98,13 +101,9 @@ def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
 
 
 def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
-    """Give how large the files of a state are now."""
+    """Give how large the files of a state are now; what cannot be looked at counts as nothing."""
     path = directory / DATABASE
-    database, log = (
-        file.stat().st_size if file.exists() else 0
-        for file in (path, path.with_name(f"{DATABASE}-wal"))
-    )
-    return Sizes(database, log, snapshot.free)
+    return Sizes(_size(path), _size(path.with_name(f"{DATABASE}-wal")), snapshot.free)
 
 
 def make_status(
@@ -114,6 +113,7 @@ def make_status(
     url: str | None,
     sizes: Sizes,
     tasks: list[ActorHealth],
+    trouble: str | None = None,
 ) -> Status:
     """Make a status of what was read, for whoever asks."""
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
@@ -134,6 +134,7 @@ def make_status(
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
         attempts=counts.get("attempts", 0),
         oldest_pending=None if oldest is None else instant_text(oldest),
+        trouble=trouble,
         sizes=sizes,
         other_values=_behind(counts, totals.OTHER),
         too_large=_behind(counts, totals.TOO_LARGE),
@@ -142,6 +143,7 @@ def make_status(
         destination_states=states,
         tasks=tasks,
         advice=[
+            *trouble_advice(trouble),
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
@@ -154,9 +156,21 @@ def anonymous_advice(status: Status) -> list[str]:
     """Give a status's advice as everybody may read it: no person's destination is named."""
     native = [one for one in status.destinations if one.name == _NATIVE]
     return [
+        *trouble_advice(status.trouble),
         *_advice(status.outbox, status.mode, status.url),
         *_destination_advice(native, status.destination_states),
     ]
+
+
+def trouble_advice(trouble: str | None) -> list[str]:
+    """Say of what keeps anything from being stored what to look at; nothing if nothing does."""
+    if trouble is None:
+        return []
+    words = (
+        f"the database did not work the last time: {trouble}; look at the disk, and at who may use"
+        " the state directory; it is tried again by itself"
+    )
+    return [words]
 
 
 # The native destination, or of the people's own those of which there is something to say.
@@ -177,6 +191,13 @@ _SNAPSHOT = """
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _behind(counts: dict[str, int], prefix: str) -> dict[str, int]:
@@ -231,8 +252,9 @@ def _advice(rows: dict[str, int], mode: str, url: str | None) -> list[str]:
     if rows["pending"] and url is None:
         advice.append("dacc.url is not set: indicators wait until it is")
     if rows["dead"]:
+        are = "indicator is" if rows["dead"] == 1 else "indicators are"
         advice.append(
-            f"{rows['dead']} indicators are dead: `ecolyo-worker outbox list --state dead` says"
+            f"{rows['dead']} {are} dead: `ecolyo-worker outbox list --state dead` says"
             " why, `outbox retry` sends them again, `outbox discard` gives them up"
         )
     return advice

@@ -17,7 +17,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.facts import Consent, InstanceFacts
 from ecolyo_worker.indicators import Indicator
-from ecolyo_worker.remote.dacc import Clients, open_lane
+from ecolyo_worker.remote.dacc import open_lane
+from ecolyo_worker.remote.http import Clients
 from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import instances, outbox

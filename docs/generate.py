@@ -162,7 +162,8 @@ They stand in a TOML file: `--config FILE`, else `$ECOLYO_CONFIG`, else
 wins over the file: `dacc.rate` is `ECOLYO_DACC__RATE`. A duration is a number with a unit of ms, s,
 min, h or d, such as `"15min"`.
 Secrets stand in files of their own, which the settings name, or are passed by systemd as the
-credentials `dacc-token` and `http-token`.
+credentials `dacc-token`, `http-token`, `enedis-client-secret`, `grdf-client-secret`,
+`grdf-revocation-secret` and `energy-key`.
 
 `ecolyo-worker check-config` tells everything that is wrong with a file, `ecolyo-worker config show
 --origin` what holds and where it comes from.

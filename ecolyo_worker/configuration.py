@@ -275,7 +275,8 @@ def _no_table(name: str, found: object) -> Problem:
 
 def _unknown_key(section: str, key: str, value: object, known: list[str]) -> Problem:
     if isinstance(value, str) and _SECRET.fullmatch(key):
-        file = f"{section}.token_file" if "token_file" in known else "dacc.token_file"
+        files = [name for name in (f"{key}_file", "token_file") if name in known]
+        file = f"{section}.{files[0]}" if files else "dacc.token_file"
         allowed = f"a file of its own that holds it, named by {file}"
         problem = said(f"{section}.{key}", "what seems to be a secret itself", allowed)
         return msgspec.structs.replace(problem, did_you_mean=file)

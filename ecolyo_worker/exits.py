@@ -91,7 +91,8 @@ EXIT_CODES: Final = (
     ),
     ExitCode(
         TRY_AGAIN,
-        "Not now: too much waits to be stored, or what is left to send must wait.",
+        "Not now: too much waits to be stored, what is left to send must wait, or a consent cannot"
+        " be revoked.",
         "caller",
         "Do the same again later.",
         any_command=False,

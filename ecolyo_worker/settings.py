@@ -4,11 +4,10 @@ Every value is checked when a struct is made, whether a host makes it or `config
 from a file; what is wrong raises `ConfigurationError`.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +18,8 @@ from msgspec import Meta
 
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.forms import cron_problem, is_loopback, scheme_of, without_secrets
+from ecolyo_worker.providers import Enedis, Energy, Grdf
 from ecolyo_worker.section import Section, misfit, said, seconds
 
 __all__ = [
@@ -32,13 +33,10 @@ __all__ = [
     "LogLevel",
     "Retention",
     "Settings",
-    "is_loopback",
     "is_token_itself",
 ]
 
 _NIGHTLY = "0 1 * * *"
-_SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  a civil time
-_AT_RANDOM = re.compile(r"(?<![a-z])r(?![a-z])", re.ASCII | re.IGNORECASE)
 # A token with slashes in it, unlike any path that somebody would write.
 _TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
@@ -108,12 +106,8 @@ class Aggregation(Section, frozen=True):
     ] = None
 
     def _problems(self) -> Iterator[Problem]:
-        if self.schedule != _NIGHTLY and not _is_cron(self.schedule):
-            yield misfit(
-                "aggregation.schedule",
-                self.schedule,
-                "a cron expression of five fields (minute hour day month weekday), as 0 1 * * *",
-            )
+        problem = cron_problem("aggregation.schedule", self.schedule, _NIGHTLY)
+        yield from () if problem is None else (problem,)
         if self.not_before is not None:
             try:
                 parse_day(self.not_before)
@@ -211,10 +205,10 @@ class Dacc(Section, frozen=True):
             raise ConfigurationError(problem)
 
     def _address_problem(self, url: str, what: str) -> Problem | None:
-        scheme = _scheme(url)
+        scheme = scheme_of(url)
         if scheme is None:
             allowed = "an http or https address without query, fragment or blanks"
-            return misfit(what, _without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
+            return misfit(what, without_secrets(url).replace(_EXAMPLE, INSTANCE), allowed)
         if "@" in urlsplit(url).netloc:
             allowed = (
                 "an address alone; put the token into a file, and name that by dacc.token_file"
@@ -344,6 +338,9 @@ class Settings(Section, frozen=True):
     intake: Intake = msgspec.field(default_factory=Intake)
     aggregation: Aggregation = msgspec.field(default_factory=Aggregation)
     dacc: Dacc = msgspec.field(default_factory=Dacc)
+    energy: Energy = msgspec.field(default_factory=Energy)
+    enedis: Enedis = msgspec.field(default_factory=Enedis)
+    grdf: Grdf = msgspec.field(default_factory=Grdf)
     http: Http = msgspec.field(default_factory=Http)
     retention: Retention = msgspec.field(default_factory=Retention)
     log: Log = msgspec.field(default_factory=Log)
@@ -378,38 +375,6 @@ class Settings(Section, frozen=True):
         return msgspec.structs.replace(self, **changes)
 
 
-def _is_cron(text: str) -> bool:
-    """Tell whether it is a cron expression of five fields that comes at all, unlike 30 February."""
-    from croniter import croniter  # slow to load: nobody pays who keeps to the default
-
-    try:
-        times = croniter(text, _SOME_DAY)
-        comes = bool(times.get_next(datetime) and times.get_prev(datetime))
-        return comes and len(text.split()) == 5 and not _AT_RANDOM.search(text)
-    except (ValueError, OverflowError):
-        return False
-
-
-def _scheme(url: str) -> str | None:
-    """Give the scheme of an address that can be sent to; None for what is no such address."""
-    try:
-        parts = urlsplit(url)
-        names_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    is_plain = not re.search(r"[\s?#{}]", url)
-    return parts.scheme if parts.scheme in {"http", "https"} and names_host and is_plain else None
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether an address is this machine's."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_token_itself(path: Path) -> bool:
     """Tell whether a token seems to stand where the path of its file should; it is never shown.
 
@@ -417,8 +382,3 @@ def is_token_itself(path: Path) -> bool:
     """
     text = str(path)
     return ("/" not in text or bool(_TOKEN.fullmatch(text))) and not os.path.lexists(path)
-
-
-def _without_secrets(url: str) -> str:
-    """Give an address as an error may show it: without user, password and query."""
-    return re.sub(r"\?.*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)

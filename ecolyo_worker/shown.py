@@ -16,6 +16,8 @@ from ecolyo_worker.settings import is_token_itself
 
 __all__ = ["Shown", "as_toml", "shown"]
 
+_OF_SECRETS = ("token_file", "secret_file")
+
 _ESCAPED = re.compile("[\x7f-\x9f]")
 
 
@@ -41,7 +43,11 @@ def shown(reading: Reading) -> list[Shown]:
             if not isinstance(value, Section):
                 key = f"{name}.{field.name}"
                 note = str(settings.directory) if key == "worker.state_dir" else None
-                if field.name == "token_file" and value is not None and is_token_itself(value):
+                if (
+                    field.name.endswith(_OF_SECRETS)
+                    and value is not None
+                    and is_token_itself(value)
+                ):
                     value, note = None, "what seems to be the token itself is not shown"
                 found.append(Shown(key, _plain(value), reading.origin(key), note))
     return found

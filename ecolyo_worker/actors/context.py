@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import Clock
+from ecolyo_worker.clock import Clock, civil_from_instant, utc_ms
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.settings import INSTANCE, Settings
+from ecolyo_worker.store.accounts import Moment
 from ecolyo_worker.store.database import Database
 
 if TYPE_CHECKING:
@@ -41,3 +42,8 @@ class Context(Struct, frozen=True, kw_only=True):
         if instance is None or self.settings.log.instances:
             return text
         return re.sub(re.escape(instance), INSTANCE, text, flags=re.IGNORECASE)
+
+    def moment(self) -> Moment:
+        """Give this moment, as an instant and in civil time."""
+        now = self.clock.now()
+        return Moment(utc_ms(now), civil_from_instant(now, self.settings.civil_zone))

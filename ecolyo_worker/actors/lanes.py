@@ -10,7 +10,8 @@ from ecolyo_worker.actors.hands import Hands
 from ecolyo_worker.actors.pacing import RateGrid
 from ecolyo_worker.clock import Clock
 from ecolyo_worker.errors import EcolyoError, StoreUnavailable
-from ecolyo_worker.remote.dacc import Clients, DaccLane, open_lane
+from ecolyo_worker.remote.dacc import DaccLane, open_lane
+from ecolyo_worker.remote.http import Clients
 from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store.draw import Claims

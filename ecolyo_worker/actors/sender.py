@@ -19,7 +19,7 @@ from ecolyo_worker.actors.pacing import RateGrid
 from ecolyo_worker.clock import instant_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StoreUnavailable
-from ecolyo_worker.remote.dacc import Clients
+from ecolyo_worker.remote.http import Clients
 from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store import destinations, draw, outbox, totals

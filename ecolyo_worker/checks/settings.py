@@ -8,6 +8,7 @@ import msgspec
 
 from ecolyo_worker.configuration import Reading, in_order
 from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
 from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
@@ -63,6 +64,7 @@ def _files(settings: Settings) -> Iterator[Problem]:
     for path, file in (
         (settings.dacc.token_file, TokenFile(settings.dacc.token_file)),
         (settings.http.token_file, http_token_file(settings.http)),
+        *((file.path, file) for file in oauth.secret_files(settings.enedis, settings.grdf)),
     ):
         if path is not None and INSTANCE not in str(path):
             problem = secret_problem(file)

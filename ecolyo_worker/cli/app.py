@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from ecolyo_worker import exits
 from ecolyo_worker.cli import (
+    accounts,
     backup,
     chart,
     checking,
@@ -87,6 +88,7 @@ for _module in (
     service,
     events,
     instances,
+    accounts,
     consumption,
     chart,
     outbox,

@@ -1,15 +1,15 @@
-"""The DACC: one request out, one outcome back. All of the HTTP client stands here."""
+"""The DACC: one request out, one outcome back."""
 
 import ssl
-import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ecolyo_worker.clock import Clock
 from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.remote.http import Client, Clients, read_body
 from ecolyo_worker.remote.outcome import Kind, Outcome, read_answer, shorten
 from ecolyo_worker.remote.secrets import TokenUnusable
 from ecolyo_worker.remote.target import Address, Target
@@ -17,15 +17,10 @@ from ecolyo_worker.secret import Secret
 
 if TYPE_CHECKING:
     import httpcore
-    import httpx
 
-__all__ = ["Client", "ClientFactory", "Clients", "DaccLane", "open_lane"]
-
-ClientFactory = Callable[[], "httpx.AsyncClient"]
+__all__ = ["DaccLane", "open_lane"]
 
 _LONGEST_ANSWER = 65_536
-_CODINGS = ("gzip", "x-gzip", "deflate")
-_GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 # The first event of httpcore's trace after which bytes of the request may be on their way; the
 # version of HTTP stands before it.
 _WRITING = ".send_request_headers.started"
@@ -33,70 +28,6 @@ _WRITING = ".send_request_headers.started"
 _CONNECTED = ".connect_tcp.complete"
 # TLS troubles that are a lost connection, and say nothing about how TLS is set up.
 _CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-
-
-class Client(Protocol):
-    """What a lane sends by."""
-
-    async def send(self, request: "httpx.Request") -> "httpx.Response":
-        """Give the answer, whose body is not read yet."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close its connection."""
-        ...
-
-
-class Clients:
-    """Makes HTTP clients of one connection each, which share what is costly to make."""
-
-    def __init__(self, factory: ClientFactory | None = None) -> None:
-        """`factory` replaces the client of our own, for a host that needs another one."""
-        self._factory = factory
-        self._tls: ssl.SSLContext | None = None
-
-    def make(self) -> Client:
-        """Make a client, for one lane."""
-        if self._factory is not None:
-            return _OfHost(self._factory())
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return _Bare(self._tls)
-
-
-class _Bare:
-    """httpx without its `AsyncClient`, which costs a quarter of the time of a request.
-
-    What that would do is not wanted anyway: cookies, redirects, proxies of the environment. There
-    is no time-out either, but one deadline over the whole attempt.
-    """
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        import httpx  # takes a tenth of a second: only who sends pays for it
-
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=tls, limits=httpx.Limits(max_connections=1), trust_env=False
-        )
-
-    async def send(self, request: "httpx.Request") -> "httpx.Response":
-        return await self._transport.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-
-class _OfHost:
-    """A client of the host's: only our headers leave by it, and no cookie."""
-
-    def __init__(self, client: "httpx.AsyncClient") -> None:
-        self._client = client
-
-    async def send(self, request: "httpx.Request") -> "httpx.Response":
-        self._client.cookies.clear()
-        return await self._client.send(request, stream=True, follow_redirects=False)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
 
 class DaccLane:
@@ -171,7 +102,7 @@ class DaccLane:
         try:
             response = await self._client.send(request)
             try:
-                answer, is_whole = await _read(response)
+                answer, is_whole = await read_body(response, _LONGEST_ANSWER)
             finally:
                 await response.aclose()
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -215,34 +146,6 @@ async def open_lane(target: Target, clients: Clients, clock: Clock) -> AsyncIter
         yield lane
     finally:
         await lane.close()
-
-
-async def _read(response: "httpx.Response") -> tuple[bytes | None, bool]:
-    """Read an answer up to its limit, and tell whether that is all of it; None if unreadable."""
-    answer = bytearray()
-    async for chunk in response.aiter_raw():
-        answer += chunk
-        if len(answer) > _LONGEST_ANSWER:
-            break
-    is_whole = len(answer) <= _LONGEST_ANSWER
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
-    text, is_all = _decoded(bytes(answer[:_LONGEST_ANSWER]), coding)
-    return text, is_whole and is_all
-
-
-def _decoded(answer: bytes, coding: str) -> tuple[bytes | None, bool]:
-    """Undo a compression, which was not asked for, up to the limit; tell whether that is all."""
-    if coding in ("", "identity"):
-        return answer, True
-    if coding not in _CODINGS:
-        return None, False
-    # httpx would unpack all that is there, however much that comes to.
-    unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
-    try:
-        text = unpacking.decompress(answer, _LONGEST_ANSWER)
-    except zlib.error:  # it is coded in another way
-        return None, False
-    return text, unpacking.eof
 
 
 def _storable(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 from msgspec import Struct
 
-from ecolyo_worker.remote.dacc import Client, Clients
+from ecolyo_worker.remote.http import Client, Clients
 from ecolyo_worker.remote.target import Address
 
 if TYPE_CHECKING:

@@ -13,12 +13,14 @@ _REASON = "forgotten"
 # What goes beside the events and what was derived from them, which `events.remove_all` deletes.
 _OWN_TABLES = ("countings", "month_countings", "consents", "konnector_states", "subscriptions")
 _OF_SERIES = ("points", "gas_details")
+_OF_ACCOUNTS = ("tokens", "authorizations")
 # How to find a person's rows, table by table, to say how many there were.
 _TABLES = {
     "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",
     **dict.fromkeys(("events", "waiting_days", "ends", "ever", *_OWN_TABLES), "instance = ?"),
     **dict.fromkeys(_OF_SERIES, "series IN (SELECT id FROM series WHERE instance = ?)"),
-    **dict.fromkeys(("series", "rollups"), "instance = ?"),
+    **dict.fromkeys(_OF_ACCOUNTS, "account IN (SELECT id FROM accounts WHERE instance = ?)"),
+    **dict.fromkeys(("series", "rollups", "accounts"), "instance = ?"),
 }
 
 
@@ -32,6 +34,8 @@ class Forgetting(Struct, frozen=True):
     """Outbox rows that are being sent: without text and owner already, they go when they land."""
     holding: list[str] = []
     """Names of the files that may hold shreds of it still."""
+    unrevoked: int = 0
+    """Consents at GRDF that could not be revoked before."""
 
 
 def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:
@@ -72,10 +76,16 @@ def _delete_tables(connection: sqlite3.Connection, instance: int) -> dict[str, i
     )
     totals.add(connection, {"rows.forgotten": made})
     totals.note_removed(connection, _REASON, events.remove_all(connection, instance))
-    for table in (*_OF_SERIES, "series", "rollups", *_OWN_TABLES):
+    totals.note_removed(connection, _REASON, _accounts(connection, instance))
+    for table in (*_OF_SERIES, "series", "rollups", *_OF_ACCOUNTS, "accounts", *_OWN_TABLES):
         query = f"DELETE FROM {table} WHERE {_TABLES[table]}"  # noqa: S608  names of ours
         connection.execute(query, (instance,))
     return rows
+
+
+def _accounts(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
+    query = "SELECT 'accounts.' || state, count(*) FROM accounts WHERE instance = ? GROUP BY state"
+    return dict(connection.execute(query, (instance,)))
 
 
 def _count(connection: sqlite3.Connection, table: str, found: str, instance: int) -> int:

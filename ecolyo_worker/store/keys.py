@@ -1,4 +1,7 @@
-"""The key that bodies are known by after they are gone; it stands beside the database."""
+"""Keys in files of their own: of the outbox, by which bodies are known, and of sealed tokens.
+
+They stand beside the database, unless the settings name another place.
+"""
 
 import os
 import secrets
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from ecolyo_worker.errors import StateRefused
 
-__all__ = ["load_key", "put_back_key"]
+__all__ = ["load_key", "make_key", "put_back_key", "read_key"]
 
 _BYTES = 32
 
@@ -17,37 +20,46 @@ def load_key(directory: Path, *, may_make: bool) -> bytes:
     Raises `StateRefused` if it is missing then, or damaged.
     """
     path = directory / "outbox.key"
-    try:
-        key = _read(path)
-    except FileNotFoundError:
+    key = read_key(path)
+    if key is None:
         if not may_make:
             raise StateRefused(
                 f"{path} is missing, and the outbox cannot be checked without it: restore it "
                 "from the backup that the database is from"
-            ) from None
-        key = secrets.token_bytes(_BYTES)
-        _write(path, key)
+            )
+        key = make_key(path)
     return key
 
 
 def put_back_key(directory: Path, key: bytes) -> None:
     """Write the `outbox.key` that a backup holds; raises `StateRefused` if there is another one."""
     path = directory / "outbox.key"
-    try:
-        if _read(path) != key:
-            raise StateRefused(
-                f"{path} is another one than the backup's: it is of the state that was here before;"
-                " move it away"
-            )
-    except FileNotFoundError:
+    known = read_key(path)
+    if known is None:
         _write(path, key)
+    elif known != key:
+        raise StateRefused(
+            f"{path} is another one than the backup's: it is of the state that was here before;"
+            " move it away"
+        )
 
 
-def _read(path: Path) -> bytes:
+def make_key(path: Path) -> bytes:
+    """Write a new key, for its owner's eyes alone; raises `StateRefused`."""
+    key = secrets.token_bytes(_BYTES)
+    try:
+        _write(path, key)
+    except OSError as error:
+        raise StateRefused(f"{path}: cannot be written: {error.strerror}") from None
+    return key
+
+
+def read_key(path: Path) -> bytes | None:
+    """Read a key, as hexadecimal digits; None if there is no file. Raises `StateRefused`."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except FileNotFoundError:
-        raise
+        return None
     except (OSError, ValueError) as error:
         raise StateRefused(f"{path}: cannot be read: {error}") from None
     if len(key) != _BYTES:

@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import instant_text
+from ecolyo_worker.clock import day_text, instant_text
 from ecolyo_worker.health import ActorHealth
-from ecolyo_worker.store import events, outbox, totals
+from ecolyo_worker.store import accounts, events, outbox, totals
 from ecolyo_worker.store.database import DATABASE
 
 __all__ = [
     "DestinationStatus",
+    "HeldThrough",
     "Sizes",
     "Snapshot",
     "Status",
@@ -40,6 +41,14 @@ class DestinationStatus(Struct, frozen=True):
     last_delivered: str | None
 
 
+class HeldThrough(Struct, frozen=True):
+    """The last civil days held of a provider's active accounts, as YYYY-MM-DD."""
+
+    least: str
+    """Of the account that is furthest behind, among those of which something is held."""
+    most: str
+
+
 class Sizes(Struct, frozen=True):
     """How large the files are, in bytes."""
 
@@ -62,6 +71,10 @@ class Status(Struct, frozen=True, kw_only=True):
     maybe_delivered: int
     """Attempts of which nobody knows the end: as many doubles there may be at most."""
     attempts: int
+    accounts: dict[str, int]
+    """Energy accounts, by state."""
+    held_through: dict[str, HeldThrough]
+    """By provider, of whose active accounts something is held."""
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
     trouble: str | None
@@ -90,6 +103,7 @@ class Snapshot(Struct, frozen=True):
     destinations: str
     oldest_pending: int | None
     free: int
+    held_through: str = "{}"
 
 
 def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -122,6 +136,9 @@ def make_status(
         for one in msgspec.json.decode(snapshot.destinations, type=list[_Destination])
     ]
     states = {state: counts.get(f"destinations.{state}", 0) for state in _STATES}
+    states_of_accounts: dict[str, int] = {
+        state: counts.get(f"accounts.{state}", 0) for state in accounts.STATES
+    }
     oldest = snapshot.oldest_pending
     rows = {state: counts.get(f"outbox.{state}", 0) for state in outbox.STATES}
     return Status(
@@ -133,6 +150,8 @@ def make_status(
         outbox=rows,
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
         attempts=counts.get("attempts", 0),
+        accounts=states_of_accounts,
+        held_through=_held(snapshot.held_through),
         oldest_pending=None if oldest is None else instant_text(oldest),
         trouble=trouble,
         sizes=sizes,
@@ -147,6 +166,7 @@ def make_status(
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
+            *_account_advice(states_of_accounts),
             *_log_advice(sizes),
         ],
     )
@@ -187,7 +207,13 @@ _SNAPSHOT = """
                           FROM destinations AS d JOIN instances AS i ON i.id = d.instance
                          WHERE d.reason IS NOT NULL ORDER BY d.state, d.id LIMIT ?))),
            (SELECT min(created) FROM outbox WHERE state = 'pending'),
-           (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)
+           (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size),
+           (SELECT json_group_object(provider, json_array(
+                    (SELECT min(held_through) FROM accounts
+                      WHERE state = 'active' AND provider = p.provider),
+                    (SELECT max(held_through) FROM accounts
+                      WHERE state = 'active' AND provider = p.provider)))
+              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p)
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
@@ -231,6 +257,29 @@ def _task_advice(tasks: list[ActorHealth]) -> list[str]:
         if task.state == "working" and not task.alive
     ]
     return advice
+
+
+def _held(text: str) -> dict[str, HeldThrough]:
+    """Read the last days held; where nothing is held yet there are none."""
+    found = msgspec.json.decode(text, type=dict[str, tuple[int | None, int | None]])
+    return {
+        provider: HeldThrough(day_text(least), day_text(most))
+        for provider, (least, most) in found.items()
+        if least is not None and most is not None
+    }
+
+
+def _account_advice(states: dict[str, int]) -> list[str]:
+    words = {
+        "needs_consent": "need a consent",
+        "suspended": "are suspended",
+        "removing": "wait for their consent to be revoked",
+    }
+    return [
+        f"energy accounts that {said}: {states[state]}; `ecolyo-worker accounts list` tells why"
+        for state, said in words.items()
+        if states[state]
+    ]
 
 
 def _log_advice(sizes: Sizes) -> list[str]:

@@ -18,7 +18,7 @@ from ecolyo_worker.commands import Commands
 from ecolyo_worker.energy.points import GasDetail, Point
 from ecolyo_worker.requests import ConsumptionImport, Line
 from ecolyo_worker.settings import Dacc, Retention
-from ecolyo_worker.store import consumption, instances
+from ecolyo_worker.store import accounts, consumption, instances
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.erasing import erase, is_owed, owe
 from ecolyo_worker.store.points import Series
@@ -237,6 +237,10 @@ def _poll(connection: sqlite3.Connection) -> None:
     day = Point(1_790_805_600_000, 1440, 1500, gas=GasDetail(1.0, 11.27))
     series = Series(alice.id, "gas", "day", "23000000000000", "grdf")
     consumption.store(connection, series, [day], ZoneInfo("Europe/Paris"))
+    moment = accounts.Moment(1_790_805_600_000, 1_790_812_800_000)
+    account = accounts.add(connection, alice.id, "grdf", series.meter, moment, consented=False)
+    connection.execute("INSERT INTO tokens VALUES ('private', ?, x'00', 0)", (account,))
+    connection.execute("INSERT INTO authorizations VALUES (?, zeroblob(32), 0)", (account,))
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, int]:

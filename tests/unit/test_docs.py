@@ -96,7 +96,9 @@ def test_every_setting_says_unit_default_and_range(section: type[Section], field
     if takes.startswith(("a number", "a whole number", "a duration")):
         assert re.search(r"( from | of | above )\S+( s)? to \S+", takes)
     if "number" in takes:
-        assert re.search("days?|events|attempts|per second", f"{field.name} {purpose}".lower())
+        assert re.search(
+            "days?|events|attempts|per second|per hour", f"{field.name} {purpose}".lower()
+        )
     if takes in {"text", "text, or left out"} or "at most" in takes:
         assert re.search("such as|YYYY-MM-DD", purpose)
     if takes.endswith("or left out"):

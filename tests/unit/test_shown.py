@@ -42,6 +42,47 @@ backoff_cap = "1d"
 auth_retry = "18h"
 unknown_retry = "61s"
 on_unknown = "drop"
+[energy]
+key_file = "key"
+[enedis]
+client_id = "worker"
+client_secret_file = "/run/secret"
+redirect_uri = "https://cozy.example/back"
+consent_duration = "P6M"
+id_token_key_file = "key.pem"
+attempt_timeout = "9s"
+history_days = 7
+generation = "v4"
+base_url = "https://gw.hml.api.enedis.fr"
+authorize_url = "https://consent.example"
+token_url = "https://proxy.example/token"
+daily_path = "/daily"
+curve_path = "/curve"
+services_path = "/services"
+schedule = "0 9 * * *"
+spread = "1h"
+curve_days = 7
+per_second = 2
+per_hour = 50
+[grdf]
+client_id = "worker"
+client_secret_file = "/run/secret"
+redirect_uri = "http://127.0.0.1:8788/"
+consent_duration = "P2Y"
+id_token_key_file = "key.pem"
+attempt_timeout = "9s"
+history_days = 7
+base_url = "https://api.grdf.fr/adict/bas/v6"
+authorize_url = "https://consent.example"
+token_url = "https://proxy.example/token"
+scope = "/adict/bas/v6"
+login_hint = ";;;METROPOLE"
+revocation_client_id = "revoker"
+revocation_secret_file = "/run/other"
+schedule = "0 10 * * *"
+spread = "1h"
+per_second = 2
+per_hour = 50
 [http]
 listen = "unix:/run/x.sock"
 token_file = "/run/http-token"

@@ -46,6 +46,7 @@ READING_ORDER = (
     "run",
     "events",
     "instances",
+    "accounts",
     "consumption",
     "chart",
     "preview",

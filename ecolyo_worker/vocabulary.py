@@ -119,6 +119,18 @@ EVENTS: Final = (
         {"reason": _REASON},
     ),
     LogEvent(
+        "the database does not work",
+        "error",
+        "The disk is full, the file is gone, or SQLite refuses: events are refused meanwhile. Told"
+        " once, when it begins.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
+        "the database works again",
+        "info",
+        "Something could be stored again. Told once, when it ends.",
+    ),
+    LogEvent(
         "run finished",
         "info",
         "A run counted what was waiting.",

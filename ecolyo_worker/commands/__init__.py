@@ -337,6 +337,7 @@ class Commands(ConsumptionCommands):
         Others go on using the state meanwhile.
         """
         worker = self._worker
+        worker.database.check_file()
         made = utc_ms(worker.clock.now())
         found = pieces(worker.settings.directory, worker.hmac_key, made)
         async with aclosing(found):  # whoever breaks this off breaks the copying off

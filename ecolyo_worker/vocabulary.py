@@ -45,6 +45,13 @@ EVENTS: Final = (
         },
     ),
     LogEvent(
+        "a token is open to everybody",
+        "warning",
+        "Everybody on this machine may read or write its file: `chmod 600` it, and let the token be"
+        " replaced. Told at each start; `check-config` and `doctor` call it wrong.",
+        {"setting": "which token", "file": "where it is", "mode": "the file's mode, in octal"},
+    ),
+    LogEvent(
         "reloading",
         "info",
         "The settings were read again and are right: what has begun is finished, then they hold.",

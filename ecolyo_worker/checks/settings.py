@@ -40,8 +40,8 @@ def secret_problem(file: TokenFile) -> Problem | None:
         return _absent(key, path, getattr(error, "strerror", None) or str(error))
     if not stat.S_ISREG(mode):
         return _absent(key, path, "it is no file")
-    if mode & stat.S_IRWXO:
-        found = f"{path}, which everybody can read or write (mode {stat.S_IMODE(mode):04o})"
+    if (mode_for_all := file.mode_for_all) is not None:
+        found = f"{path}, which everybody can read or write (mode {mode_for_all:04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
     return _unread(file)
 

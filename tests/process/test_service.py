@@ -100,6 +100,25 @@ async def test_a_signal_stops_it(run: Run, signal: Signals) -> None:
         assert await service.end() == 0
 
 
+async def test_a_token_that_everybody_can_read_is_told(run: Run, tmp_path: Path) -> None:
+    """It warns of a token file that is open to all; one of a group, as systemd's, is as it may be.
+
+    It works all the same, as it always did.
+    """
+    http, dacc = tmp_path / "http-token", tmp_path / "dacc-token"
+    dacc.write_text("of-the-dacc")
+    http.chmod(0o640)
+    dacc.chmod(0o644)
+    async with run(ECOLYO_DACC__TOKEN_FILE=str(dacc)) as service:
+        told = await service.log("a token is open to everybody")
+        found = [told[name] for name in ("level", "setting", "file", "mode")]
+        assert found == ["warning", "dacc.token_file", str(dacc), "0644"]
+        service.process.send_signal(SIGTERM)
+        await service.log("stopping")
+        names = [line["event"] for line in service.logged]
+        assert names.count("a token is open to everybody") == 1
+
+
 async def test_killed_under_load(run: Run, cli: Cli, state_dir: Path) -> None:
     """Killed while four clients post 5,000 events and rows are sent, it loses nothing acknowledged.
 

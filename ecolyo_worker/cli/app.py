@@ -1,7 +1,6 @@
 """The application: the options of every command, and what an error ends with."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -149,12 +148,10 @@ def _launch(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give its exit code; nothing is raised."""
+    """Run the command line and give its exit code; only `KeyboardInterrupt` is raised."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where the terminal lacks a character
-    # To end politely by either signal, a command need only know one.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if not set(_HELP).isdisjoint(arguments):
             from ecolyo_worker.cli.manual import add_epilogues  # what it reads with is slow to load
@@ -172,9 +169,6 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         sys.stderr.write(f"error: {error}\ntry: ecolyo-worker --help\n")
         return exits.USAGE
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was accepted is kept\n")
-        return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001  what no command raised: its output cannot be written
         return _failed(error, Session(None, None, "console", None, Output(as_json=False)))
 

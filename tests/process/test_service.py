@@ -76,7 +76,7 @@ async def test_a_stopped_service_keeps_nobody_waiting(run: Run, state_dir: Path)
     """A command ends with 69 and a sentence if the service is suspended; continued, it answers."""
     async with run() as service:
         service.process.send_signal(SIGSTOP)
-        with pytest.raises(StoreUnavailable, match=r"does not answer for 0\.1 s: it is stopped"):
+        with pytest.raises(StoreUnavailable, match=r"within 0\.1 s that it lives: it is stopped"):
             await people(state_dir, patience_s=0.1)
         service.process.send_signal(SIGCONT)
         assert await people(state_dir, patience_s=LIMIT_S) == 0

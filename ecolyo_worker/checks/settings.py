@@ -85,7 +85,25 @@ def _listening(settings: Http) -> Iterator[Problem]:
     if isinstance(address, Tcp) and http_token_file(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
+    if isinstance(address, Unix) and _is_missing(address.path.parent):
+        found = f"{settings.listen!r}, whose folder {address.path.parent} is not there"
+        yield said("http.listen", found, "a socket in a folder that is")
     try:
         parse_access(settings)
     except ConfigurationError as error:
         yield from error.problems
+
+
+def _is_missing(folder: Path) -> bool:
+    """Tell whether there is no such folder. Those in `/run` are often made when a service starts.
+
+    What this user may not look at may be there.
+    """
+    if folder.is_relative_to("/run"):
+        return False
+    try:
+        return not stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False

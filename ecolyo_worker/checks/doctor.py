@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ecolyo_worker.checks.directory import check_directory
+from ecolyo_worker.checks.directory import check_directory, kept_by_systemd
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.machine import check_machine
 from ecolyo_worker.checks.online import check_target
@@ -39,6 +39,9 @@ async def diagnose(
         return
     for finding in chain(check_tokens(settings), check_directory(settings.directory)):
         yield finding
+    if kept_by_systemd(settings.directory):
+        yield note("all else", "not looked at: this is not the state of the service")
+        return
     running = await check_running(settings, clock, logger)
     for finding in running.findings:
         yield finding

@@ -6,6 +6,7 @@ from typing import Annotated
 from anyio import to_thread
 from cyclopts import App, Parameter
 
+from ecolyo_worker.cli.identity import refuse_astray
 from ecolyo_worker.cli.output import Output, megabytes, several
 from ecolyo_worker.cli.screen import show_status
 from ecolyo_worker.cli.session import Session
@@ -81,6 +82,7 @@ async def _plan(directory: Path) -> MigrationPlan:
     async with running_service(directory) as commands:
         if commands is not None:
             return await commands.migrate_plan()
+        refuse_astray(directory)
         return await to_thread.run_sync(look, directory)
 
 

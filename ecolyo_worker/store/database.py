@@ -395,7 +395,7 @@ def _prepare(
     before = version_of(connection)
     if not migrating and before < latest_version():
         raise StateRefused(
-            f"{path}: has an older schema; start the service, or run `ecolyo-worker migrate` first"
+            f"{path}: has an older schema; run `ecolyo-worker migrate` first, or start the service"
         )
     _refuse_other(connection, path, owner)
     path.chmod(0o600)

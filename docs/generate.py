@@ -61,6 +61,41 @@ worker, or a measure and a group key of [the definitions](indicators.md). What s
 is kept in the database; every other counter begins at 0 again.
 """
 
+ALERTS = """\
+## When to be woken
+
+Rules for Prometheus to begin with. `ecolyo-worker status` then tells what is the matter, and what
+to do.
+
+```yaml
+groups:
+  - name: ecolyo-worker
+    rules:
+      - alert: EcolyoPartHangs
+        expr: ecolyo_actor_alive == 0
+        for: 5m
+        annotations: {summary: "The part {{ $labels.actor }} of the worker gives no sign of life"}
+      - alert: EcolyoCannotWrite
+        expr: ecolyo_database_writable == 0
+        for: 5m
+        annotations: {summary: "Events are refused: the database cannot be written"}
+      - alert: EcolyoDiskFillsUp
+        expr: ecolyo_disk_free_bytes < 1e9
+        annotations: {summary: "The disk of the state directory has less than 1 GB left"}
+      - alert: EcolyoNightMissed
+        expr: time() - ecolyo_actor_next_due_timestamp_seconds{actor="aggregator"} > 3600
+        annotations: {summary: "The nightly run should have begun an hour ago"}
+      - alert: EcolyoDoesNotDeliver
+        expr: ecolyo_outbox_oldest_pending_seconds > 86400
+        annotations: {summary: "An indicator has waited for more than a day"}
+      - alert: EcolyoRefused
+        expr: ecolyo_outbox_rows{state="dead"} > 0
+        annotations: {summary: "The DACC refused indicators for good: see How to requeue dead rows"}
+```
+
+Whether the process is there at all, Prometheus says itself (`up`). With a Cozy target, a stack that
+is down for a day fires `EcolyoDoesNotDeliver` too; choose a longer time.
+"""
 
 COMMANDS = """\
 # The commands
@@ -68,8 +103,10 @@ COMMANDS = """\
 <!-- Made by `make docs` from ecolyo_worker/cli; do not edit. -->
 
 `ecolyo-worker COMMAND --help` tells the same on a terminal. Data go to stdout, talk to stderr.
-Times are civil time of `worker.zone`, such as `2026-11-21T01:00`; with an offset, `Z` too, a true
-instant. NAME is an instance's name, such as `alice.mycozy.cloud`.
+A time that you give is civil time of `worker.zone`, such as `2026-11-21T01:00`; with an offset, `Z`
+too, it is a true instant. Of what is printed, days and the times of events are civil; a time with a
+`Z`, when something was sent, waits until or was logged, is UTC. NAME is an instance's name, such as
+`alice.mycozy.cloud`.
 
 While a service runs on the state, the commands ask it, through `control.sock` in the state
 directory, and print what they print without one; otherwise they open the state themselves, as its
@@ -213,7 +250,8 @@ def metrics() -> str:
         [f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning]
         for one in METRICS
     ]
-    lines = [METRICS_INTRODUCTION, *_table(["metric", "type", "labels", "what it tells"], rows)]
+    table = _table(["metric", "type", "labels", "what it tells"], rows)
+    lines = [METRICS_INTRODUCTION, *table, "", ALERTS.rstrip()]
     return "\n".join(lines) + "\n"
 
 

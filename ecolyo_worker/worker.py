@@ -381,7 +381,7 @@ class Worker:
         if not migrating:
             raise StateRefused(
                 f"{directory} holds a backup that was put back; run `ecolyo-worker migrate` first,"
-                " which tells what may be sent a second time"
+                " which tells what may be sent a second time, or start the service"
             )
         put_back_key(directory, bytes.fromhex(mark.key))
         self.restored = await self.database.run(

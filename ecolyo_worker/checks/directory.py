@@ -10,7 +10,7 @@ from pathlib import Path
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.store.database import DATABASE
 
-__all__ = ["check_directory", "file_system", "size_text"]
+__all__ = ["check_directory", "file_system", "kept_by_systemd", "size_text"]
 
 _CHECK = "state directory"
 _DISK = "disk"
@@ -26,6 +26,9 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 def check_directory(directory: Path) -> Iterator[Finding]:
     """Look at the directory and at what it lies on; nothing is made or changed."""
+    if problem := kept_by_systemd(directory):
+        yield failed(_CHECK, *problem)
+        return
     try:
         status = directory.stat()
     except OSError as error:
@@ -41,6 +44,27 @@ def check_directory(directory: Path) -> Iterator[Finding]:
     yield _owned(directory, status)
     yield _lies_on(directory)
     yield _room(directory, os.statvfs(directory))
+
+
+def kept_by_systemd(directory: Path) -> tuple[str, str] | None:
+    """Tell that a directory is not the one that systemd keeps for the service, and what to do.
+
+    With `DynamicUser=` the state lies in a folder `private` beside it, and a link leads there. Only
+    root can see so. A state begun in place of the link keeps the service from starting.
+    """
+    private = directory.parent / "private" / directory.name
+    try:
+        if not private.is_dir() or (directory.exists() and directory.samefile(private)):
+            return None
+        is_there = directory.exists()
+    except OSError:
+        return None
+    if is_there:
+        found = f"{directory} is not what systemd keeps for a service of that name in {private}"
+        return found, f"move {directory} away: in its place the service needs a link, and makes it"
+    found = f"{directory} is not there, but systemd keeps the state of a service of that name in"
+    advice = "start the service, which makes the link to it; before that, use ecolyo-worker-at-rest"
+    return f"{found} {private}", advice
 
 
 def _owned(directory: Path, status: os.stat_result) -> Finding:

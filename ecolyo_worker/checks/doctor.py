@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ecolyo_worker.checks.directory import check_directory
+from ecolyo_worker.checks.directory import check_directory, kept_by_systemd
 from ecolyo_worker.checks.energy import check_energy
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.machine import check_machine
@@ -41,6 +41,9 @@ async def diagnose(
     nearby = (check_tokens(settings), check_energy(settings), check_directory(settings.directory))
     for finding in chain(*nearby):
         yield finding
+    if kept_by_systemd(settings.directory):
+        yield note("all else", "not looked at: this is not the state of the service")
+        return
     running = await check_running(settings, clock, logger)
     for finding in running.findings:
         yield finding

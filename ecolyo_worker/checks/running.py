@@ -99,7 +99,9 @@ async def _somebody(commands: Commands) -> str | None:
 
 
 def _no_service() -> Finding:
-    return note("service", "none runs on this state", "start it: `ecolyo-worker run`")
+    return note(
+        "service", "none runs on this state", "start it: `systemctl start ecolyo-worker`, or `run`"
+    )
 
 
 def check_service(version: str, process: int | None, parts: list[ActorHealth]) -> list[Finding]:

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from ecolyo_worker import exits
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.cli.credentials import see_credentials
 from ecolyo_worker.cli.identity import take_identity
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
@@ -22,7 +23,6 @@ __all__ = ["register"]
 
 _SIGNS = {"ok": "✔", "failed": "✖", "note": "·", "advice": "→"}
 _WORDS = {"ok": "ok  ", "failed": "FAIL", "note": "note", "advice": "do:"}
-_CREDENTIALS = Path("/run/credentials/ecolyo-worker.service")
 _PLAIN_TERMINALS = {"dumb", "linux"}  # their fonts lack the signs
 
 
@@ -54,8 +54,7 @@ def check_config(
     --------
     ecolyo-worker check-config /etc/ecolyo-worker/config.toml
     """
-    _see_credentials()
-    reading = session.read_settings(file)
+    reading = see_credentials(session.read_settings(file))
     problems = check_settings(reading)
     for problem in problems:
         _tell(session.output, problem)
@@ -86,20 +85,14 @@ async def doctor(
     from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
 
     is_well = True
-    _see_credentials()
     reading = session.read_settings()
     take_identity(reading.settings.directory)
+    reading = see_credentials(reading)
     findings = diagnose(reading, SystemClock(), session.logger("error"), online=online)
     async for finding in findings:
         is_well = is_well and finding.result != "failed"
         _show(session.output, finding)
     return exits.OK if is_well else exits.CHECK_FAILED
-
-
-def _see_credentials() -> None:
-    """As root, see the tokens that systemd hands to the service, as long as it runs."""
-    if os.access(_CREDENTIALS, os.R_OK | os.X_OK):
-        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(_CREDENTIALS))
 
 
 def _show(output: Output, finding: Finding) -> None:

@@ -8,9 +8,10 @@ import os
 import pwd
 from pathlib import Path
 
+from ecolyo_worker.checks.directory import kept_by_systemd
 from ecolyo_worker.errors import StateRefused
 
-__all__ = ["refuse_root", "take_identity"]
+__all__ = ["refuse_astray", "refuse_root", "take_identity"]
 
 
 def take_identity(directory: Path) -> None:
@@ -42,8 +43,15 @@ def refuse_root(directory: Path) -> None:
     if os.geteuid() == 0 and owner:
         raise StateRefused(
             f"{directory} belongs to user {owner}, who cannot reach it by this path, and root opens"
-            " nobody else's state: start the service, and the commands work through it"
+            " nobody else's state: start the service, and the commands work through it; while it"
+            " cannot start, use ecolyo-worker-at-rest"
         )
+
+
+def refuse_astray(directory: Path) -> None:
+    """Refuse a state beside the one that systemd keeps; raises `StateRefused`."""
+    if problem := kept_by_systemd(directory):
+        raise StateRefused(": ".join(problem))
 
 
 def _owner(directory: Path) -> int:

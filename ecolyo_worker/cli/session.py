@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.cli.identity import refuse_root, take_identity
+from ecolyo_worker.cli.identity import refuse_astray, refuse_root, take_identity
 from ecolyo_worker.cli.logs import Logging, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
@@ -115,6 +115,7 @@ class Session(Struct, frozen=True):
             yield commands
 
     def _worker(self, settings: Settings, level: LogLevel) -> Worker:
+        refuse_astray(settings.directory)
         refuse_root(settings.directory)
         return Worker(settings, logger=self.logger(level))
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from anyio import to_thread
 from cyclopts import App, Parameter
 
+from ecolyo_worker.cli.identity import refuse_astray
 from ecolyo_worker.cli.output import Output, megabytes, several
 from ecolyo_worker.cli.screen import show_status
 from ecolyo_worker.cli.session import Session
@@ -80,7 +81,9 @@ async def _plan(session: Session) -> MigrationPlan:
     async with running_service(session.directory()) as commands:
         if commands is not None:
             return await commands.migrate_plan()
-    return await to_thread.run_sync(look, session.settings().directory)
+    directory = session.settings().directory
+    refuse_astray(directory)
+    return await to_thread.run_sync(look, directory)
 
 
 def _tell_plan(output: Output, found: MigrationPlan) -> None:

@@ -449,7 +449,9 @@ def _prepare(
     """Refuse a wrong database before anything is written to it; then set it up."""
     before = version_of(connection)
     if not migrating and before < latest_version():
-        raise StateRefused(f"{path}: has an older schema; run `ecolyo-worker migrate` first")
+        raise StateRefused(
+            f"{path}: has an older schema; run `ecolyo-worker migrate` first, or start the service"
+        )
     _refuse_other(connection, path, owner)
     path.chmod(0o600)
     for name, value, expected in _PRAGMAS:

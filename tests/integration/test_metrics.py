@@ -117,6 +117,16 @@ async def test_the_page_tells_all_of_them(state_dir: Path) -> None:
         assert {tuple(label for label, _ in key) for key in family.samples} <= {tuple(labels)}
 
 
+def test_the_rules_for_alerts_ask_for_metrics_that_there_are() -> None:
+    """Every name and label in the rules of the page is one of the metrics'."""
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    asked = re.findall(r"(ecolyo_\w+)(?:\{(\w+)=)?", rules)
+    labels = {metric.name: {"", *metric.labels} for metric in METRICS}
+    assert len(asked) == rules.count("alert:")
+    assert [one for one in asked if one[1] not in labels.get(one[0], ())] == []
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_names_follow_the_rules(metric: Any) -> None:
     """Counters, and they alone, end with `_total`; units are base units, and end the name."""

@@ -21,7 +21,12 @@ CHECKOUT = "/opt/checkout"
 """Where this checkout is seen from inside."""
 
 _NAMESPACES = ["--mount", "--uts", "--ipc", "--net", "--cgroup", "--pid"]
-_PROGRAMS = {"systemctl": "systemd", "unshare": "util-linux", "curl": "curl"}
+_PROGRAMS = {
+    "systemctl": "systemd",
+    "unshare": "util-linux",
+    "curl": "curl",
+    "dbus-daemon": "dbus",
+}
 _TRY_OUT = """
 mount -t tmpfs tmpfs /tmp
 mkdir /tmp/{upper,work,new}
@@ -87,7 +92,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def booted(folder: Path) -> Iterator[Machine]:
-    """Give a machine on which nothing runs but systemd and its journal.
+    """Give a machine on which nothing runs but systemd, its journal and D-Bus.
 
     `python3` is there, this checkout in `/opt/checkout`, and nothing of the service.
     """
@@ -100,7 +105,7 @@ def booted(folder: Path) -> Iterator[Machine]:
         try:
             machine = Machine(_first_process(process))
             machine.run(f"timeout {_PATIENCE_S} systemctl is-system-running --wait > /dev/null")
-            machine.run("systemctl start systemd-journald")
+            machine.run("systemctl start systemd-journald dbus.socket")
             yield machine
         finally:
             process.send_signal(SIGKILL)  # which goes on to systemd, and to all that it runs

@@ -42,8 +42,20 @@ class Step(NamedTuple):
     printed: str | None
 
 
-def steps(page: str) -> Iterator[Step]:
-    blocks = list(BLOCK.finditer((ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")))
+INSTALLED = re.compile(r"^## \d+\. .*installed service.*\n(?:(?!^## ).*\n)*", re.MULTILINE)
+
+
+def steps(page: str, section: str = "") -> Iterator[Step]:
+    """Give what a page says to do, but for its sections about an installed service.
+
+    Or what one of these says, of which the heading is named.
+    """
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    if section:
+        (text,) = (part[0] for part in INSTALLED.finditer(text) if f" {section}\n" in part[0])
+    else:
+        text = INSTALLED.sub("", text)
+    blocks = list(BLOCK.finditer(text))
     for block, after in zip(blocks, [*blocks[1:], None], strict=True):
         if block["language"] == "text" and block["verb"] is None:
             continue
@@ -311,7 +323,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_operating_a_service_goes_as_the_pages_say(tmp_path: Path) -> None:
     """On a machine that systemd runs, a service is installed and lives as its pages say.
 
@@ -323,6 +335,11 @@ def test_operating_a_service_goes_as_the_pages_say(tmp_path: Path) -> None:
     with booted(tmp_path) as machine:
         follow_there("install-as-a-service.md", machine)
         follow_there("rotate-a-secret.md", machine)
+        follow_there("back-up-and-restore.md", machine, section="On the installed service")
+        moving, both = "move-to-a-new-machine.md", "The installed service: the "
+        follow_there(moving, machine, section=f"{both}old machine")
+        machine.run("rm -r /var/lib/ecolyo-worker /var/lib/private/ecolyo-worker")
+        follow_there(moving, machine, section=f"{both}new machine")
         machine.run(NEWER_VERSION)
         follow_there("upgrade.md", machine, folder="/opt/newer")
         follow_there("leave.md", machine)
@@ -338,15 +355,14 @@ echo 'CREATE TABLE notes (text TEXT NOT NULL) STRICT;' > migrations/${number}_no
 """
 
 
-def follow_there(page: str, machine: Machine, folder: str = ".") -> None:
+def follow_there(page: str, machine: Machine, folder: str = ".", section: str = "") -> None:
     """Do what a page says as root of a machine; it goes on where the page before it stopped.
 
-    `folder` is the checkout that it is done in.
+    `folder` is the checkout that it is done in, `section` the only one to do.
     """
-    for step in steps(page):
+    for step in steps(page, section):
         if step.verb == "Create":
-            lines = ["mkdir -p $(dirname {0})", "cat > {0} << 'END'", f"{step.code}END"]
-            machine.run("\n".join(lines).replace("{0}", step.path))
+            machine.run(f"cat > {step.path} << 'END'\n{step.code}END")
         elif step.code == "python3 tools/dacc_echo.py --port 8081\n":
             machine.start_echo()
         else:

@@ -184,6 +184,40 @@ def test_root_opens_no_state_that_its_owner_cannot_reach(state: Path) -> None:
     assert list(state.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["events import -", "status", "migrate", "migrate --dry-run"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_no_second_state_is_begun_beside_the_one_of_systemd(
+    home: Path, command: str, is_there: bool
+) -> None:
+    """Where the link to a state in `private` is missing, or another state stands in its place.
+
+    Every command says what to do, `doctor` too, and makes nothing.
+    """
+    private, state = home / "private" / "worker", home / "worker"
+    private.mkdir(parents=True, mode=0o700)
+    if is_there:
+        state.mkdir(mode=0o700)
+    done = run(*command.split(), state=state, stdin=EVENT)
+    said = " ".join(done.stderr.decode().split())
+    assert done.returncode == 78
+    assert (f"move {state} away" if is_there else "start the service") in said
+    assert str(private) in said
+    told = run("doctor", state=state)
+    assert told.returncode == 1
+    assert f"state directory: {state} is not" in told.stdout.decode()
+    assert state.exists() == is_there
+    assert not is_there or list(state.iterdir()) == []
+
+
+def test_the_link_to_a_state_of_systemd_is_followed(home: Path) -> None:
+    """With the link in its place all is as it should be."""
+    (home / "private" / "worker").mkdir(parents=True, mode=0o700)
+    (home / "worker").symlink_to("private/worker")
+    done = run("events", "import", "-", state=home / "worker", stdin=EVENT)
+    assert done.returncode == 0
+    assert (home / "private" / "worker" / "ecolyo.db").exists()
+
+
 def test_root_asks_the_service_all_the_same(state: Path) -> None:
     """A service is asked even where its user's directory can be reached by root alone."""
     assert PYTHON is not None

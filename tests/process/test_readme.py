@@ -17,7 +17,8 @@ from ecolyo_worker.cli.app import app
 from ecolyo_worker.configuration import load
 from ecolyo_worker.testing import echo_server
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -47,6 +48,21 @@ async def test_the_shell_example_works(tmp_path: Path) -> None:
         await echo.expect("navigation-count-daily", value=1, group1="electricity")
     assert "received 1 · duplicates 0 · missing 0" in done.stdout.decode()
     assert masked(done.stdout.decode()).endswith(masked(explanation))
+
+
+def test_the_lines_of_what_comes_in_are_taken(tmp_path: Path) -> None:
+    """What the page of inputs shows can be imported as it stands."""
+    page = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    commands = ["events", "instances", "consumption"]
+    for command, lines in zip(commands, shown, strict=True):
+        text = lines.replace(",\n", ",").replace('{"_id"', '{"instance": "a.example", "_id"')
+        words = [command, "import", "-", "--state-dir", str(tmp_path)]
+        done = subprocess.run(
+            [sys.executable, "-m", "ecolyo_worker", *words],
+            input=text, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:
@@ -112,4 +128,4 @@ def words(group: App) -> list[str]:
 )
 def test_every_file_it_names_is_there(name: str) -> None:
     """A path in the README leads somewhere."""
-    assert (Path(__file__).parents[2] / name).exists()
+    assert (ROOT / name).exists()

@@ -232,6 +232,35 @@ def test_root_is_told_that_all_is_well(fresh: Machine) -> None:
     fresh.run("systemctl stop echo")
 
 
+def test_before_a_start_root_sees_the_tokens_that_the_unit_names(fresh: Machine) -> None:
+    """While it is stopped, `check-config` and `doctor` look at the files of `LoadCredential=`.
+
+    A file that is missing is named, and a line that takes the others back is heeded.
+    """
+    configure(fresh)
+    fresh.run("""
+        sed -i 's/^listen = .*/listen = "127.0.0.1:8787"/' /etc/ecolyo-worker/config.toml
+        (umask 077; echo s3cret > /etc/ecolyo-worker/of-hosts)
+    """)
+    fresh.run("ecolyo-worker check-config > /run/said && exit 1; test $? = 78")
+    assert "http.token_file: found none" in fresh.run("cat /run/said")
+    write = f"printf '[Service]\n%s\n' > /etc/systemd/system/{NAME}.d/of-hosts.conf"
+    for lines in ("", "LoadCredential=other:/etc/hosts\n"):
+        fresh.run(
+            write.replace("%s", f"{lines}LoadCredential=http-token:/etc/ecolyo-worker/of-hosts")
+        )
+        assert "all right" in fresh.run("ecolyo-worker check-config")
+    told = fresh.run("ecolyo-worker doctor || true")
+    assert "http.token_file: /etc/ecolyo-worker/of-hosts holds one, and others cannot" in told
+    assert "dacc.token_file: /etc/ecolyo-worker/dacc-token holds one, and others cannot" in told
+    fresh.run("rm /etc/ecolyo-worker/of-hosts; ecolyo-worker check-config > /run/said || true")
+    assert "found /etc/ecolyo-worker/of-hosts, which cannot be read" in fresh.run("cat /run/said")
+    fresh.run(write.replace("%s", "LoadCredential=http-token:/etc/hosts\nLoadCredential="))
+    fresh.run("ecolyo-worker check-config > /run/said || true")
+    assert "http.token_file: found none" in fresh.run("cat /run/said")
+    fresh.run(f"rm /etc/systemd/system/{NAME}.d/of-hosts.conf")
+
+
 def test_systemd_lets_it_read_its_settings_again(fresh: Machine) -> None:
     """`systemctl reload` ends when the new settings hold; wrong ones change nothing."""
     start(fresh)

@@ -34,6 +34,7 @@ class Hands:
         self._rows: dict[int, Claimed] = {}
         self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
+        """The destinations whose standing is not known to be on disk: there stands an older one."""
         self._troubles: dict[int, tuple[float, int]] = {}
         """Of each destination that is held back: since when, and how many attempts failed since."""
         self._marks: list[Mark] = []
@@ -136,9 +137,8 @@ class Hands:
         What is cut off here may be on disk already; written again, it changes nothing.
         """
         batch = (self._marks, self._untried, self._interrupted)
-        changed = self._changed
-        standings = {ident: self._standings[ident] for ident in changed}
-        self._marks, self._untried, self._interrupted, self._changed = [], [], {}, set()
+        standings = {ident: self._standings[ident] for ident in self._changed}
+        self._marks, self._untried, self._interrupted = [], [], {}
         self.landed, self.is_urgent = anyio.Event(), False
         try:
             with anyio.CancelScope(shield=True):
@@ -147,12 +147,13 @@ class Hands:
             marks, untried, interrupted = batch
             self._marks[:0], self._untried[:0] = marks, untried
             self._interrupted = interrupted | self._interrupted
-            self._changed |= changed
             self.landed.set()
             self.is_urgent = self.is_stuck = True
             raise
         reach("sender.settled")
         self.is_stuck = False
+        # Not before: a claim that was asked for earlier may still come with what was on disk then.
+        self._changed -= {i for i, one in standings.items() if self._standings[i] is one}
         self._forget(mark.row for mark in batch[0])
         self._forget(batch[1])
         self._forget(batch[2])

@@ -183,8 +183,7 @@ class Hands:
     def _log(self, row: Claimed, outcome: Outcome, before: Standing, after: Standing) -> None:
         logger = self._context.logger_about(row.instance_name)
         if outcome.kind != "delivered":
-            answer = self._context.for_log(outcome.detail, row.instance_name)
-            logger.info("indicator not delivered", row=row.id, outcome=outcome.kind, answer=answer)
+            self._log_failure(row, outcome, after)
         if before.state == "ready" and after.state in HELD:
             self._troubles[row.destination] = (self._context.clock.monotonic(), 0)
             reason = self._context.for_log(after.reason or "", row.instance_name)
@@ -201,3 +200,25 @@ class Hands:
         elif row.destination in self._troubles:
             since, failed = self._troubles[row.destination]
             self._troubles[row.destination] = (since, failed + 1)
+
+    def _log_failure(self, row: Claimed, outcome: Outcome, after: Standing) -> None:
+        """Log what failed; of a destination that is held back that has been told already."""
+        logger = self._context.logger_about(row.instance_name)
+        answer = self._context.for_log(outcome.detail, row.instance_name)
+        if after.state in HELD:
+            logger.debug(
+                "destination does not work",
+                row=row.id,
+                destination=row.destination,
+                outcome=outcome.kind,
+                answer=answer,
+            )
+        else:
+            logger.info(
+                "indicator not delivered",
+                row=row.id,
+                destination=row.destination,
+                outcome=outcome.kind,
+                status=outcome.status,
+                answer=answer,
+            )

@@ -45,6 +45,12 @@ EVENTS: Final = (
         },
     ),
     LogEvent(
+        "the state directory is open to others",
+        "warning",
+        "Others on this machine can get at it: `chmod 700` it.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
         "reloading",
         "info",
         "The settings were read again and are right: what has begun is finished, then they hold.",

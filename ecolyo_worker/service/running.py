@@ -8,6 +8,7 @@ import anyio
 from ecolyo_worker.errors import ConfigurationError, EcolyoError
 from ecolyo_worker.service.herald import Herald
 from ecolyo_worker.service.server import ControlSocket, HttpFace
+from ecolyo_worker.store.database import opened_to
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 
@@ -81,6 +82,8 @@ class Service:
                 mode=worker.settings.mode,
                 http="off" if face is None else str(face.listen),
             )
+            if (found := opened_to(worker.settings.directory)) is not None:
+                worker.logger.warning("the state directory is open to others", reason=found)
             self._before = None
             await self._herald.ready(worker)
             following = await self._until_asked(worker)

@@ -1,13 +1,16 @@
 """How long `status` takes with a million rows in the outbox, beside `version`, which opens nothing.
 
-Each is a process of its own, as an operator starts it.
+Each is a process of its own, as an operator starts it: without a service, then beside one.
 """
 
+import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -41,17 +44,37 @@ def measured(state_dir: Path, command: str) -> float:
     return 1 / (time.perf_counter() - begin)
 
 
+def compared(name: str, state_dir: Path) -> None:
+    """Run `status` and `version` by turns, and print what came of it."""
+    measured(state_dir, "status")  # what is read once is not the command's doing
+    rates = [(measured(state_dir, "status"), measured(state_dir, "version")) for _ in range(ROUNDS)]
+    tell(name, [one for one, _ in rates], [other for _, other in rates], "runs/s")
+
+
+@contextmanager
+def service(state_dir: Path) -> Iterator[None]:
+    """Run a service that sends nothing, until left."""
+    words = [sys.executable, "-m", "ecolyo_worker", "run", "--state-dir", str(state_dir)]
+    env = {**os.environ, "ECOLYO_WORKER__MODE": "off"}
+    with subprocess.Popen(words, env=env, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"ready" not in process.stderr.readline():
+            assert process.poll() is None, "the service did not start"
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
 async def main() -> None:
     """Measure, and print what came of it."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ecolyo-bench-") as directory:
         state_dir = Path(directory)
         async with Worker(Settings(state_dir=state_dir)).opened() as worker:
             await worker.database.run(fill)
-        measured(state_dir, "status")  # what is read once is not the command's doing
-        rates = [
-            (measured(state_dir, "status"), measured(state_dir, "version")) for _ in range(ROUNDS)
-        ]
-        tell("status_1m", [one for one, _ in rates], [other for _, other in rates], "runs/s")
+        compared("status_1m", state_dir)
+        with service(state_dir):
+            compared("status_1m_service", state_dir)
 
 
 anyio.run(main)

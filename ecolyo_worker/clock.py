@@ -35,6 +35,7 @@ __all__ = [
     "day_text",
     "http_date",
     "instant_of_civil",
+    "instant_of_ms",
     "instant_text",
     "instants_of_civil",
     "month_days",
@@ -100,6 +101,11 @@ class SystemClock:
 def utc_ms(instant: datetime) -> int:
     """Give an instant as whole milliseconds since 1970 in UTC, for the due times of sending."""
     return (instant.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // _MS
+
+
+def instant_of_ms(ms: int) -> datetime:
+    """Give milliseconds since 1970 in UTC as an aware instant."""
+    return (_EPOCH + timedelta(milliseconds=ms)).replace(tzinfo=UTC)
 
 
 def instant_text(ms: int) -> str:

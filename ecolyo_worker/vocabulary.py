@@ -9,7 +9,7 @@ from msgspec import Struct
 
 __all__ = ["EVENTS", "LogEvent"]
 
-Level = Literal["info", "warning", "error", "critical"]
+Level = Literal["debug", "info", "warning", "error", "critical"]
 
 _ERROR: Final = "what it broke with, and where"
 _MEASURE_ERROR: Final = "the measure, and what it broke with"
@@ -50,6 +50,12 @@ EVENTS: Final = (
         "Everybody on this machine may read or write its file: `chmod 600` it, and let the token be"
         " replaced. Told at each start; `check-config` and `doctor` call it wrong.",
         {"setting": "which token", "file": "where it is", "mode": "the file's mode, in octal"},
+    ),
+    LogEvent(
+        "the state directory is open to others",
+        "warning",
+        "Others on this machine can get at it: `chmod 700` it.",
+        {"reason": _REASON},
     ),
     LogEvent(
         "reloading",
@@ -169,10 +175,24 @@ EVENTS: Final = (
         "An attempt to send failed; what comes of it is decided by what was answered.",
         {
             "row": "its number, for `outbox show`",
+            "destination": "where it was sent, by number",
+            "outcome": "the kind of failure",
+            "status": "of HTTP; None where no answer came",
+            "answer": "what was answered, in short",
+        },
+        repeats_by=("outcome", "status", "destination"),
+        is_personal=True,
+    ),
+    LogEvent(
+        "destination does not work",
+        "debug",
+        "An attempt failed whose destination is held back: a probe, or one that was under way.",
+        {
+            "row": "the indicator's number, for `outbox show`",
+            "destination": "its number",
             "outcome": "the kind of failure",
             "answer": "what was answered, in short",
         },
-        repeats_by=("outcome", "answer"),
         is_personal=True,
     ),
     LogEvent(

@@ -105,6 +105,7 @@ class Worker:
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
+        self._by_itself = False
         self.restored: Restored | None = None
         """What became of a backup that was found in the place of the state, if there was one."""
 
@@ -215,7 +216,8 @@ class Worker:
         """Count all that waits, as if it were `as_of` (naive: civil time); by default, now.
 
         `day` (YYYY-MM-DD) and `month` (YYYY-MM) choose what to do of it. Running it twice changes
-        nothing. Raises `CommandRefused` in mode `off`, and for a time to come unless all is sent to
+        nothing. Where nothing works by itself, what is old goes afterwards, as it would every hour.
+        Raises `CommandRefused` in mode `off`, and for a time to come unless all is sent to
         this machine.
         """
         if self.settings.mode == "off":
@@ -227,7 +229,10 @@ class Worker:
                 f"{as_of} is later than now, and its indicators would be sent too early: that is"
                 " for trials only, with dacc.url on this machine"
             )
-        return await self.aggregator.run_once(plan)
+        report = await self.aggregator.run_once(plan)
+        if not self._by_itself:
+            await self.janitor.go_round()
+        return report
 
     def preview(
         self,
@@ -324,6 +329,7 @@ class Worker:
         )
         actors = (self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
+        self._by_itself = by_itself
         for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)
 

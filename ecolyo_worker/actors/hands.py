@@ -34,6 +34,7 @@ class Hands:
         self._rows: dict[int, Claimed] = {}
         self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
+        """The destinations whose standing is not known to be on disk: there stands an older one."""
         self._troubles: dict[int, tuple[float, int]] = {}
         """Of each destination that is held back: since when, and how many attempts failed since."""
         self._marks: list[Mark] = []
@@ -136,9 +137,8 @@ class Hands:
         What is cut off here may be on disk already; written again, it changes nothing.
         """
         batch = (self._marks, self._untried, self._interrupted)
-        changed = self._changed
-        standings = {ident: self._standings[ident] for ident in changed}
-        self._marks, self._untried, self._interrupted, self._changed = [], [], {}, set()
+        standings = {ident: self._standings[ident] for ident in self._changed}
+        self._marks, self._untried, self._interrupted = [], [], {}
         self.landed, self.is_urgent = anyio.Event(), False
         try:
             with anyio.CancelScope(shield=True):
@@ -147,12 +147,13 @@ class Hands:
             marks, untried, interrupted = batch
             self._marks[:0], self._untried[:0] = marks, untried
             self._interrupted = interrupted | self._interrupted
-            self._changed |= changed
             self.landed.set()
             self.is_urgent = self.is_stuck = True
             raise
         reach("sender.settled")
         self.is_stuck = False
+        # Not before: a claim that was asked for earlier may still come with what was on disk then.
+        self._changed -= {i for i, one in standings.items() if self._standings[i] is one}
         self._forget(mark.row for mark in batch[0])
         self._forget(batch[1])
         self._forget(batch[2])
@@ -182,8 +183,7 @@ class Hands:
     def _log(self, row: Claimed, outcome: Outcome, before: Standing, after: Standing) -> None:
         logger = self._context.logger_about(row.instance_name)
         if outcome.kind != "delivered":
-            answer = self._context.for_log(outcome.detail, row.instance_name)
-            logger.info("indicator not delivered", row=row.id, outcome=outcome.kind, answer=answer)
+            self._log_failure(row, outcome, after)
         if before.state == "ready" and after.state in HELD:
             self._troubles[row.destination] = (self._context.clock.monotonic(), 0)
             reason = self._context.for_log(after.reason or "", row.instance_name)
@@ -200,3 +200,25 @@ class Hands:
         elif row.destination in self._troubles:
             since, failed = self._troubles[row.destination]
             self._troubles[row.destination] = (since, failed + 1)
+
+    def _log_failure(self, row: Claimed, outcome: Outcome, after: Standing) -> None:
+        """Log what failed; of a destination that is held back that has been told already."""
+        logger = self._context.logger_about(row.instance_name)
+        answer = self._context.for_log(outcome.detail, row.instance_name)
+        if after.state in HELD:
+            logger.debug(
+                "destination does not work",
+                row=row.id,
+                destination=row.destination,
+                outcome=outcome.kind,
+                answer=answer,
+            )
+        else:
+            logger.info(
+                "indicator not delivered",
+                row=row.id,
+                destination=row.destination,
+                outcome=outcome.kind,
+                status=outcome.status,
+                answer=answer,
+            )

@@ -9,7 +9,7 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.clock import civil_from_instant, day_of, utc_ms
+from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, instances, retention, slots
 
@@ -29,8 +29,9 @@ _SLACK = timedelta(minutes=5)
 class Janitor(Actor):
     """Goes round every hour.
 
-    Nothing goes because a clock says that it is old, before two rounds agree on what time it is: a
-    clock that was set forward by mistake must not delete anything.
+    Nothing goes because a clock says that it is old, before it has said so for an hour: a clock
+    that was set forward by mistake must not delete anything. What time it was then stands in the
+    database, so that it is no matter how often a process begins anew.
     """
 
     name = "janitor"
@@ -48,20 +49,25 @@ class Janitor(Actor):
         while not self.stopping:
             if self._clock.monotonic() >= due:
                 due = self._clock.monotonic() + _ROUND.total_seconds()
-                await self._go_round()
-                self.succeeded()
+                await self.go_round()
             await self.rest(due - self._clock.monotonic())
 
-    async def _go_round(self) -> None:
+    async def go_round(self) -> None:
+        """Go round once, also where it does not run. Raises `StoreUnavailable`."""
         now = self._clock.now()
-        if self._is_confirmed(now):
-            await self._prune_sent(now)
-            await self._prune_people(now)
+        sure = await self._context.database.run(
+            retention.sure_time, utc_ms(now), is_even=self._is_even(now)
+        )
+        if sure is not None:
+            as_of = instant_of_ms(sure)
+            await self._prune_sent(as_of)
+            await self._prune_people(as_of)
         while await self._context.database.run(retention.give_space_back, _PAGES):
             self.sign()
             if self.stopping:
                 return
         await self._erase(now)
+        self.succeeded()
 
     async def _erase(self, now: datetime) -> None:
         """Overwrite what was deleted, by others too; in a large database, at night."""
@@ -83,11 +89,11 @@ class Janitor(Actor):
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)
 
-    def _is_confirmed(self, now: datetime) -> bool:
-        """Tell whether this clock has gone as the monotonic one since the last round."""
+    def _is_even(self, now: datetime) -> bool:
+        """Tell whether this clock has gone as the monotonic one since the last round, if any."""
         seen, self._seen = self._seen, (now, self._clock.monotonic())
         if seen is None:
-            return False
+            return True
         then, begun = seen
         expected = then + timedelta(seconds=self._clock.monotonic() - begun)
         return abs(now - expected) <= _SLACK

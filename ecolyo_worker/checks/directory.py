@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
-from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.database import DATABASE, opened_to
 
 __all__ = ["check_directory", "file_system", "kept_by_systemd", "size_text"]
 
@@ -68,9 +68,8 @@ def kept_by_systemd(directory: Path) -> tuple[str, str] | None:
 
 
 def _owned(directory: Path, status: os.stat_result) -> Finding:
-    mode = stat.S_IMODE(status.st_mode)
     # Root takes the owner's identity wherever that one gets there: this is systemd's DynamicUser.
-    is_service = os.geteuid() == 0 and not mode & 0o077
+    is_service = os.geteuid() == 0 and opened_to(directory) is None
     if status.st_uid != os.geteuid() and is_service:
         owner = _user(status.st_uid)
         return ok(_CHECK, f"{directory}, for {owner} alone; commands get there by the service")
@@ -78,9 +77,8 @@ def _owned(directory: Path, status: os.stat_result) -> Finding:
         owner = _user(status.st_uid)
         found = f"{directory} belongs to {owner}, and this is {_user(os.geteuid())}"
         return failed(_CHECK, found, f"do it as {owner}: sudo -u {owner} ecolyo-worker doctor")
-    if mode & 0o077:
-        found = f"{directory} is open to others (mode {mode:04o})"
-        return failed(_CHECK, found, f"chmod 700 {directory}")
+    if (opened := opened_to(directory)) is not None:
+        return failed(_CHECK, opened, f"chmod 700 {directory}")
     return ok(_CHECK, f"{directory}, for this user alone")
 
 

@@ -29,11 +29,13 @@ from ecolyo_worker.service.wire import (
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
-    import httpx
+    import httpcore
 
 __all__ = ["RemoteCommands", "running_service"]
 
-_CONNECT_S = 10.0
+_URL = "http://control/control/v1"
+_TIMEOUT = {"connect": 10.0}
+"""In seconds. An answer may take as long as it likes."""
 
 
 @asynccontextmanager
@@ -50,24 +52,18 @@ async def running_service(
         if path is None:
             yield None
             return
-        import httpx  # only who finds a service pays for it
+        # Only who finds a service pays for it; httpx, which is around it, costs far more.
+        import httpcore
 
         # A connection for each request: one that the service closes meanwhile harms nobody.
-        client = httpx.AsyncClient(
-            base_url="http://control",
-            transport=httpx.AsyncHTTPTransport(
-                uds=path, limits=httpx.Limits(max_keepalive_connections=0)
-            ),
-            timeout=httpx.Timeout(None, connect=_CONNECT_S),
-            headers={PROTOCOL_HEADER: protocol(), VERSION_HEADER: __version__},
-        )
+        client = httpcore.AsyncConnectionPool(uds=path, max_keepalive_connections=0)
         async with client, _watched(client, look_s, patience_s):
             yield RemoteCommands(client)
 
 
 @asynccontextmanager
 async def _watched(
-    client: "httpx.AsyncClient", look_s: float, patience_s: float
+    client: "httpcore.AsyncConnectionPool", look_s: float, patience_s: float
 ) -> AsyncIterator[None]:
     """Break the block off when the service gives no sign of life: stopped, it would hang for good.
 
@@ -99,17 +95,29 @@ async def _watched(
         )
 
 
-async def _lives(client: "httpx.AsyncClient", patience_s: float) -> bool:
+async def _lives(client: "httpcore.AsyncConnectionPool", patience_s: float) -> bool:
     """Tell whether the service answers anything. One that went away is for whoever asks it."""
-    import httpx
+    import httpcore
 
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), patience_s)
     try:
-        await client.post("/control/v1/version", timeout=patience_s)
-    except httpx.TimeoutException:
+        await client.request(
+            "POST", f"{_URL}/version", headers=_headers(0), extensions={"timeout": timeout}
+        )
+    except httpcore.TimeoutException:
         return False
-    except httpx.TransportError:
+    except (httpcore.NetworkError, httpcore.ProtocolError):
         pass
     return True
+
+
+def _headers(length: int) -> dict[bytes | str, bytes | str]:
+    return {
+        "host": "control",
+        "content-length": str(length),
+        PROTOCOL_HEADER: protocol(),
+        VERSION_HEADER: __version__,
+    }
 
 
 @contextmanager
@@ -164,7 +172,7 @@ def _answers(path: str) -> bool:
 class _Line:
     """The connection to a service."""
 
-    def __init__(self, client: "httpx.AsyncClient") -> None:
+    def __init__(self, client: "httpcore.AsyncConnectionPool") -> None:
         self._client = client
 
     async def ask(self, command: Command, *request: object) -> Any:  # noqa: ANN401  any answer
@@ -180,38 +188,48 @@ class _Line:
                 yield msgspec.json.decode(piece.item, type=command.result)
 
     @asynccontextmanager
-    async def _sent(self, command: Command, *request: object) -> "AsyncIterator[httpx.Response]":
-        import httpx
+    async def _sent(self, command: Command, *request: object) -> "AsyncIterator[httpcore.Response]":
+        import httpcore
 
-        url = f"/control/v1/{command.name}"
         body = encode_request(*request) if request else b""
         try:
-            async with self._client.stream("POST", url, content=body) as response:
+            async with self._client.stream(
+                "POST",
+                f"{_URL}/{command.name}",
+                headers=_headers(len(body)),
+                content=body,
+                extensions={"timeout": _TIMEOUT},
+            ) as response:
                 await _check(response)
                 yield response
-        except httpx.TransportError as error:
+        except (
+            httpcore.TimeoutException,
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+        ) as error:
             raise StoreUnavailable(
                 f"the service went away while it was asked ({type(error).__name__}); what it had"
                 " stored by then is stored"
             ) from None
 
 
-async def _check(response: "httpx.Response") -> None:
+async def _check(response: "httpcore.Response") -> None:
     """Raise what the service says is wrong."""
-    if response.headers.get(PROTOCOL_HEADER) != protocol():
-        other = response.headers.get(VERSION_HEADER, "of an unknown version")
+    headers = {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
+    if headers.get(PROTOCOL_HEADER) != protocol():
+        other = headers.get(VERSION_HEADER, "of an unknown version")
         raise StoreUnavailable(
             f"the service that runs is ecolyo-worker {other}, this is {__version__}: their commands"
             " differ; use the same version, or restart the service"
         )
-    if response.status_code != 200:
+    if response.status != 200:
         found = msgspec.json.decode(await response.aread(), type=dict[str, ErrorDocument])
         raise recreate(found["error"])
 
 
-async def _lines(response: "httpx.Response") -> AsyncIterator[bytes]:
+async def _lines(response: "httpcore.Response") -> AsyncIterator[bytes]:
     rest = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_stream():
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line
@@ -220,7 +238,7 @@ async def _lines(response: "httpx.Response") -> AsyncIterator[bytes]:
 class RemoteCommands(Commands):
     """The commands of a running service. Each does the same as in process."""
 
-    def __init__(self, client: "httpx.AsyncClient") -> None:
+    def __init__(self, client: "httpcore.AsyncConnectionPool") -> None:
         """`client` knows the way to the service."""
         line = _Line(client)
         for command in catalogue().values():

@@ -10,6 +10,7 @@ from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.service.herald import Herald
 from ecolyo_worker.service.server import ControlSocket, HttpFace
 from ecolyo_worker.service.tokens import http_token_file
+from ecolyo_worker.store.database import opened_to
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 
@@ -84,6 +85,8 @@ class Service:
                 http="off" if face is None else str(face.listen),
             )
             _warn_of_tokens(worker)
+            if (found := opened_to(worker.settings.directory)) is not None:
+                worker.logger.warning("the state directory is open to others", reason=found)
             self._before = None
             await self._herald.ready(worker)
             following = await self._until_asked(worker)

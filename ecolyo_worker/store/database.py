@@ -7,6 +7,7 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 
 import asyncio
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
@@ -29,7 +30,7 @@ from ecolyo_worker.store.migrations import (
 from ecolyo_worker.store.owner import LOCK, Owner
 from ecolyo_worker.store.place import LOST_ADVICE, Place
 
-__all__ = ["DATABASE", "Database", "look", "unreachable"]
+__all__ = ["DATABASE", "Database", "look", "opened_to", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -307,6 +308,12 @@ def unreachable(directory: Path) -> str | None:
     return None
 
 
+def opened_to(directory: Path) -> str | None:
+    """Say that others than its owner can get at a state directory; None if nobody can."""
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    return f"{directory} is open to others (mode {mode:04o})" if mode & 0o077 else None
+
+
 def _refuse_unreachable(directory: Path) -> None:
     if (words := unreachable(directory)) is not None:
         raise StateRefused(
@@ -448,11 +455,11 @@ def _prepare(
 ) -> tuple[int, int]:
     """Refuse a wrong database before anything is written to it; then set it up."""
     before = version_of(connection)
+    _refuse_other(connection, path, owner)
     if not migrating and before < latest_version():
         raise StateRefused(
             f"{path}: has an older schema; run `ecolyo-worker migrate` first, or start the service"
         )
-    _refuse_other(connection, path, owner)
     path.chmod(0o600)
     for name, value, expected in _PRAGMAS:
         if _pragma(connection, name) != expected:

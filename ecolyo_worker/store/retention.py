@@ -12,9 +12,19 @@ from ecolyo_worker.measures import CONNECTED, Rules
 from ecolyo_worker.store import countings, events, instances, months, totals
 from ecolyo_worker.store.instances import Instance
 
-__all__ = ["EventAge", "give_space_back", "prune_countings", "prune_events", "prune_sent"]
+__all__ = [
+    "EventAge",
+    "give_space_back",
+    "prune_countings",
+    "prune_events",
+    "prune_sent",
+    "sure_time",
+]
 
 _REASON = "pruned"
+_SEEN = "clock_seen"
+# A little less than the hour after which the janitor looks again.
+_AGREED_MS = 3_540_000
 _SPARE = 16
 """Of so many pages one may be free: what comes next takes it, and nothing need be moved."""
 
@@ -30,6 +40,21 @@ class EventAge(Struct, frozen=True, kw_only=True):
     """For so many days the rows that were made are kept."""
     rules: Rules
     consent_version: str
+
+
+def sure_time(connection: sqlite3.Connection, now: int, *, is_even: bool) -> int | None:
+    """Look at the clock, and give as of when what is old may go; None if that is not sure.
+
+    That is what time it was at the last look, an hour ago or longer: a clock that is wrong now was
+    not yet then, or has been for an hour. `now` is ms of UTC; `is_even` tells that the clock did
+    not jump since the last look of this process.
+    """
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_SEEN,)).fetchone()
+    then = int(row[0]) if row is not None and is_even else None
+    if then is not None and then <= now < then + _AGREED_MS:
+        return None
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEEN, str(now)))
+    return then if then is not None and then <= now else None
 
 
 def prune_events(connection: sqlite3.Connection, instance: int, age: EventAge, limit: int) -> int:

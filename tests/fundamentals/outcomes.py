@@ -136,10 +136,13 @@ def assert_destination(
 def lines(kind: Kind, answer: str | None, held_because: str | None) -> list[dict[str, Any]]:
     """Give what the log must say."""
     said: list[dict[str, Any]] = []
-    if kind != "delivered":
-        words = {"event": "indicator not delivered", "log_level": "info"}
-        said.append({**words, "row": 1, "outcome": kind, "answer": answer})
+    about = {"row": 1, "destination": 1, "outcome": kind, "answer": answer}
+    if kind != "delivered" and held_because is None:
+        status, _, _ = (answer or "").partition(": ")
+        about["status"] = int(status) if status.isdigit() else None
+        said.append({"event": "indicator not delivered", "log_level": "info", **about})
     if held_because is not None:
+        said.append({"event": "destination does not work", "log_level": "debug", **about})
         words = {"event": "destination is held back", "log_level": "warning"}
         said.append({**words, "destination": 1, "reason": held_because})
     return said

@@ -86,6 +86,7 @@ def lines(
             await agree_and_break(worker)
             await worker.send()  # the file of her token is not there
             (tmp_path / f"{ALICE}.token").write_text(TOKEN)
+            await echo.set_fault("status=422")
             await worker.send()
         return [dict(entry) for entry in capture.entries]
 

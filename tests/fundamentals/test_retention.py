@@ -12,7 +12,7 @@ from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import Aggregate, OutboxList
 from ecolyo_worker.settings import Retention
 from ecolyo_worker.testing import Echo
-from ecolyo_worker.testing.clock import SteppedClock
+from ecolyo_worker.testing.clock import FakeClock, SteppedClock
 from ecolyo_worker.testing.ledger import assert_balanced
 
 Agree = Callable[..., Awaitable[None]]
@@ -100,3 +100,38 @@ async def test_nothing_goes_while_the_clock_jumps(sent: Settings) -> None:
         assert _rows(worker)["sent"] == 4
         await clock.step(clock.now() + HOUR)
         assert "sent" not in _rows(worker)
+
+
+async def test_restarts_put_nothing_off(sent: Settings) -> None:
+    """A worker that never lives for an hour deletes what is old all the same."""
+    begin = datetime.now(UTC) + timedelta(days=91)
+    for life in range(3):
+        clock = SteppedClock(begin + life * timedelta(minutes=50))
+        async with Worker(sent, clock=clock) as worker:
+            await clock.sleepers(len(worker.health()) - 1)
+            left = _rows(worker)
+        assert ("sent" in left) == (life < 2)
+
+
+async def test_a_wrong_clock_in_a_short_life_deletes_nothing(sent: Settings) -> None:
+    """What a clock says that was set forward is forgotten once it is set right again."""
+    now = datetime.now(UTC)
+    wrong = now + timedelta(days=3650)
+    for moment in (now, wrong, now + HOUR, wrong + HOUR, now + 2 * HOUR):
+        clock = SteppedClock(moment)
+        async with Worker(sent, clock=clock) as worker:
+            await clock.sleepers(len(worker.health()) - 1)
+            assert _rows(worker)["sent"] == 4
+
+
+async def test_runs_by_hand_delete_what_is_old(sent: Settings) -> None:
+    """Where nothing works by itself a run deletes what is old, going by the run before it."""
+    settings = sent.replace(mode="local")
+    clock = FakeClock(datetime.now(UTC) + timedelta(days=91))
+    found = []
+    for _ in range(2):
+        async with Worker(settings, clock=clock).opened() as worker:
+            await worker.run_once()
+            found.append(_rows(worker).get("sent"))
+        clock.advance(86_400)
+    assert found == [4, None]

@@ -196,11 +196,16 @@ def replace_by_songs(path: Path, version: int = 0) -> None:
 async def test_a_database_that_is_gone(
     used: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
-    """A database that is missing, empty or no database of ours is refused and left as it is."""
+    """A database that is missing, empty or no database of ours is refused and left as it is.
+
+    Who only reads is told the same.
+    """
     spoil(used / DATABASE)
     before = content(used)
-    with pytest.raises(StateRefused, match=words):
-        await open_and_close(used)
+    for migrating in (True, False):
+        with pytest.raises(StateRefused, match=words):
+            async with Database.open(used, migrating=migrating):
+                pass
     assert content(used) == before
 
 

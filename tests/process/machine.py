@@ -14,7 +14,9 @@ from pathlib import Path
 from signal import SIGKILL
 from subprocess import DEVNULL, PIPE
 
-__all__ = ["Machine", "booted", "why_not"]
+import pytest
+
+__all__ = ["Machine", "booted", "require", "why_not"]
 
 ROOT = Path(__file__).parents[2]
 CHECKOUT = "/opt/checkout"
@@ -34,6 +36,9 @@ mount -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tm
 mount -t cgroup2 cgroup2 /tmp/work
 """
 _PATIENCE_S = 60
+
+FORBIDDEN = "needs namespaces"
+"""How the reason begins where the kernel, or what this runs in, lets nobody make any."""
 
 
 class Machine:
@@ -87,7 +92,19 @@ def why_not() -> str | None:
             return f"needs Debian's package {package}"
     try_out = ["unshare", *_NAMESPACES, "--fork", "bash", "-euc", _TRY_OUT]
     done = subprocess.run(try_out, capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else f"needs namespaces: {done.stderr.strip()}"
+    return None if done.returncode == 0 else f"{FORBIDDEN}: {done.stderr.strip()}"
+
+
+def require() -> None:
+    """Skip a test where no machine can be made; let it fail if `REQUIRE_MACHINE` is set.
+
+    Where the kernel forbids namespaces it is a skip all the same: no package helps.
+    """
+    if (reason := why_not()) is None:
+        return
+    if os.environ.get("REQUIRE_MACHINE") and not reason.startswith(FORBIDDEN):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.process.machine import Machine, booted, why_not
+from tests.process.machine import Machine, booted, require
 
 LIMIT_S = 30
 # The address on the pages; the tests put a free port in its place.
@@ -330,8 +330,7 @@ def test_operating_a_service_goes_as_the_pages_say(tmp_path: Path) -> None:
     Each block is written or typed there, and prints what it shows. What pip would fetch is there
     already.
     """
-    if (reason := why_not()) is not None:
-        pytest.skip(reason)
+    require()
     with booted(tmp_path) as machine:
         follow_there("install-as-a-service.md", machine)
         follow_there("rotate-a-secret.md", machine)

@@ -207,3 +207,20 @@ async def test_two_services_on_one_directory(run: Run) -> None:
         await first.end()
     async with run() as third:
         assert third.process.returncode is None
+
+
+@pytest.fixture
+def open_to_all(state_dir: Path) -> Path:
+    state_dir.mkdir()
+    state_dir.chmod(0o777)
+    return state_dir
+
+
+async def test_a_state_directory_that_others_can_enter(run: Run, open_to_all: Path) -> None:
+    """The service starts, and says in its log what `doctor` says of the directory."""
+    async with run() as service:
+        line = await service.log("the state directory is open to others")
+    assert (line["level"], line["reason"]) == (
+        "warning",
+        f"{open_to_all} is open to others (mode 0777)",
+    )

@@ -12,7 +12,7 @@ import pytest
 
 from ecolyo_worker import Settings
 from ecolyo_worker.errors import CommandRefused, ConfigurationError
-from tests.process.machine import CHECKOUT, Machine, booted, why_not
+from tests.process.machine import CHECKOUT, Machine, booted, require
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "ecolyo-worker.service"
 NAME = "ecolyo-worker.service"
@@ -118,8 +118,7 @@ def test_it_fits_the_program() -> None:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with the unit, a Python for it, and settings; a token for it as a credential."""
-    if (reason := why_not()) is not None:
-        pytest.skip(reason)
+    require()
     with booted(tmp_path_factory.mktemp("machine")) as machine:
         machine.run(f"""
             python3 -m venv --without-pip /opt/ecolyo-worker

@@ -103,7 +103,10 @@ def test_a_secret_is_no_data(give: Callable[[Secret], object]) -> None:
 
 
 def test_what_repeats_is_told_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first like line comes at once, the next after a minute, with how many were left out."""
+    """The first like line comes at once, the next after a minute, with how many were left out.
+
+    That each answer has an id of its own makes no difference.
+    """
     clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     logger = make_logger("json", "info", Repeats(clock.monotonic))
     for second in range(150):
@@ -127,7 +130,7 @@ def test_the_end_of_a_burst_is_told_with_the_next_line(capsys: pytest.CaptureFix
     logger.info("run finished", days=3, indicators=3)
     lines = [json.loads(line) for line in printed(capsys).splitlines()]
     assert [line.get("row") or line.get("days") for line in lines] == [None, 1, 9, 2, 3]
-    told = {"outcome": "failed", "answer": "503", "left_out": 8, "late_s": 51.0, "level": "info"}
+    told = {"outcome": "failed", "status": 503, "left_out": 8, "late_s": 51.0, "level": "info"}
     assert told.items() <= lines[2].items()
 
 
@@ -139,7 +142,7 @@ def test_the_end_of_a_burst_is_told_when_all_ends(capsys: pytest.CaptureFixture[
     other = make_logger("journal", "info", repeats)
     for row in range(2):
         fail(logger, row)
-        fail(other, row, answer="500")
+        fail(other, row, status=500)
     printed(capsys)
     repeats.tell_rest()
     repeats.tell_rest()
@@ -149,20 +152,23 @@ def test_the_end_of_a_burst_is_told_when_all_ends(capsys: pytest.CaptureFixture[
     assert second.startswith("<6>event='indicator not delivered' row=1")
 
 
-def fail(logger: Any, row: int, answer: str = "503") -> None:
-    logger.info("indicator not delivered", row=row, outcome="failed", answer=answer)
+def fail(logger: Any, row: int, status: int = 503, destination: int = 1) -> None:
+    """Log a failure, of which each answer has an id of its own."""
+    answer = f'{status}: {{"request_id": {row}}}'
+    about = {"destination": destination, "outcome": "failed", "status": status, "answer": answer}
+    logger.info("indicator not delivered", row=row, **about)
 
 
 def test_what_differs_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """Another answer is another line, and events that tell of a change are all logged."""
+    """Another status or destination is another line; what tells of a change is all logged."""
     clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     logger = make_logger("json", "info", Repeats(clock.monotonic))
-    for row, answer in enumerate(("503", "500", "503")):
-        fail(logger, row, answer)
-        logger.warning("destination is held back", destination=1, reason=answer)
+    for row, (status, destination) in enumerate(((503, 1), (500, 1), (503, 2), (503, 1))):
+        fail(logger, row, status, destination)
+        logger.warning("destination is held back", destination=destination, reason="no")
     lines = [json.loads(line) for line in printed(capsys).splitlines()]
-    assert [line["event"][:9] for line in lines].count("indicator") == 2
-    assert [line["event"][:11] for line in lines].count("destination") == 3
+    assert [line["event"][:9] for line in lines].count("indicator") == 3
+    assert [line["event"][:11] for line in lines].count("destination") == 4
 
 
 def test_what_repeats_is_remembered_within_bounds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,10 +176,10 @@ def test_what_repeats_is_remembered_within_bounds(capsys: pytest.CaptureFixture[
     clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     logger = make_logger("json", "info", Repeats(clock.monotonic))
     for number in [*range(1000), 999, 0]:
-        fail(logger, number, str(number))
+        fail(logger, number, number)
     rows = [json.loads(line)["row"] for line in printed(capsys).splitlines()]
     assert rows == [*range(1000), 0]
     for number in range(1000, 1256):  # what is forgotten is told before
-        fail(logger, number, str(number))
+        fail(logger, number, number)
     lines = [json.loads(line) for line in printed(capsys).splitlines()]
     assert [line["row"] for line in lines if "late_s" in line] == [999]

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 from cyclopts import App, Parameter
 
+from ecolyo_worker.cli.libraries import log_libraries
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.errors import EcolyoError
@@ -33,9 +34,12 @@ async def run(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     it through its control socket. Under systemd, SIGHUP lets it read the settings again.
     """
     # A fifth of what a command needs to start, and no other one needs it.
+    from ecolyo_worker.service.crowd import raise_descriptors
     from ecolyo_worker.service.running import Service
 
     worker = session.worker("info")
+    raise_descriptors()
+    log_libraries(worker.logger)
     notifier = Notifier(os.environ, worker.logger)
     if notifier.is_heard:
         faulthandler.enable()  # ended by the watchdog, it says in the log where it hung

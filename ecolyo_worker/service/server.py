@@ -59,7 +59,14 @@ class HttpFace(Actor):
             if isinstance(self.listen, Tcp):
                 self.listen = Tcp(self.listen.host, sock.getsockname()[1])
                 self._warn(self.listen)
-            await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
+            await serve(
+                self._app,
+                sock,
+                self._bounds,
+                task_status.started,
+                partial(_rest, self),
+                self._logger,
+            )
 
     def _bind(self, stack: ExitStack) -> "socket.socket":
         listen = self.listen
@@ -91,6 +98,7 @@ class ControlSocket(Actor):
         super().__init__(worker.clock)
         self._bounds = bounds
         self._app = _noting(self, control_app(worker, bounds))
+        self._logger = worker.logger
         self._path = worker.settings.directory / SOCKET
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -102,7 +110,14 @@ class ControlSocket(Actor):
                 raise StateRefused(
                     f"{self._path} cannot be listened on: {error.strerror}"
                 ) from None
-            await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
+            await serve(
+                self._app,
+                sock,
+                self._bounds,
+                task_status.started,
+                partial(_rest, self),
+                self._logger,
+            )
 
 
 def _noting(actor: Actor, app: ASGIApp) -> ASGIApp:

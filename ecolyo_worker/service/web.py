@@ -51,7 +51,10 @@ class Bounds(Struct, frozen=True, kw_only=True):
     answer_s: float | None = 30.0
     """The longest that a client may take to read each piece of an answer; None: for ever."""
     connections: int = 200
-    """On more than these at once, requests are refused; more than twice as many are not heard."""
+    """For more than these, those go that wait for their client; if none does, requests are refused.
+
+    They are fewer where the process may open few files.
+    """
     free_bytes: int = 16 * 1024 * 1024
     """With less space left on the disk, the service is not ready."""
     ready_s: float = 5.0

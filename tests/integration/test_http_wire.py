@@ -246,12 +246,17 @@ async def test_an_idle_connection_is_closed(serve: Serve) -> None:
         assert len(answers(await everything(stream))) == 1
 
 
-async def test_a_crowd_beyond_a_crowd_is_not_heard(serve: Serve) -> None:
-    """Beyond twice as many connections as may be, the next are closed as they come."""
-    async with serve(Bounds(connections=1)) as served:
-        async with await served.connect(), await served.connect():
-            async with await served.connect() as third:
-                assert await everything(third) == b""
+async def test_a_crowd_beyond_a_crowd_takes_no_more_places(serve: Serve) -> None:
+    """While requests are under way on all places, who comes next takes that of who came before."""
+    async with serve(Bounds(connections=1)) as served, await served.connect() as busy:
+        await busy.send(POST + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n")
+        assert (await busy.receive()).startswith(b"HTTP/1.1 100")
+        async with await served.connect() as second, await served.connect() as third:
+            assert await everything(second) == b""
+            await third.send(LIVEZ + b"\r\n")
+            assert code_of(await everything(third)) == (503, "busy")
+        await busy.send(EVENT)
+        assert (await busy.receive()).startswith(b"HTTP/1.1 200")
 
 
 async def test_who_never_reads_is_left(serve: Serve, tmp_path: Path) -> None:

@@ -54,12 +54,12 @@ class Crowd:
         self._strangers.pop(connection, None)
         self._known.pop(connection, None)
 
-    def send_one_away(self) -> bool:
-        """Make room for another connection, False if something is under way on all."""
+    def send_one_away(self) -> asyncio.Transport | None:
+        """Make room for another connection; give the one that goes, None if all are at work."""
         waiting = self._strangers or self._known
         if not waiting:
-            return False
+            return None
         connection = next(iter(waiting))
         self.forget(connection)
         connection.abort()
-        return True
+        return connection

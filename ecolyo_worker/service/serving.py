@@ -136,6 +136,7 @@ class _Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
+        await asyncio.sleep(0)  # for those that were sent away for another
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
@@ -191,11 +192,10 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        there = len(self.connections)
         most = places(self._bounds.connections)
-        if there > most and self._crowd.send_one_away():
-            there -= 1
-        if there > most:
+        if len(self.connections) > most and (gone := self._crowd.send_one_away()) is not None:
+            self.connections.discard(gone.get_protocol())
+        if len(self.connections) > most:
             self.app = _crowded
         # So that writing pauses while anything is left that the client did not read.
         transport.set_write_buffer_limits(high=0)

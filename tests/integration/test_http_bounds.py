@@ -99,6 +99,30 @@ async def test_a_body_of_the_full_size_is_taken(serve: Serve) -> None:
         assert done.json() == {"accepted": 1, "known": 0, "refused": []}
 
 
+async def test_bodies_that_are_read_are_bounded_together(serve: Serve) -> None:
+    """What all bodies together may take is taken once: the next is told to try again."""
+    half = 500
+    padded = EVENT + b" " * half
+    head = POST + b"Content-Length: %d\r\n\r\n" % len(padded)
+    async with serve(Bounds(bodies_bytes=len(padded))) as served, served.client() as client:
+        async with await served.connect() as first, await served.connect() as second:
+            for stream in (first, second):
+                await stream.send(head + padded[:half])
+            answers = {}
+
+            async def answered(stream: SocketStream, other: SocketStream) -> None:
+                answers[stream] = (await stream.receive())[:12]
+                if other not in answers:
+                    await other.send(padded[half:])
+
+            async with anyio.create_task_group() as both:
+                both.start_soon(answered, first, second)
+                both.start_soon(answered, second, first)
+            assert sorted(answers.values()) == [b"HTTP/1.1 200", b"HTTP/1.1 503"]
+        done = await client.post("/v1/events?instance=a.example", content=padded)
+        assert done.json()["accepted"] == 1
+
+
 async def test_in_a_crowd_some_are_sent_away(serve: Serve) -> None:
     """Beyond so many requests under way others get 503 and Retry-After, until some are done."""
     async with serve(Bounds(connections=1)) as served:

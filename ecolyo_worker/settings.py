@@ -420,5 +420,6 @@ def is_token_itself(path: Path) -> bool:
 
 
 def _without_secrets(url: str) -> str:
-    """Give an address as an error may show it: without user, password and query."""
-    return re.sub(r"\?.*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)
+    """Give an address as an error may show it: without user, password, query and fragment."""
+    found = re.sub(r".*@", "…@", url, flags=re.DOTALL)
+    return re.sub(r"([?#]).*", r"\1…", found, flags=re.DOTALL)

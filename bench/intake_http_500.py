@@ -37,13 +37,13 @@ async def baseline() -> float:
 async def ours() -> float:
     """Give the events per second over HTTP."""
     with tempfile.NamedTemporaryFile("w") as token:
-        token.write("let-me-in")
+        token.write("let-me-in-0123456789")
         token.flush()
         http = Http(listen="127.0.0.1:0", token_file=Path(token.name))
         async with opened_worker(Settings(http=http)) as worker:
             face = HttpFace(worker)
             await worker.supervise(face)
-            clients = [sys.executable, str(_CLIENTS), str(face.listen), "let-me-in"]
+            clients = [sys.executable, str(_CLIENTS), str(face.listen), "let-me-in-0123456789"]
             done = await anyio.run_process([*clients, str(CONNECTIONS)], input=_BODIES, stderr=None)
             assert worker.status().events["waiting"] == len(_EVENTS)
             return len(_EVENTS) / float(done.stdout)

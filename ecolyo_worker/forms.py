@@ -54,8 +54,9 @@ def is_loopback(url: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """Give an address as an error may show it: without user, password and query."""
-    return re.sub(r"\?.*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)
+    """Give an address as an error may show it: without user, password, query and fragment."""
+    found = re.sub(r".*@", "…@", url, flags=re.DOTALL)
+    return re.sub(r"([?#]).*", r"\1…", found, flags=re.DOTALL)
 
 
 def _is_cron(text: str) -> bool:

@@ -201,7 +201,7 @@ class Definitions:
         found and what is allowed.
         """
         path = path or _SHIPPED
-        text = read_text(path)
+        text = read_text(path, is_plain=True)
         tables = parse(text, path)
         try:
             refuse_unknown("key", tables, ["measure"])

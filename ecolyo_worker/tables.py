@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.files import read_plain
 from ecolyo_worker.section import wrong
 
 __all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
@@ -50,10 +51,13 @@ _WORDS = {
 }
 
 
-def read_text(path: Path) -> str:
-    """Give a file's text; raises `ConfigurationError` naming the file."""
+def read_text(path: Path, *, is_plain: bool = False) -> str:
+    """Give a file's text; raises `ConfigurationError` naming the file.
+
+    With `is_plain` it must be a plain file; else a pipe is read, too.
+    """
     try:
-        content = path.read_bytes()
+        content = read_plain(path) if is_plain else path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError(Problem(message=message, file=str(path))) from None

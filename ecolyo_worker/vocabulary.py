@@ -144,6 +144,27 @@ EVENTS: Final = (
         "Something could be stored again. Told once, when it ends.",
     ),
     LogEvent(
+        "no connection can be accepted",
+        "warning",
+        "So many files are open that no client gets in for now; those that wait for nothing go.",
+        {"reason": _REASON},
+        repeats_by=("reason",),
+    ),
+    LogEvent(
+        "a library reports",
+        "warning",
+        "What a library that the service uses warns of, without what it filled in.",
+        {"library": "its logger's name", "reason": "its words", "error": "what it broke with"},
+        repeats_by=("library", "reason"),
+    ),
+    LogEvent(
+        "the event loop reports",
+        "error",
+        "Something broke where nobody waits for it, a mistake of ours: please report it.",
+        {"reason": "asyncio's words", "error": "what it broke with"},
+        repeats_by=("reason", "error"),
+    ),
+    LogEvent(
         "run finished",
         "info",
         "A run counted what was waiting.",

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 from cyclopts import App, Parameter
 
+from ecolyo_worker.cli.libraries import log_libraries
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.errors import EcolyoError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ecolyo_worker.service.running import Service
 
 __all__ = ["register"]
+
+_INTERRUPTED = 130
 
 
 def register(app: App) -> None:
@@ -33,13 +36,17 @@ async def run(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     it through its control socket. Under systemd, SIGHUP lets it read the settings again.
     """
     # A fifth of what a command needs to start, and no other one needs it.
+    from ecolyo_worker.service.crowd import raise_descriptors
+    from ecolyo_worker.service.progress import Progress
     from ecolyo_worker.service.running import Service
 
     worker = session.worker("info")
+    raise_descriptors()
+    log_libraries(worker.logger)
     notifier = Notifier(os.environ, worker.logger)
     if notifier.is_heard:
         faulthandler.enable()  # ended by the watchdog, it says in the log where it hung
-    herald = Herald(notifier, SystemClock())
+    herald = Herald(notifier, SystemClock(), Progress())
     service = Service(worker, lambda: session.worker("info"), herald)
     failure: EcolyoError | None = None
     async with anyio.create_task_group() as beside:
@@ -62,12 +69,17 @@ async def _watch(
 ) -> None:
     """Let signals stop the service, or read its settings again.
 
-    Without a service manager, SIGHUP comes of a terminal that closed.
+    Without a service manager, SIGHUP comes of a terminal that closed. The second signal ends a
+    start that cannot be broken off, as a kill would: nothing was acknowledged yet.
     """
+    is_told = False
     with anyio.open_signal_receiver(SIGTERM, SIGINT, SIGHUP) as signals:
         task_status.started()
         async for signal in signals:
             if signal == SIGHUP and reloads:
                 service.reload()
-            else:
-                service.stop()
+                continue
+            if is_told and service.is_starting:
+                os._exit(_INTERRUPTED)
+            service.stop()
+            is_told = True

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.files import read_plain
 from ecolyo_worker.secret import Secret, fits_header
 from ecolyo_worker.section import said
 from ecolyo_worker.settings import is_token_itself
@@ -34,10 +35,11 @@ class TokenFile:
         setting: str = "dacc.token_file",
         credential: str = "dacc-token",
         most: int = 1,
+        least: int = 1,
     ) -> None:
         """`path` is what the setting says, `credential` the name that systemd knows it by.
 
-        `most` is how many tokens it may hold.
+        `most` is how many tokens it may hold, `least` how many characters each must have.
         """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         self.is_credential = bool(
@@ -49,6 +51,7 @@ class TokenFile:
         self.path = path
         self.setting = setting
         self._most = most
+        self._least = least
         self._time = 0
         self._secrets: tuple[Secret, ...] = ()
 
@@ -91,8 +94,7 @@ class TokenFile:
     def _read(self, path: Path) -> tuple[Secret, ...]:
         longest = self._most * (_LONGEST + 2)
         try:
-            with path.open("rb") as file:
-                text = file.read(longest + 1)
+            text = read_plain(path, longest + 1)
         except OSError as error:
             if is_token_itself(path):
                 raise TokenUnusable(
@@ -111,7 +113,13 @@ class TokenFile:
             what += f", or up to {self._most} with a line for each"
         if not lines or len(lines) > self._most or len(text) > longest:
             raise _unusable(what)
-        return tuple(check_token(line.decode("ascii", "replace"), what) for line in lines)
+        tokens = tuple(check_token(line.decode("ascii", "replace"), what) for line in lines)
+        if any(len(line) < self._least for line in lines):
+            raise TokenUnusable(
+                f"{self.setting}: {path} holds a token of fewer than {self._least} characters,"
+                " which can be guessed; make a random one: openssl rand -hex 32"
+            )
+        return tokens
 
 
 def check_token(text: str, what: str) -> Secret:

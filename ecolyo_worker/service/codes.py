@@ -148,8 +148,8 @@ INTERNAL: Final = ErrorCode(
 BUSY: Final = ErrorCode(
     "busy",
     503,
-    "More waits to be stored than `intake.max_waiting` allows, or more than 200 connections are"
-    " open. Nothing was taken.",
+    "More waits to be stored than `intake.max_waiting` allows, requests are under way on all 200"
+    " connections, or their bodies have more than 32 MiB together. Nothing was taken.",
     "Send the same again after the time that `Retry-After` names.",
     retry_after_s=1,
 )

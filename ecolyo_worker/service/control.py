@@ -14,12 +14,12 @@ from ecolyo_worker.catalogue import catalogue, protocol
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused, EcolyoError, StoreUnavailable
 from ecolyo_worker.service.web import (
+    Bodies,
     Bounds,
     Refused,
     answer,
     application,
     log_bug,
-    read_body,
 )
 from ecolyo_worker.service.wire import (
     PROTOCOL_HEADER,
@@ -35,7 +35,7 @@ __all__ = ["CONTROL_BOUNDS", "control_app"]
 
 # 500 lines of an import, each as long as it may be, in base64. Who reads a list page by page may
 # take as long as that takes: it is the owner.
-CONTROL_BOUNDS = Bounds(body_bytes=64 * 1024 * 1024, answer_s=None)
+CONTROL_BOUNDS = Bounds(body_bytes=64 * 1024 * 1024, bodies_bytes=128 * 1024 * 1024, answer_s=None)
 
 _FLUSH_BYTES = 32_768
 
@@ -53,7 +53,7 @@ class _Desk:
     def __init__(self, worker: Worker, bounds: Bounds) -> None:
         self._commands = Commands(worker)
         self._logger = worker.logger
-        self._bounds = bounds
+        self._bodies = Bodies(bounds)
 
     async def run(self, request: Request) -> Response:
         """Run a command and answer with what it gives; break it off if its client goes away."""
@@ -61,7 +61,7 @@ class _Desk:
         command = catalogue().get(str(request.path_params["command"]))
         if command is None:
             raise CommandRefused(f"there is no command {request.path_params['command']!r}")
-        asked = decode_request(await read_body(request, self._bounds), command.request)
+        asked = decode_request(await self._bodies.read(request), command.request)
         method = getattr(self._commands, command.name)
         arguments = () if command.request is None else (asked,)
         if command.is_stream:

@@ -5,6 +5,7 @@ body is. Where a proxy forgives otherwise, one request can be smuggled in anothe
 """
 
 import re
+from collections import Counter
 
 import h11
 from msgspec import Struct
@@ -19,6 +20,9 @@ _END = b"\r\n\r\n"
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _VERSIONS = (b"1.0", b"1.1")
+# Some readers take the first of several, some the last, some join them. (h11 sees to Host,
+# Content-Length and Transfer-Encoding.)
+_ONCE = (b"authorization", b"content-type", b"content-encoding", b"expect")
 
 
 class HeadRefusal(Struct, frozen=True):
@@ -69,7 +73,7 @@ class Connection(h11.Connection):
 
     def _checked(self, request: h11.Request) -> h11.Request:
         self._asked_for_head = request.method == b"HEAD"
-        names = {name for name, _ in request.headers}
+        names = Counter(name for name, _ in request.headers)
         if request.http_version not in _VERSIONS:
             message = "found another version of HTTP; allowed: 1.1 and 1.0"
             raise self._refused(HeadRefusal(codes.HTTP_VERSION, message))
@@ -77,6 +81,9 @@ class Connection(h11.Connection):
         if b"transfer-encoding" in names and (is_old or b"content-length" in names):
             words = "Transfer-Encoding with Content-Length, or in HTTP/1.0; allowed: one of them"
             raise self._refused(_because(words))
+        for name in _ONCE:
+            if names[name] > 1:
+                raise self._refused(_because(f"{name.decode().title()} twice; allowed: once"))
         return _in_origin_form(request)
 
     def _refused(self, refusal: HeadRefusal) -> h11.RemoteProtocolError:

@@ -1,8 +1,11 @@
 """Keeps the service manager informed: ready or not, at work on what, alive or hanging.
 
 See sd_notify(3) and sd_watchdog_enabled(3). The watchdog is fed by the event loop itself, and only
-while no actor hangs; so a manager that hears nothing restarts the service rightly.
+while no actor hangs; so a manager that hears nothing restarts the service rightly. A start, which
+may take long, has time as long as it gets on.
 """
+
+from collections.abc import Callable
 
 import anyio
 
@@ -19,17 +22,27 @@ __all__ = ["Herald", "sentence"]
 _OFTEN_S = 10.0
 _MORE_S = 30.0
 _MICROSECONDS = 1_000_000
+# A start that did nothing for so long hangs.
+_STILL_S = 300.0
 
 
 class Herald:
     """Tells the service manager what becomes of the service. Run it beside the service."""
 
-    def __init__(self, notifier: Notifier, clock: Clock) -> None:
-        """Nothing is told yet."""
+    def __init__(
+        self, notifier: Notifier, clock: Clock, works: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Nothing is told yet. `works` tells if the process did some work since it was last asked.
+
+        Only of a start this is asked, each ten seconds.
+        """
         self._notifier = notifier
         self._clock = clock
+        self._works = works
         self._worker: Worker | None = None
         self._is_starting = False
+        self._until = 0.0
+        """Without a worker, the service counts as alive until then, on the monotonic clock."""
         self._told = ""
         self.trouble: str | None = None
         """What is wrong beside what the worker knows of itself; it is told with the status."""
@@ -46,6 +59,7 @@ class Herald:
     async def starting(self) -> None:
         """Say that a worker is being entered, which may take long."""
         self._worker, self._is_starting = None, True
+        self._wait(_STILL_S)
         await self._ask_for_time()
 
     async def ready(self, worker: Worker) -> None:
@@ -66,7 +80,7 @@ class Herald:
 
     async def stopping(self, worker: Worker) -> None:
         """Say that the service ends, and how long that may take."""
-        self._worker = None
+        self.leaving(worker)
         grace_s = worker.settings.grace.total_seconds()
         await self._notifier.tell(
             STOPPING=1,
@@ -74,15 +88,19 @@ class Herald:
             EXTEND_TIMEOUT_USEC=_leaving_usec(worker),
         )
 
-    def leaving(self) -> None:
-        """Know that the worker is being left, to enter another one."""
-        self._worker = None
+    def leaving(self, worker: Worker) -> None:
+        """Know that the worker is being left: to enter another one, or to stop."""
+        self._worker, self._is_starting = None, False
+        self._wait(_leaving_s(worker))
 
     async def _tell_often(self) -> None:
         while True:
             await self._clock.sleep(_OFTEN_S)
             if self._is_starting:
-                await self._ask_for_time()
+                if self._works():
+                    self._wait(_STILL_S)
+                if self._is_in_time:
+                    await self._ask_for_time()
             elif self._worker is not None and self._told != (now := self._sentence(self._worker)):
                 self._told = now
                 await self._notifier.tell(STATUS=now)
@@ -91,14 +109,21 @@ class Herald:
         more = int(_MORE_S * _MICROSECONDS)
         await self._notifier.tell(STATUS="starting", EXTEND_TIMEOUT_USEC=more)
 
+    def _wait(self, seconds: float) -> None:
+        self._until = self._clock.monotonic() + seconds
+
+    @property
+    def _is_in_time(self) -> bool:
+        return self._clock.monotonic() < self._until
+
     async def _feed(self, every_s: float) -> None:
         while True:
             await self._clock.sleep(every_s)
-            hanging = [] if self._worker is None else _hanging(self._worker.health())
-            if hanging:
-                assert self._worker is not None
-                self._worker.logger.error("the watchdog is not fed", hanging=hanging)
-            else:
+            worker = self._worker
+            hanging = [] if worker is None else _hanging(worker.health())
+            if worker is not None and hanging:
+                worker.logger.error("the watchdog is not fed", hanging=hanging)
+            elif worker is not None or self._is_in_time:
                 await self._notifier.tell(WATCHDOG=1)
 
     def _sentence(self, worker: Worker) -> str:
@@ -107,24 +132,32 @@ class Herald:
 
 
 def sentence(status: Status) -> str:
-    """Say in one line whether it works, what waits, and what stands in the way.
+    """Say in one line whether it works or what does not, what waits, and what stands in the way.
 
     Every user of the machine may read it, so it names no person and quotes no error.
     """
     hanging = _hanging(status.tasks)
     parts = [f"{name} hangs" for name in hanging]
     parts += [f"{task.name} crashed and will run again" for task in status.tasks if task.is_down]
+    if status.trouble is not None:
+        parts.append("the database does not work")
+    if not parts:
+        parts.append("working")
     parts.append(
         f"events waiting {status.events['waiting']} · indicators waiting {status.outbox['pending']}"
     )
     parts += anonymous_advice(status)
-    return "; ".join(["working", *parts])
+    return "; ".join(parts)
 
 
 def _hanging(tasks: list[ActorHealth]) -> list[str]:
     return [task.name for task in tasks if task.hangs]
 
 
-def _leaving_usec(worker: Worker) -> int:
+def _leaving_s(worker: Worker) -> float:
     """Give how long leaving a worker may take: the grace, and some time to close the database."""
-    return int((worker.settings.grace.total_seconds() + _MORE_S) * _MICROSECONDS)
+    return worker.settings.grace.total_seconds() + _MORE_S
+
+
+def _leaving_usec(worker: Worker) -> int:
+    return int(_leaving_s(worker) * _MICROSECONDS)

@@ -32,12 +32,12 @@ from ecolyo_worker.service.bodies import split_events
 from ecolyo_worker.service.readiness import Readiness
 from ecolyo_worker.service.tokens import place_of
 from ecolyo_worker.service.web import (
+    Bodies,
     Bounds,
     Refused,
     answer,
     application,
     error_answer,
-    read_body,
 )
 from ecolyo_worker.worker import Worker
 
@@ -118,7 +118,7 @@ class _Face:
 
     def __init__(self, worker: Worker, bounds: Bounds, is_stopping: Callable[[], bool]) -> None:
         self._worker = worker
-        self._bounds = bounds
+        self._bodies = Bodies(bounds)
         self._readiness = Readiness(worker, bounds, is_stopping)
 
     @property
@@ -129,7 +129,7 @@ class _Face:
         """Take events in: the answer comes when they are on disk."""
         if self._worker.settings.mode == "off":
             raise Refused(codes.MODE_OFF, "the mode is off (worker.mode): no event is taken")
-        body = await read_body(request, self._bounds)
+        body = await self._bodies.read(request)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts = split_events(body, is_ndjson=kind == "application/x-ndjson")
         lines = [ask.Line(index, text) for index, text in enumerate(texts)]
@@ -156,7 +156,7 @@ class _Face:
             raise Refused(codes.NOT_FOUND, str(error)) from None
 
     async def _facts(self, request: Request, name: str) -> dict[str, Any]:
-        facts = decode_object(await read_body(request, self._bounds))
+        facts = decode_object(await self._bodies.read(request))
         if facts.setdefault("instance", name) != name:
             raise FactsRefused("instance", "found another one than in the address; leave it out")
         return facts

@@ -5,6 +5,7 @@ environment. Nobody answers. Without a name there, nothing is said.
 """
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ _WATCHDOG_PID = "WATCHDOG_PID"
 _LONGEST_VALUE = 1000
 # A manager that reads nothing must not hold up the service, least of all its end.
 _PATIENCE_S = 1.0
+# What systemd counts in has 64 bits.
+_NUMBER = re.compile("[0-9]{1,19}")
+_LONGEST_SHOWN = 40
 
 
 class Notifier:
@@ -82,9 +86,11 @@ class Notifier:
         is_ours = environ.get(_WATCHDOG_PID, str(os.getpid())) == str(os.getpid())
         if not self.is_heard or text is None or not is_ours:
             return None
-        if not (text.isascii() and text.isdecimal() and int(text)):
+        if not (_NUMBER.fullmatch(text) and int(text)):
+            found = _line(text)[:_LONGEST_SHOWN]
             self._logger.warning(
-                "there is no watchdog", reason=f"{_WATCHDOG}: found {text!r}; allowed: microseconds"
+                "there is no watchdog",
+                reason=f"{_WATCHDOG}: found {found!r}; allowed: microseconds",
             )
             return None
         return int(text) / 1_000_000

@@ -32,19 +32,31 @@ class Service:
         self._worker = worker
         self._before: Worker | None = None
         self._asked = anyio.Event()
-        self._is_stopped = False
+        self._stopped = anyio.Event()
         self._must_reload = False
+        self._starting: anyio.CancelScope | None = None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a worker is being entered."""
+        return self._starting is not None
 
     def stop(self) -> None:
         """Let it end, and if that was said before and it is ending, wait for nothing.
 
         What comes again before the end has begun is meant once: some senders signal a process and
-        its group.
+        its group. A start is broken off.
         """
         if self._is_stopped and not self._worker.is_ready:
             self._worker.abort()
-        self._is_stopped = True
+        self._stopped.set()
         self._asked.set()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stopped.is_set()
 
     def reload(self) -> None:
         """Let it read the settings again, and go on with them if they are right."""
@@ -56,8 +68,27 @@ class Service:
 
         If the settings that were read again do not let it start, it goes on with those of before.
         """
+        failure: EcolyoError | None = None
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._tell_stop)
+            try:
+                await self._run()
+            except EcolyoError as error:
+                failure = error  # outside, for a task group would wrap it
+            if not self._is_stopped:
+                beside.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        self._worker.logger.info("stopped")
+
+    async def _tell_stop(self) -> None:
+        """Say at once that it ends, whatever is under way then."""
+        await self._stopped.wait()
+        await self._herald.stopping(self._worker)
+
+    async def _run(self) -> None:
         following: Worker | None = self._worker
-        while following is not None:
+        while following is not None and not self._is_stopped:
             self._worker = following
             try:
                 following = await self._work(self._worker)
@@ -66,36 +97,48 @@ class Service:
                     raise
                 self._refuse(self._worker, error)
                 following, self._before = self._before, None
-        self._worker.logger.info("stopped")
 
     async def _work(self, worker: Worker) -> Worker | None:
         """Enter a worker and let it work until something is asked; give the one to go on with."""
         await self._herald.starting()
-        face = _face(worker)
-        async with worker:
-            await worker.supervise(ControlSocket(worker))
-            if face is not None:
-                await worker.supervise(face)
-            worker.logger.info(
-                "ready",
-                version=__version__,
-                pid=os.getpid(),
-                state=str(worker.settings.directory),
-                mode=worker.settings.mode,
-                http="off" if face is None else str(face.listen),
-            )
-            _warn_of_tokens(worker)
-            if (found := opened_to(worker.settings.directory)) is not None:
-                worker.logger.warning("the state directory is open to others", reason=found)
-            self._before = None
-            await self._herald.ready(worker)
-            following = await self._until_asked(worker)
-            grace_s = worker.settings.grace.total_seconds()
-            worker.logger.info("stopping" if following is None else "reloading", grace_s=grace_s)
-        if following is not None and self._is_stopped:
-            await self._herald.stopping(worker)
+        if self._is_stopped:
             return None
+        face = _face(worker)
+        following: Worker | None = None
+        with anyio.CancelScope() as self._starting:
+            async with worker:
+                await self._show(worker, face)
+                self._starting = None
+                if not self._is_stopped:
+                    following = await self._stay(worker, face)
+        self._starting = None
         self._before = worker
+        return following
+
+    async def _show(self, worker: Worker, face: HttpFace | None) -> None:
+        """Let others reach a worker."""
+        await worker.supervise(ControlSocket(worker))
+        if face is not None:
+            await worker.supervise(face)
+
+    async def _stay(self, worker: Worker, face: HttpFace | None) -> Worker | None:
+        """Let a worker work until there is reason to leave it; give the one to go on with."""
+        worker.logger.info(
+            "ready",
+            version=__version__,
+            pid=os.getpid(),
+            state=str(worker.settings.directory),
+            mode=worker.settings.mode,
+            http="off" if face is None else str(face.listen),
+        )
+        _warn_of_tokens(worker)
+        if (found := opened_to(worker.settings.directory)) is not None:
+            worker.logger.warning("the state directory is open to others", reason=found)
+        self._before = None
+        await self._herald.ready(worker)
+        following = await self._until_asked(worker)
+        grace_s = worker.settings.grace.total_seconds()
+        worker.logger.info("stopping" if following is None else "reloading", grace_s=grace_s)
         return following
 
     async def _until_asked(self, worker: Worker) -> Worker | None:
@@ -107,7 +150,6 @@ class Service:
                 self._must_reload = False
                 if (following := await self._reload(worker)) is not None:
                     return following
-        await self._herald.stopping(worker)
         return None
 
     async def _reload(self, worker: Worker) -> Worker | None:
@@ -121,7 +163,7 @@ class Service:
             await self._herald.ready(worker)
             return None
         self._herald.trouble = None
-        self._herald.leaving()
+        self._herald.leaving(worker)
         return following
 
     def _refuse(self, worker: Worker, error: EcolyoError) -> None:

@@ -59,8 +59,15 @@ class HttpFace(Actor):
             if isinstance(self.listen, Tcp):
                 self.listen = Tcp(self.listen.host, sock.getsockname()[1])
                 self._warn(self.listen)
-            rest = partial(_rest, self)
-            await serve(self._app, sock, self._bounds, self._clock, task_status.started, rest)
+            await serve(
+                self._app,
+                sock,
+                self._bounds,
+                self._clock,
+                task_status.started,
+                partial(_rest, self),
+                self._logger,
+            )
 
     def _bind(self, stack: ExitStack) -> "socket.socket":
         listen = self.listen
@@ -92,6 +99,7 @@ class ControlSocket(Actor):
         super().__init__(worker.clock)
         self._bounds = bounds
         self._app = _noting(self, control_app(worker, bounds))
+        self._logger = worker.logger
         self._path = worker.settings.directory / SOCKET
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -103,8 +111,15 @@ class ControlSocket(Actor):
                 raise StateRefused(
                     f"{self._path} cannot be listened on: {error.strerror}"
                 ) from None
-            rest = partial(_rest, self)
-            await serve(self._app, sock, self._bounds, self._clock, task_status.started, rest)
+            await serve(
+                self._app,
+                sock,
+                self._bounds,
+                self._clock,
+                task_status.started,
+                partial(_rest, self),
+                self._logger,
+            )
 
 
 def _noting(actor: Actor, app: ASGIApp) -> ASGIApp:

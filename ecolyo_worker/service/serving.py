@@ -1,7 +1,8 @@
 """Runs uvicorn on one socket, as a part of a worker: no signal handler, no logging set up.
 
 What uvicorn leaves open is closed here: a head that never arrives, an answer that is never read, a
-crowd, a cancelled server.
+crowd, a cancelled server. It accepts connections by itself, one after the other, so that those that
+nobody knows of yet take no file descriptors.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import h11
 import uvicorn
 from anyio import CancelScope
@@ -20,13 +22,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ecolyo_worker.clock import Clock, http_date
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
+from ecolyo_worker.service.crowd import Crowd, places
 from ecolyo_worker.service.heads import Connection
 from ecolyo_worker.service.web import Bounds, error_answer
 
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
 __all__ = ["serve"]
 
-# So many rounds of the event loop lie between accepting a connection and knowing of it.
-_ACCEPTING_TICKS = 5
+# Where no connection can be accepted, it is tried again after so long.
+_AGAIN_S = 0.2
+# So large a part of the places is given away at once: who has one can ask before it is wanted.
+_SHARE = 4
 _CLOSE = {"connection": "close"}
 
 
@@ -37,6 +45,7 @@ async def serve(
     clock: Clock,
     ready: Callable[[], None],
     rest: Callable[[], Awaitable[bool]],
+    logger: "FilteringBoundLogger",
 ) -> None:
     """Answer requests on a bound socket until `rest` gives False, then finish those under way.
 
@@ -45,7 +54,7 @@ async def serve(
     Cancelled, it breaks off what is under way. Whatever ends it, no task and no connection stays
     behind.
     """
-    server = _Server(_Config(app, bounds, clock), ready, rest)
+    server = _Server(_Config(app, bounds, clock), sock, ready, rest, logger)
     try:
         await server.serve(sockets=[sock])
     finally:
@@ -71,6 +80,7 @@ class _Config(uvicorn.Config):
             workers=1,
         )
         self.bounds = bounds
+        self.crowd = Crowd()
         self._clock = clock
 
     def dated(self) -> list[tuple[bytes, bytes]]:
@@ -84,27 +94,45 @@ class _Config(uvicorn.Config):
 class _Server(uvicorn.Server):
     """A server that lives as its actor does."""
 
+    config: _Config
+
     def __init__(
-        self, config: _Config, ready: Callable[[], None], rest: Callable[[], Awaitable[bool]]
+        self,
+        config: _Config,
+        sock: socket.socket,
+        ready: Callable[[], None],
+        rest: Callable[[], Awaitable[bool]],
+        logger: "FilteringBoundLogger",
     ) -> None:
         super().__init__(config)
+        self._socket = sock
         self._ready = ready
         self._rest = rest
+        self._logger = logger
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to whoever owns the process."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Listen; raises `OSError`."""
+        self.servers = []
+        self._socket.setblocking(False)
+        self._socket.listen(self.config.backlog)
+        self.started = True
+
     async def main_loop(self) -> None:
-        """Show life until it is told to end."""
-        self._ready()
-        while await self._rest():
-            pass
+        """Accept connections, and show life, until it is told to end."""
+        async with anyio.create_task_group() as accepting:
+            accepting.start_soon(self._accept)
+            self._ready()
+            while await self._rest():
+                pass
+            accepting.cancel_scope.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no connection any more, and finish the requests under way, but no stream."""
-        await _accepted()
         for connection in list(self.server_state.connections):
             assert isinstance(connection, _Protocol)
             connection.end_stream()
@@ -112,25 +140,47 @@ class _Server(uvicorn.Server):
 
     async def clear(self) -> None:
         """Break off what is left, and wait until it is gone."""
-        await _accepted()  # asyncio loses a connection if its server is closed meanwhile
-        for server in getattr(self, "servers", ()):
-            server.close()
-        await _accepted()
         while self.server_state.connections:
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
+        await asyncio.sleep(0)  # for those that were sent away for another
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
+    async def _accept(self) -> None:
+        """Take connections, a few at a time: the others wait outside, where they cost nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await anyio.wait_readable(self._socket)
+            try:
+                accepted = list(self._accepted())
+            except OSError as error:
+                self._logger.warning("no connection can be accepted", reason=str(error.strerror))
+                self.config.crowd.send_one_away()
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            async with anyio.create_task_group() as connecting:
+                for sock in accepted:
+                    connecting.start_soon(loop.connect_accepted_socket, self._connection, sock)
 
-async def _accepted() -> None:
-    """Wait until what was accepted just now is known as a connection."""
-    for _ in range(_ACCEPTING_TICKS):
-        await asyncio.sleep(0)
+    def _accepted(self) -> Iterator[socket.socket]:
+        """Give those that are there; raises `OSError` if not even one can be had."""
+        for number in range(max(1, places(self.config.bounds.connections) // _SHARE)):
+            try:
+                yield self._socket.accept()[0]
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:
+                if not number:
+                    raise
+                return
+
+    def _connection(self) -> "_Protocol":
+        return _Protocol(self.config, self.server_state, {})
 
 
 class _Protocol(H11Protocol):
@@ -140,6 +190,7 @@ class _Protocol(H11Protocol):
         super().__init__(config, *args, **kwargs)
         self._bounds = config.bounds
         self._dated = config.dated
+        self._crowd = config.crowd
         self.conn: Connection = Connection(config.bounds)
         self.timeout_keep_alive = config.bounds.idle_s  # type: ignore[assignment]  # parts of it too
         self._head: asyncio.TimerHandle | None = None
@@ -150,16 +201,17 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > 2 * self._bounds.connections:
-            transport.abort()
-            return
-        if len(self.connections) > self._bounds.connections:
+        most = places(self._bounds.connections)
+        if len(self.connections) > most and (gone := self._crowd.send_one_away()) is not None:
+            self.connections.discard(gone.get_protocol())
+        if len(self.connections) > most:
             self.app = _crowded
         # So that writing pauses while anything is left that the client did not read.
         transport.set_write_buffer_limits(high=0)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.forget(self.transport)
         self._watch_head(arrived=True)
         super().connection_lost(exc)  # writing goes on, into nothing
 
@@ -167,10 +219,13 @@ class _Protocol(H11Protocol):
         super().pause_writing()
         if self._bounds.answer_s is not None:
             self._answer = self.loop.call_later(self._bounds.answer_s, self.transport.abort)
+            self._crowd.wait_for(self.transport)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._forget_answer()
+        if self._head is None:
+            self._crowd.forget(self.transport)
 
     def end_stream(self) -> None:
         """Break off an answer that comes in pieces, or is not read: it may last as it likes."""
@@ -199,8 +254,10 @@ class _Protocol(H11Protocol):
         if arrived and self._head is not None:
             self._head.cancel()
             self._head = None
+            self._crowd.forget(self.transport)
         elif not arrived and self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self._bounds.head_s, self._head_is_late)
+            self._crowd.wait_for(self.transport, is_known=self.cycle is not None)
 
     def _head_is_late(self) -> None:
         if self.conn.our_state is h11.IDLE:

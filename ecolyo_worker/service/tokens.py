@@ -7,10 +7,13 @@ from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.settings import Http
 
-__all__ = ["MOST_TOKENS", "http_token", "http_token_file", "place_of"]
+__all__ = ["LEAST_CHARACTERS", "MOST_TOKENS", "http_token", "http_token_file", "place_of"]
 
 MOST_TOKENS = 8
 """So many tokens are good at once: an old and a new one, say, or one for each host."""
+
+LEAST_CHARACTERS = 16
+"""A shorter token is refused: it may be guessed, by trying."""
 
 
 def http_token_file(settings: Http) -> TokenFile:
@@ -20,6 +23,7 @@ def http_token_file(settings: Http) -> TokenFile:
         setting="http.token_file",
         credential="http-token",
         most=MOST_TOKENS,
+        least=LEAST_CHARACTERS,
     )
 
 
@@ -28,9 +32,10 @@ def http_token(settings: Http) -> TokenFile:
     file = http_token_file(settings)
     if file.read() is None:
         raise ConfigurationError(
-            "http.token_file: found none; over TCP every client must show a token: write a long"
-            " random one into a file that only the service can read, and name the file here (or"
-            " pass it as systemd's credential http-token), or listen on a Unix socket"
+            "http.token_file: found none; over TCP every client must show a token: write a"
+            " random one (openssl rand -hex 32) into a file that only the service can read, and"
+            " name the file here (or pass it as systemd's credential http-token), or listen on a"
+            " Unix socket"
         )
     return file
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = [
+    "Bodies",
     "Bounds",
     "Refused",
     "Renderer",
@@ -31,7 +32,6 @@ __all__ = [
     "application",
     "error_answer",
     "log_bug",
-    "read_body",
 ]
 
 Renderer = Callable[[Exception], Response]
@@ -41,6 +41,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """How much clients may ask for, how long they may take, and what readiness needs."""
 
     body_bytes: int = 1024 * 1024
+    bodies_bytes: int = 32 * 1024 * 1024
+    """So much of all bodies together is held while they are read."""
     body_s: float = 30.0
     """The longest that a body may take to arrive."""
     head_bytes: int = 16 * 1024
@@ -52,7 +54,10 @@ class Bounds(Struct, frozen=True, kw_only=True):
     answer_s: float | None = 30.0
     """The longest that a client may take to read each piece of an answer; None: for ever."""
     connections: int = 200
-    """On more than these at once, requests are refused; more than twice as many are not heard."""
+    """For more than these, those go that wait for their client; if none does, requests are refused.
+
+    They are fewer where the process may open few files.
+    """
     free_bytes: int = LEAST_FREE
     """With less space left on the disk, the service is not ready."""
     ready_s: float = 5.0
@@ -103,27 +108,51 @@ def error_answer(
     return answer({"error": error}, code.status, headers)
 
 
-async def read_body(request: Request, bounds: Bounds) -> bytes:
-    """Read a request's body within its bounds; raises `Refused`."""
-    too_large = Refused(
-        codes.TOO_LARGE, f"found a body of more than {bounds.body_bytes} bytes, which is the most"
-    )
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refused(codes.UNSUPPORTED_ENCODING, "allowed: a body without Content-Encoding")
-    declared = request.headers.get("content-length", "0")
-    if len(declared) > 15 or int(declared) > bounds.body_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        with anyio.fail_after(bounds.body_s):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > bounds.body_bytes:
-                    raise too_large
-    except TimeoutError:
-        message = f"the body did not arrive within {bounds.body_s:g} s"
-        raise Refused(codes.TOO_SLOW, message, headers={"connection": "close"}) from None
-    return bytes(body)
+class Bodies:
+    """Reads the bodies of requests, each and all of them together within their bounds."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Nothing is read yet."""
+        self._bounds = bounds
+        self._held = 0
+
+    def __repr__(self) -> str:
+        return f"<Bodies of {self._held} bytes>"
+
+    async def read(self, request: Request) -> bytes:
+        """Read a request's body; raises `Refused`."""
+        bounds = self._bounds
+        coding = request.headers.get("content-encoding", "identity")
+        if coding.strip().lower() != "identity":
+            raise Refused(codes.UNSUPPORTED_ENCODING, "allowed: a body without Content-Encoding")
+        declared = request.headers.get("content-length", "0")
+        if len(declared) > 15 or int(declared) > bounds.body_bytes:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            with anyio.fail_after(bounds.body_s):
+                async for chunk in request.stream():
+                    self._held += len(chunk)
+                    body += chunk
+                    self._check(len(body))
+        except TimeoutError:
+            message = f"the body did not arrive within {bounds.body_s:g} s"
+            raise Refused(codes.TOO_SLOW, message, headers={"connection": "close"}) from None
+        finally:
+            self._held -= len(body)
+        return bytes(body)
+
+    def _check(self, length: int) -> None:
+        if length > self._bounds.body_bytes:
+            raise self._too_large()
+        if self._held > self._bounds.bodies_bytes:
+            message = "too many bodies arrive at once; try again"
+            raise Refused(codes.BUSY, message, headers={"connection": "close"})
+
+    def _too_large(self) -> Refused:
+        most = self._bounds.body_bytes
+        message = f"found a body of more than {most} bytes, which is the most"
+        return Refused(codes.TOO_LARGE, message)
 
 
 def application(

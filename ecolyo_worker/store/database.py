@@ -38,6 +38,8 @@ R = TypeVar("R")
 DATABASE: Final = "ecolyo.db"
 
 _BUSY_TIMEOUT_MS = 5000
+# So many steps of SQLite's machine take some milliseconds.
+_LOOK_STEPS = 100_000
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
 # is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
 # the first two, that would write to the file. The cache, in KiB, is for a night, which writes all
@@ -122,7 +124,7 @@ class Database:
             _refuse_foreign_log(path)
             async with _connected(path) as connection:
                 database = cls(connection, Place(path), observe, tell)
-                database.migrated = await database._in_thread(_prepare, path, owner, migrating)
+                database.migrated = await database._prepared(path, owner, migrating)
                 if observe is not None:
                     database.snapshot = await database.read(observe)
                 try:
@@ -206,6 +208,28 @@ class Database:
         while another process reads the database or the disk is full.
         """
         return await self._in_thread(_rewrite)
+
+    async def _prepared(
+        self,
+        path: Path,
+        owner: Owner,
+        migrating: bool,  # noqa: FBT001
+    ) -> tuple[int, int]:
+        """Bring the schema up to date; whoever is cancelled meanwhile has it broken off."""
+        is_left = False
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            connection.set_progress_handler(lambda: is_left, _LOOK_STEPS)
+            try:
+                return _prepare(connection, path, owner, migrating)
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        try:
+            return await self._in_thread(work)
+        except asyncio.CancelledError:
+            is_left = True
+            raise
 
     def _written(
         self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], R]

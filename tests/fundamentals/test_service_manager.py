@@ -54,9 +54,12 @@ def clock() -> SteppedClock:
 
 
 @asynccontextmanager
-async def told(clock: Any, manager: Any, **environ: str) -> AsyncIterator[Herald]:
+async def told(
+    clock: Any, manager: Any, works: Callable[[], bool] = lambda: True, /, **environ: str
+) -> AsyncIterator[Herald]:
     """Run a herald who speaks to the manager."""
-    herald = Herald(Notifier({**manager.environ, **environ}, structlog.get_logger()), clock)
+    notifier = Notifier({**manager.environ, **environ}, structlog.get_logger())
+    herald = Herald(notifier, clock, works)
     async with anyio.create_task_group() as telling:
         telling.start_soon(herald.run)
         yield herald
@@ -83,6 +86,39 @@ async def test_a_long_start_asks_for_time(clock: SteppedClock, manager: Any) -> 
         for _ in range(3):
             await step(clock, 10)
             assert manager.heard() == [asked]
+
+
+async def test_a_start_that_does_nothing_gets_no_more_time(
+    clock: SteppedClock, manager: Any
+) -> None:
+    """After five minutes without any work neither time is asked for nor the watchdog fed."""
+    works = [True] * 30 + [False] * 60
+    async with told(clock, manager, lambda: works.pop(0), **MINUTE) as herald:
+        await herald.starting()
+        await clock.sleepers(2)
+        heard = []
+        for _ in range(90):
+            await step(clock, 10)
+            heard.append(manager.heard())
+    asked = [n for n, messages in enumerate(heard, 1) if "STATUS" in names(messages)]
+    fed = [n for n, messages in enumerate(heard, 1) if FED in messages]
+    assert asked == list(range(1, 60))  # in steps of ten seconds: it worked for five minutes
+    assert fed == list(range(3, 60, 3))
+
+
+async def test_leaving_a_worker_has_its_time(
+    clock: SteppedClock, manager: Any, state_dir: Path
+) -> None:
+    """Between two workers the watchdog is fed for the grace and half a minute, and no longer."""
+    worker = Worker(Settings(state_dir=state_dir, grace=timedelta(seconds=60)))
+    async with told(clock, manager, **MINUTE) as herald:
+        herald.leaving(worker)
+        await clock.sleepers(2)
+        fed = []
+        for _ in range(6):
+            await step(clock, 30)
+            fed.append(FED in manager.heard())
+    assert fed == [True, True, False, False, False, False]
 
 
 async def test_the_watchdog_is_fed_while_all_is_well(
@@ -117,7 +153,7 @@ async def test_an_actor_that_hangs_starves_the_watchdog(
             for _ in range(5):
                 await step(clock, 30, worker)
                 assert FED not in manager.heard()
-            assert sentence(worker.status()).startswith("working; frozen hangs; ")
+            assert sentence(worker.status()).startswith("frozen hangs; ")
             frozen.sign()
             await step(clock, 30)
             assert FED in manager.heard()
@@ -136,7 +172,7 @@ async def test_an_actor_that_waits_to_run_again_starves_nobody(
             await step(clock, 0.05)
             assert manager.heard() == [FED]
             said = sentence(worker.status())
-            assert said.startswith("working; broken crashed and will run again; ")
+            assert said.startswith("broken crashed and will run again; ")
             assert "alice" not in said
 
 

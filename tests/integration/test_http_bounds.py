@@ -99,10 +99,35 @@ async def test_a_body_of_the_full_size_is_taken(serve: Serve) -> None:
         assert done.json() == {"accepted": 1, "known": 0, "refused": []}
 
 
+async def test_bodies_that_are_read_are_bounded_together(serve: Serve) -> None:
+    """What all bodies together may take is taken once: the next is told to try again."""
+    half = 500
+    padded = EVENT + b" " * half
+    head = POST + b"Content-Length: %d\r\n\r\n" % len(padded)
+    async with serve(Bounds(bodies_bytes=len(padded))) as served, served.client() as client:
+        async with await served.connect() as first, await served.connect() as second:
+            for stream in (first, second):
+                await stream.send(head + padded[:half])
+            answers = {}
+
+            async def answered(stream: SocketStream, other: SocketStream) -> None:
+                answers[stream] = (await stream.receive())[:12]
+                if other not in answers:
+                    await other.send(padded[half:])
+
+            async with anyio.create_task_group() as both:
+                both.start_soon(answered, first, second)
+                both.start_soon(answered, second, first)
+            assert sorted(answers.values()) == [b"HTTP/1.1 200", b"HTTP/1.1 503"]
+        done = await client.post("/v1/events?instance=a.example", content=padded)
+        assert done.json()["accepted"] == 1
+
+
 async def test_in_a_crowd_some_are_sent_away(serve: Serve) -> None:
-    """Beyond so many connections requests get 503 and Retry-After, until some are closed."""
+    """Beyond so many requests under way others get 503 and Retry-After, until some are done."""
     async with serve(Bounds(connections=1)) as served:
-        async with await served.connect():
+        async with await served.connect() as busy:
+            await begin(served, busy)
             async with served.client() as client:
                 done = await client.get("/livez")
             assert (done.status_code, done.headers["retry-after"]) == (503, "1")
@@ -110,6 +135,20 @@ async def test_in_a_crowd_some_are_sent_away(serve: Serve) -> None:
         async with served.client() as client:
             while (await client.get("/livez")).status_code != 200:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_who_asks_finds_a_place_among_who_only_holds_one(serve: Serve) -> None:
+    """Who connects and asks nothing is sent away for somebody else, the one longest there first."""
+    async with serve(Bounds(connections=3)) as served:
+        async with served.client() as host:
+            assert (await host.get("/v1/status")).status_code == 200
+            strangers = [await served.connect() for _ in range(50)]
+            assert (await host.get("/v1/status")).status_code == 200
+            async with served.client() as other:
+                assert (await other.get("/v1/status")).status_code == 200
+        assert await everything(strangers[0]) == b""
+        for stranger in strangers:
+            await stranger.aclose()
 
 
 async def test_stopping_finishes_what_is_under_way(serve: Serve) -> None:

@@ -51,8 +51,8 @@ async def test_without_the_token_nobody_comes_in(served: Served, shown: str) -> 
 
 async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> None:
     """When the token's file changes, the new one is asked for, and the old one is worth nothing."""
-    replace(token_file, b"another-one")
-    async with served.client() as old, served.client(token="another-one") as new:
+    replace(token_file, b"another-one-of-hosts")
+    async with served.client() as old, served.client(token="another-one-of-hosts") as new:
         assert (await old.get("/v1/status")).status_code == 401
         assert (await new.get("/v1/status")).status_code == 200
         replace(token_file, None)
@@ -63,21 +63,21 @@ async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> No
 
 async def test_several_tokens_are_good_at_once(serve: Serve, token_file: Path) -> None:
     """While clients change one by one, the old and the new token are good, each on its line."""
-    replace(token_file, f"another-one\r\n\n  {TOKEN}".encode())
+    replace(token_file, f"another-one-of-hosts\r\n\n  {TOKEN}".encode())
     out = io.StringIO()
     logger = structlog.wrap_logger(
         structlog.PrintLogger(out), processors=[structlog.processors.KeyValueRenderer()]
     )
     told = "place=2 event='a client shows a token below the first'\n"
-    async with serve(logger=logger) as served, served.client(token="another-one") as new:
-        async with served.client() as old, served.client(token="third") as stranger:
+    async with serve(logger=logger) as served, served.client(token="another-one-of-hosts") as new:
+        async with served.client() as old, served.client(token="a-third-one-of-hosts") as stranger:
             assert (await new.get("/v1/status")).status_code == 200
             assert "below" not in out.getvalue()
             for _ in range(2):
                 assert (await old.get("/v1/status")).status_code == 200
             assert (await stranger.get("/v1/status")).status_code == 401
             assert out.getvalue().count(told) == 1
-            replace(token_file, b"another-one\nthird")
+            replace(token_file, b"another-one-of-hosts\na-third-one-of-hosts")
             os.utime(token_file, ns=(2, 2))
             assert (await old.get("/v1/status")).status_code == 401
             assert (await stranger.get("/v1/status")).status_code == 200
@@ -92,7 +92,7 @@ async def test_tokens_are_compared_in_constant_time(
     served: Served, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is shown is compared with all tokens, as bytes, in a time that tells nothing."""
-    replace(token_file, f"{TOKEN}\nsecond".encode())
+    replace(token_file, f"{TOKEN}\nsecond-one-of-hosts".encode())
     compared: list[tuple[object, object]] = []
     compare = hmac.compare_digest
 
@@ -105,7 +105,9 @@ async def test_tokens_are_compared_in_constant_time(
         for shown in SHOWN:
             headers = {b"authorization": (b"Bearer " + shown).strip()}
             assert (await client.get("/v1/status", headers=headers)).status_code == 401
-    assert compared == [(shown, one) for shown in SHOWN for one in (TOKEN.encode(), b"second")]
+    assert compared == [
+        (shown, one) for shown in SHOWN for one in (TOKEN.encode(), b"second-one-of-hosts")
+    ]
 
 
 NO_TOKENS = [b"", b"\n", b"two words", "é".encode(), b"\xff", b"x" * 8193]
@@ -136,6 +138,19 @@ async def test_a_host_can_guard_it_itself(state_dir: Path) -> None:
     transport = httpx.ASGITransport(asgi(worker, is_guarded=True))
     async with worker, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
         assert (await client.get("/v1/status")).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["x", f"{'x' * 15}", f"{TOKEN}\nshort"])
+def test_a_token_that_can_be_guessed_is_refused(
+    state_dir: Path, token_file: Path, text: str
+) -> None:
+    """A host's token has 16 characters at least; a shorter one is refused with what to do."""
+    token_file.write_text(text)
+    settings = Settings(state_dir=state_dir, http=Http(token_file=token_file))
+    with pytest.raises(ConfigurationError, match=r"fewer than 16 .*: openssl rand -hex 32"):
+        asgi(Worker(settings))
+    token_file.write_text("x" * 16)
+    asgi(Worker(settings))
 
 
 async def test_tcp_without_a_token_does_not_begin(state_dir: Path) -> None:

@@ -64,6 +64,11 @@ def answers(found: bytes) -> list[tuple[int, Any]]:
         (POST + LENGTH + b"\r\n").replace(b"\r\n", b"\n") + EVENT,
         POST + b"X: a\rContent-Length: 0\r\n" + LENGTH + b"\r\n" + EVENT,
         POST + b"X: a\0b\r\n" + LENGTH + b"\r\n" + EVENT,
+        POST + b"Authorization: Bearer another\r\n" + LENGTH + b"\r\n" + EVENT,
+        POST + AUTH.partition(b"\r\n")[2] + LENGTH + b"\r\n" + EVENT,
+        POST + b"Content-Type: a/b\r\nContent-Type: c/d\r\n" + LENGTH + b"\r\n" + EVENT,
+        POST + b"Content-Encoding: identity\r\n" * 2 + LENGTH + b"\r\n" + EVENT,
+        POST + b"Expect: 100-continue\r\n" * 2 + LENGTH + b"\r\n" + EVENT,
         POST + b"Host: other\r\n" + LENGTH + b"\r\n" + EVENT,
         POST + b"no colon\r\n" + LENGTH + b"\r\n" + EVENT,
         b"\r\n" + POST + LENGTH + b"\r\n" + EVENT,
@@ -95,6 +100,7 @@ async def test_what_can_be_read_in_two_ways_is_refused(serve: Serve, sent: bytes
         + LENGTH + CLOSE + b"\r\n" + EVENT,
         POST.replace(b"/v1/events", b"/%76%31/ev%65nts") + LENGTH + CLOSE + b"\r\n" + EVENT,
         POST.replace(b"HTTP/1.1", b"HTTP/1.0") + LENGTH + b"\r\n" + EVENT,
+        POST + LENGTH + CLOSE + b"Content-Encoding: Identity\r\n\r\n" + EVENT,
         POST + LENGTH + CLOSE + b"Upgrade: websocket\r\n\r\n" + EVENT,
         POST.replace(b"Host: h", b"Host: stranger.example") + LENGTH + CLOSE + b"\r\n" + EVENT,
     ],
@@ -267,12 +273,17 @@ async def test_an_idle_connection_is_closed(serve: Serve) -> None:
         assert len(answers(await everything(stream))) == 1
 
 
-async def test_a_crowd_beyond_a_crowd_is_not_heard(serve: Serve) -> None:
-    """Beyond twice as many connections as may be, the next are closed as they come."""
-    async with serve(Bounds(connections=1)) as served:
-        async with await served.connect(), await served.connect():
-            async with await served.connect() as third:
-                assert await everything(third) == b""
+async def test_a_crowd_beyond_a_crowd_takes_no_more_places(serve: Serve) -> None:
+    """While requests are under way on all places, who comes next takes that of who came before."""
+    async with serve(Bounds(connections=1)) as served, await served.connect() as busy:
+        await busy.send(POST + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n")
+        assert (await busy.receive()).startswith(b"HTTP/1.1 100")
+        async with await served.connect() as second, await served.connect() as third:
+            assert await everything(second) == b""
+            await third.send(LIVEZ + b"\r\n")
+            assert code_of(await everything(third)) == (503, "busy")
+        await busy.send(EVENT)
+        assert (await busy.receive()).startswith(b"HTTP/1.1 200")
 
 
 async def test_who_never_reads_is_left(serve: Serve, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-TOKEN = "let-me-in"
+TOKEN = "let-me-in-0123456789"
 LIMIT_S = 30
 
 

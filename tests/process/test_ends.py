@@ -78,6 +78,17 @@ async def test_wrong_settings(run: Run, settings: dict[str, str | None], said: s
         assert said in await service.rest()
 
 
+@pytest.mark.parametrize("setting", ["HTTP__TOKEN_FILE", "AGGREGATION__MEASURES_FILE"])
+async def test_a_pipe_is_not_waited_for(run: Run, tmp_path: Path, setting: str) -> None:
+    """A pipe that stands where a file should is told with 78; nobody waits for what never comes."""
+    os.mkfifo(tmp_path / "pipe")
+    async with run(ready=False, **{f"ECOLYO_{setting}": str(tmp_path / "pipe")}) as service:
+        said = await service.rest()
+        assert await service.end() == 78
+    assert f"{setting.lower().replace('__', '.')}: " in said
+    assert "it is no plain file" in said
+
+
 @pytest.mark.parametrize(
     ("log_format", "begin"), [("journal", "<3>"), ("json", "{"), ("console", "error: ")]
 )

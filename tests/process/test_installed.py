@@ -217,7 +217,7 @@ def test_the_fixtures_work(service: Place) -> None:
 
 def test_the_service_runs(service: Place) -> None:
     """It starts, answers over HTTP, and ends with 0 when it is told to."""
-    (service.home / "token").write_text("let-me-in")
+    (service.home / "token").write_text("let-me-in-0123456789")
     environ = {
         "ECOLYO_HTTP__LISTEN": "127.0.0.1:0",
         "ECOLYO_HTTP__TOKEN_FILE": str(service.home / "token"),
@@ -236,7 +236,7 @@ def test_the_service_runs(service: Place) -> None:
             address = json.loads(ready)["http"]
             answer = httpx.get(
                 f"http://{address}/v1/status",
-                headers={"Authorization": "Bearer let-me-in"},
+                headers={"Authorization": "Bearer let-me-in-0123456789"},
                 trust_env=False,
             )
             assert answer.status_code == 200

@@ -1,7 +1,9 @@
 """The service under a manager such as systemd: when it is ready, and how it takes new settings."""
 
 import socket
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM
 from subprocess import CompletedProcess
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ecolyo_worker import Settings, Worker
 from ecolyo_worker.testing.echo import echo_server
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
@@ -126,6 +129,42 @@ async def test_a_stop_while_it_reads_its_settings_again(run: Run, cli: Cli, mana
             assert await service.end() == 0
             assert '"event":"ready"' not in (await service.rest()).replace(" ", "")
     assert [next(iter(said)) for said in manager.heard()][-2:] == ["RELOADING", "STOPPING"]
+
+
+async def test_a_stop_ends_a_start(run: Run, state_dir: Path, manager: Any) -> None:
+    """Told to stop while it starts, it says so at once, breaks off, and is never ready.
+
+    What holds the start up here is another process that writes to the database.
+    """
+    async with Worker(Settings(state_dir=state_dir)):
+        pass
+    with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with run(ready=False, **manager.environ) as service:
+            await manager.hear("STATUS", "EXTEND_TIMEOUT_USEC")
+            service.process.send_signal(SIGTERM)
+            assert list(await manager.hear("STOPPING")) == [
+                "STOPPING", "STATUS", "EXTEND_TIMEOUT_USEC",
+            ]  # fmt: skip
+            assert await service.end() == 0
+            assert '"event": "stopped"' in await service.rest()
+    assert manager.heard() == []
+
+
+async def test_a_second_signal_ends_a_start_that_hangs(
+    run: Run, state_dir: Path, manager: Any
+) -> None:
+    """Told twice, the service waits for nothing, not even for its database."""
+    async with Worker(Settings(state_dir=state_dir)):
+        pass
+    with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with run(ready=False, **manager.environ) as service:
+            await manager.hear("STATUS", "EXTEND_TIMEOUT_USEC")
+            service.process.send_signal(SIGTERM)
+            await manager.hear("STOPPING")
+            service.process.send_signal(SIGINT)
+            assert await service.end() == 130
 
 
 async def test_the_socket_of_nobody_does_no_harm(run: Run, tmp_path: Path) -> None:

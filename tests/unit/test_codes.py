@@ -42,5 +42,6 @@ def test_the_numbers_that_are_told_hold() -> None:
     assert f"{bounds.head_s:g} s" in codes.TOO_SLOW.meaning
     assert f"{bounds.body_s:g} s" in codes.TOO_SLOW.meaning
     assert f"{bounds.connections} connections" in codes.BUSY.meaning
+    assert f"{bounds.bodies_bytes >> 20} MiB" in codes.BUSY.meaning
     assert f"{bounds.free_bytes >> 20} MiB" in codes.DISK_FULL.meaning
     assert f"{bounds.ready_s:g} s" in codes.DATABASE_BUSY.meaning

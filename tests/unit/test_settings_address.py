@@ -79,6 +79,7 @@ def test_what_is_allowed_is_not_local_for_that(url: str) -> None:
         "https://dacc.example/?token=secret",
         "https://dacc.example/?",
         "https://dacc.example/#measure",
+        "https://dacc.example/#secret",
         "https://dacc example",
         "https://dacc.example/\n",
     ],

@@ -97,7 +97,7 @@ class Aggregation(Section, frozen=True):
         str,
         Meta(
             pattern=r"^[0-9]+(\.[0-9]+)*\Z",
-            title='numbers and dots, such as "1.0.0", in at most 100 characters',
+            title='digits and dots, such as "1.0.0"',
             max_length=100,
             description="The least version of the terms that suffices.",
         ),

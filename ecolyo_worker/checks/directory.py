@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.store.database import DATABASE, opened_to
+from ecolyo_worker.store.migrations import copies
 
 __all__ = ["check_directory", "file_system", "kept_by_systemd", "size_text"]
 
@@ -44,6 +45,7 @@ def check_directory(directory: Path) -> Iterator[Finding]:
     yield _owned(directory, status)
     yield _lies_on(directory)
     yield _room(directory, os.statvfs(directory))
+    yield from _copies(directory)
 
 
 def kept_by_systemd(directory: Path) -> tuple[str, str] | None:
@@ -107,6 +109,13 @@ def _room(directory: Path, found_there: os.statvfs_result) -> Finding:
         found = f"{size_text(free)} free, and {size_text(needed)} may be needed"
         return failed(_DISK, found, "make room: when it is full, events are refused")
     return ok(_DISK, f"{size_text(free)} free; the database has {size_text(size)}")
+
+
+def _copies(directory: Path) -> Iterator[Finding]:
+    """Tell of the copies that migrations made: who is forgotten since is in them still."""
+    for path in copies(directory / DATABASE):
+        found = f"{path.name}, made by a migration, holds all that the state held then"
+        yield note("copy", found, f"when you need no way back: rm {path}")
 
 
 def file_system(path: Path, mounts: str) -> str | None:

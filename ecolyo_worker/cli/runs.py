@@ -196,6 +196,8 @@ def show_send(output: Output, report: SendReport) -> None:
     )
     if report.reason is not None:
         output.talk(report.reason)
+    elif not report.attempts and not report.waiting:
+        output.talk("nothing was left to send; what waited before, a service's own sender took")
     if rejected := report.outcomes.get("rejected"):
         output.talk(f"{rejected} were refused for good: `outbox list --state dead` says why")
 

@@ -65,7 +65,7 @@ from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.examining import Examination, examine
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.listing import Wanted
-from ecolyo_worker.store.migrations import MigrationPlan, latest_version, plan
+from ecolyo_worker.store.migrations import MigrationPlan, copies, latest_version, plan
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import read_day
@@ -194,7 +194,7 @@ class Commands(AccountCommands, ConsumptionCommands):
         if gone is None:
             raise no_such_instance(name)
         directory = self._worker.settings.directory
-        holding = sorted(str(path) for path in directory.glob(f"{DATABASE}.before-*"))
+        holding = [str(path) for path in copies(directory / DATABASE)]
         holding += [str(directory / name) for name in gone.holding]
         in_flight = len(gone.in_flight)
         return ask.Forgotten(name, gone.rows, gone.kept, in_flight, holding, gone.unrevoked)

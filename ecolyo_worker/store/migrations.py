@@ -14,6 +14,7 @@ from ecolyo_worker.store.restoring import mark_of
 __all__ = [
     "MIGRATIONS",
     "MigrationPlan",
+    "copies",
     "copy_size",
     "latest_version",
     "migrate",
@@ -136,3 +137,8 @@ def _copy(connection: sqlite3.Connection, target: Path) -> None:
     connection.execute("VACUUM INTO ?", (str(unfinished),))
     unfinished.chmod(0o600)
     unfinished.rename(target)
+
+
+def copies(path: Path) -> list[Path]:
+    """Give the copies of a database that migrations made, of which no program deletes any."""
+    return sorted(path.parent.glob(f"{path.name}.before-*"))

@@ -270,3 +270,12 @@ async def test_a_row_that_is_not_dead_is_not_to_be_confirmed(
     done = await cli("outbox", "discard", "1")
     assert done.returncode == 64
     assert b"row 1 is pending; only a dead one can be moved by hand" in done.stderr
+
+
+async def test_where_nothing_is_left_to_send_it_says_so(cli: Cli) -> None:
+    """`send` that finds nothing says where it may have gone: a service sends by itself."""
+    await cli("migrate")
+    env = {"ECOLYO_DACC__URL": "http://127.0.0.1:9", "ECOLYO_WORKER__MODE": "on"}
+    done = await cli("send", "--until-empty", env=env)
+    assert (done.returncode, done.stdout) == (0, "attempts 0 · still waiting 0\n".encode())
+    assert b"nothing was left to send" in done.stderr

@@ -106,6 +106,17 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     assert "10.0 TB may be needed" in room.found
 
 
+def test_a_copy_that_a_migration_made_is_told(tmp_path: Path) -> None:
+    """`doctor` names the copy that a migration left, and how to delete it; it is no failure."""
+    assert not [one for one in check_directory(tmp_path) if one.check == "copy"]
+    copy = tmp_path / "ecolyo.db.before-0002"
+    copy.touch()
+    (found,) = [one for one in check_directory(tmp_path) if one.check == "copy"]
+    assert (found.result, copy.name in found.found) == ("note", True)
+    assert found.advice is not None
+    assert found.advice.endswith(f"rm {copy}")
+
+
 READ_ONLY = """
 mount -t tmpfs -o size=4m none "$1"
 mkdir -m 700 "$1/state"

@@ -14,21 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tests.integration.echo_asking import GOOD
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "dacc_echo.py"
 # Without site packages and with warnings as errors: the bare interpreter must do.
 COMMAND = [sys.executable, "-S", "-W", "error", str(SCRIPT)]
-GOOD: Mapping[str, Any] = {
-    "createdBy": "ecolyo",
-    "measureName": "konnector-event-daily",
-    "startDate": "2026-11-20",
-    "value": 2,
-    "group1": {"slug": "enedis"},
-    "group2": {"event_type": "connexion"},
-    "group3": {"status": "error"},
-}
 ABSENT = object()
 JSON = "application/json"
 

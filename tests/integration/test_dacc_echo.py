@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.echo_asking import GOOD
 from tests.integration.echo_script import (
     ABSENT,
-    GOOD,
     JSON,
     Reply,
     Script,

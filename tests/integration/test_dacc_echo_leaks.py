@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
+from tests.integration.echo_asking import CONNECTION, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
-GOOD: Mapping[str, Any] = {
-    "createdBy": "ecolyo",
-    "measureName": "connection-count-daily",
-    "startDate": "2026-11-20",
-    "value": 2,
-    "group1": {"device": "mobile"},
-}
 UUID = "5f0c1f1e-7c5a-4a8e-9f62-1d9b53c0a111"
 HEX = "0123456789abcdef0123456789ABCDEF"
 
@@ -27,18 +20,13 @@ HEX = "0123456789abcdef0123456789ABCDEF"
 def send(echo: EchoServer, body: str, path: str = "/measure", **headers: str) -> list[str]:
     """Post a body; give each leak that was found, and where."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request("POST", path, body, {"Content-Type": "application/json", **named})
-        connection.getresponse().read()
-    finally:
-        connection.close()
+    ask(echo, "POST", path, body, **named)
     (record,) = echo.received.requests()[-1:]
     return [str(leak) for leak in record.leaks]
 
 
 def changed(**fields: object) -> str:
-    return json.dumps({**GOOD, **fields})
+    return json.dumps({**CONNECTION, **fields})
 
 
 @pytest.mark.parametrize(
@@ -162,10 +150,10 @@ def test_where_it_leaks(echo: EchoServer, fields: dict[str, object], leaks: list
 
 def test_escaped_leak(echo: EchoServer) -> None:
     """What is escaped in the JSON is read before it is looked at."""
-    escaped = json.dumps(GOOD).replace("mobile", r"alice\u0040example\u002eorg")
+    escaped = json.dumps(CONNECTION).replace("mobile", r"alice\u0040example\u002eorg")
     leak = "an e-mail address in group1.device (alice@example.org)"
     assert send(echo, escaped) == [leak]
-    digits = json.dumps(GOOD).replace("mobile", r"\u00312345678901234")
+    digits = json.dumps(CONNECTION).replace("mobile", r"\u00312345678901234")
     assert send(echo, digits) == ["a number of 14 digits in group1.device (12345678901234)"]
 
 
@@ -205,7 +193,7 @@ def test_leaks_of_what_is_no_indicator(echo: EchoServer) -> None:
 )
 def test_leaks_of_headers(echo: EchoServer, headers: dict[str, str], leaks: list[str]) -> None:
     """Headers are looked at too, but for the host's own address, tokens and media types."""
-    found = send(echo, json.dumps(GOOD), **headers)
+    found = send(echo, json.dumps(CONNECTION), **headers)
     assert [leak.partition(" (")[0] for leak in found] == [
         leak.partition(" (")[0] for leak in leaks
     ]
@@ -213,7 +201,7 @@ def test_leaks_of_headers(echo: EchoServer, headers: dict[str, str], leaks: list
 
 def test_doctype_and_stack_are_no_leak(echo: EchoServer) -> None:
     """A person's own stack has an address of its own, and the doctype its dots."""
-    envelope = json.dumps({"data": json.dumps(GOOD)})
+    envelope = json.dumps({"data": json.dumps(CONNECTION)})
     assert send(echo, envelope, "/alice.mycozy.cloud/remote/cc.cozycloud.dacc") == []
 
 

@@ -14,35 +14,18 @@ import pytest
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.live import MOST_LISTENERS, MOST_ROWS
+from tests.integration.echo_asking import MONTHLY, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT = json.dumps(
-    {
-        "createdBy": "ecolyo",
-        "measureName": "profile-count-monthly",
-        "startDate": "2026-11-01",
-        "value": 1,
-    }
-)
+TEXT = json.dumps(MONTHLY)
 
 
 @pytest.fixture
 def echo() -> Iterator[EchoServer]:
     with EchoServer(seed=1, label="desk") as server:
         yield server
-
-
-def ask(echo: EchoServer, method: str, path: str, body: str = "") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
 
 
 class Event(NamedTuple):
@@ -239,7 +222,7 @@ def test_slow_listener() -> None:
             client.sendall(b"GET /api/events HTTP/1.1\r\n\r\n")
             assert client.recv(15) == b"HTTP/1.1 200 OK"
             connections_ended()
-            assert ask(echo, "GET", "/livez") == 200
+            assert ask(echo, "GET", "/livez").status == 200
 
 
 def test_listener_at_the_end(echo: EchoServer) -> None:
@@ -252,5 +235,5 @@ def test_listener_at_the_end(echo: EchoServer) -> None:
 
 def test_feed_is_only_read(echo: EchoServer) -> None:
     """The feed takes neither another method nor parameters."""
-    assert ask(echo, "POST", "/api/events") == 405
-    assert ask(echo, "GET", "/api/events?after=1") == 400
+    assert ask(echo, "POST", "/api/events").status == 405
+    assert ask(echo, "GET", "/api/events?after=1").status == 400

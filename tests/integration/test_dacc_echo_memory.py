@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,46 +13,10 @@ from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 from ecolyo_worker.tools.twins.dacc.received import Received
+from tests.integration.echo_asking import GOOD, MONTHLY, Reply, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-GOOD: Mapping[str, Any] = {
-    "createdBy": "ecolyo",
-    "measureName": "konnector-event-daily",
-    "startDate": "2026-11-20",
-    "value": 2,
-    "group1": {"slug": "enedis"},
-    "group2": {"event_type": "connexion"},
-    "group3": {"status": "error"},
-}
-MONTHLY = {
-    "createdBy": "ecolyo",
-    "measureName": "profile-count-monthly",
-    "startDate": "2026-11-01",
-    "value": 1,
-}
-
-
-class Reply(NamedTuple):
-    status: int
-    text: str
-    headers: Mapping[str, str]
-
-    @property
-    def content(self) -> Any:
-        return json.loads(self.text)
-
-
-def ask(echo: EchoServer, method: str, path: str, body: str = "", **headers: str) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        headers = {"Content-Type": "application/json", **headers}
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return Reply(answer.status, answer.read().decode(), dict(answer.getheaders()))
-    finally:
-        connection.close()
 
 
 def post(echo: EchoServer, base: Mapping[str, Any] = GOOD, **fields: object) -> int:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.pace import Pace, RateSyntaxError, parse_rate
-
-INDICATOR = {
-    "createdBy": "ecolyo",
-    "measureName": "profile-count-monthly",
-    "startDate": "2026-11-01",
-    "value": 1,
-}
+from tests.integration.echo_asking import MONTHLY, Reply, ask
 
 
 class Clock:
@@ -29,25 +22,8 @@ class Clock:
         return self.now_s
 
 
-class Reply(NamedTuple):
-    status: int
-    retry_after: str | None
-    content: Any
-
-
-def ask(echo: EchoServer, method: str, path: str, body: str = "") -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-        return Reply(answer.status, answer.getheader("Retry-After"), content)
-    finally:
-        connection.close()
-
-
 def post(echo: EchoServer, path: str = "/measure") -> Reply:
-    text = json.dumps(INDICATOR)
+    text = json.dumps(MONTHLY)
     return ask(echo, "POST", path, json.dumps({"data": text}) if "remote" in path else text)
 
 
@@ -116,7 +92,9 @@ def test_too_fast() -> None:
     with EchoServer(rate="2/s", fault="ok*2,status=503", clock=clock) as echo:
         assert [post(echo).status for _ in range(2)] == [201, 201]
         clock.now_s += 0.25
-        assert post(echo) == (429, "1", {"error": "too many requests"})
+        refused = post(echo)
+        assert (refused.status, refused.headers.get("Retry-After")) == (429, "1")
+        assert refused.content == {"error": "too many requests"}
         found = counts(echo)
         assert (found["received"], found["refused"], found["too_fast"]) == (2, 1, 1)
         clock.now_s += 1
@@ -131,9 +109,9 @@ def test_retry_after_is_right() -> None:
         post(echo)
         clock.now_s += 2.5
         refused = post(echo)
-        assert (refused.status, refused.retry_after) == (429, "8")
+        assert (refused.status, refused.headers.get("Retry-After")) == (429, "8")
         clock.now_s += 7
-        assert post(echo).retry_after == "1"
+        assert post(echo).headers.get("Retry-After") == "1"
         clock.now_s += 1
         assert post(echo).status == 201
 

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import json
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
+from tests.integration.echo_asking import CONNECTION, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-GOOD = {
-    "createdBy": "ecolyo",
-    "measureName": "connection-count-daily",
-    "startDate": "2026-11-20",
-    "value": 2,
-    "group1": {"device": "mobile"},
-}
 HOSTILE = "</td></noscript><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\"'"
-
-
-class Reply(NamedTuple):
-    status: int
-    text: str
-    headers: Mapping[str, str]
 
 
 class Tables(HTMLParser):
@@ -65,16 +52,6 @@ def echo() -> Iterator[EchoServer]:
         yield server
 
 
-def ask(echo: EchoServer, method: str, path: str, body: str = "") -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return Reply(answer.status, answer.read().decode(), dict(answer.getheaders()))
-    finally:
-        connection.close()
-
-
 def rows(echo: EchoServer) -> list[list[str]]:
     found = Tables(ask(echo, "GET", "/").text).rows
     return [row for row in found if row]
@@ -102,7 +79,7 @@ def test_head(echo: EchoServer) -> None:
 )
 def test_only_read(echo: EchoServer, method: str, path: str, status: int) -> None:
     """At the same path other methods are the DACC's, and the page stands nowhere else."""
-    assert ask(echo, method, path, json.dumps(GOOD)).status == status
+    assert ask(echo, method, path, json.dumps(CONNECTION)).status == status
 
 
 def test_policy(echo: EchoServer) -> None:
@@ -127,9 +104,9 @@ def test_policy(echo: EchoServer) -> None:
 def test_tables(echo: EchoServer) -> None:
     """Without JavaScript there is a table of the requests, refused ones too, and of the cells."""
     for _ in range(5):
-        ask(echo, "POST", "/alice/measure", json.dumps(GOOD))
-    ask(echo, "POST", "/measure", json.dumps({**GOOD, "value": "x"}))
-    ask(echo, "POST", "/measure", json.dumps({**GOOD, "startDate": "2026-11-21"}))
+        ask(echo, "POST", "/alice/measure", json.dumps(CONNECTION))
+    ask(echo, "POST", "/measure", json.dumps({**CONNECTION, "value": "x"}))
+    ask(echo, "POST", "/measure", json.dumps({**CONNECTION, "startDate": "2026-11-21"}))
     found = rows(echo)
     assert [row[:1] + row[2:] for row in found[:3]] == [
         ["7", "connection-count-daily", "2026-11-21", "2", "device=mobile", "", "native", "ok"],
@@ -163,7 +140,7 @@ def test_counts_of_what_was_dropped() -> None:
     """What made room for others is counted on the page."""
     with EchoServer(most_records=1) as echo:
         for value in (1, 2, 3):
-            ask(echo, "POST", "/measure", json.dumps({**GOOD, "value": value}))
+            ask(echo, "POST", "/measure", json.dumps({**CONNECTION, "value": value}))
         assert "received 3 · " in ask(echo, "GET", "/").text
         assert " · dropped 2" in ask(echo, "GET", "/").text
 
@@ -183,8 +160,8 @@ def test_counts_of_what_was_dropped() -> None:
 def test_hostile_indicator(echo: EchoServer, fields: dict[str, object]) -> None:
     """Nothing that an indicator says becomes markup."""
     before = Tables(ask(echo, "GET", "/").text).tags
-    ask(echo, "POST", "/measure", json.dumps({**GOOD, **fields}))
-    ask(echo, "POST", "/" + "%3Cscript%3E/measure", json.dumps({**GOOD, **fields}))
+    ask(echo, "POST", "/measure", json.dumps({**CONNECTION, **fields}))
+    ask(echo, "POST", "/" + "%3Cscript%3E/measure", json.dumps({**CONNECTION, **fields}))
     page = Tables(ask(echo, "GET", "/").text)
     added = [tag for tag in set(page.tags) if page.tags.count(tag) != before.count(tag)]
     assert set(added) <= {"tr", "td"}
@@ -193,5 +170,5 @@ def test_hostile_indicator(echo: EchoServer, fields: dict[str, object]) -> None:
 
 def test_odd_text(echo: EchoServer) -> None:
     """Text that no encoding holds is escaped, and the page is served."""
-    ask(echo, "POST", "/measure", json.dumps({**GOOD, "group1": {"device": "\ud800"}}))
+    ask(echo, "POST", "/measure", json.dumps({**CONNECTION, "group1": {"device": "\ud800"}}))
     assert rows(echo)[0][5] == "device=\\ud800"

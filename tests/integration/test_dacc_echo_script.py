@@ -18,7 +18,8 @@ from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.lines import Handled, line
 from ecolyo_worker.tools.twins.faults import FORMS
 from ecolyo_worker.tools.twins.terminal import Terminal
-from tests.integration.echo_script import GOOD, JSON, Script, changed, ended, enveloped, running
+from tests.integration.echo_asking import GOOD
+from tests.integration.echo_script import JSON, Script, changed, ended, enveloped, running
 
 NO_MEASURE = "No measure definition found for: "
 NO_NUMBER = "value type is incorrect, it must be a number"

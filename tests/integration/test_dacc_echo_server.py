@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import socket
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,39 +17,19 @@ from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.nearest import Wanted
 from ecolyo_worker.tools.twins.dacc.received import Received
 from ecolyo_worker.tools.twins.dacc.record import Filter
+from tests.integration.echo_asking import CONNECTION, Reply, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
-GOOD: Mapping[str, Any] = {
-    "createdBy": "ecolyo",
-    "measureName": "connection-count-daily",
-    "startDate": "2026-11-20",
-    "value": 2,
-    "group1": {"device": "mobile"},
-}
-TEXT = json.dumps(GOOD)
+TEXT = json.dumps(CONNECTION)
 ABSENT = object()
 
 
-class Reply(NamedTuple):
-    status: int
-    content: Any
-    headers: Mapping[str, str]
-
-
-def ask(echo: EchoServer, method: str, path: str, body: str | bytes = "") -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return Reply(answer.status, json.loads(answer.read()), dict(answer.getheaders()))
-    finally:
-        connection.close()
-
-
 def post(echo: EchoServer, **fields: object) -> Reply:
-    changed = {name: value for name, value in {**GOOD, **fields}.items() if value is not ABSENT}
+    changed = {
+        name: value for name, value in {**CONNECTION, **fields}.items() if value is not ABSENT
+    }
     return ask(echo, "POST", "/measure", json.dumps(changed))
 
 
@@ -155,7 +134,7 @@ ENVELOPE = json.dumps({"data": TEXT})
         ("POST", "dacc", "{}", 400, "Bad request", NO_VALUE),
         ("POST", "dacc_v2", ENVELOPE, 400, "Bad request", NO_VALUE),
         ("POST", "dacc_v2", '{"path": "measure"}', 400, "Bad request", NO_VALUE),
-        ("POST", "dacc", json.dumps({"data": GOOD}), 400, "Bad request", NOT_VALID),
+        ("POST", "dacc", json.dumps({"data": CONNECTION}), 400, "Bad request", NOT_VALID),
         ("POST", "dacc", '{"data": null}', 400, "Bad request", NOT_VALID),
         ("POST", "dacc_v2", '{"data": "{}", "path": 1}', 400, "Bad request", NOT_VALID),
         ("POST", "dacc", '{"data": "{}", "more": 1}', 400, "Bad request", NOT_VALID),
@@ -333,7 +312,7 @@ def test_count() -> None:
 def test_equal_by_value(echo: EchoServer) -> None:
     """Duplicates are told by their JSON values: the order of keys is nothing, a type is much."""
     post(echo, group1={"device": "1"})
-    ask(echo, "POST", "/measure", json.dumps(dict(reversed([*GOOD.items()]))))
+    ask(echo, "POST", "/measure", json.dumps(dict(reversed([*CONNECTION.items()]))))
     post(echo)
     post(echo, group1={"device": 1})
     assert [verdict.split(":")[0] for verdict in verdicts(echo)] == ["ok", "ok", "dup", "invalid"]
@@ -459,7 +438,7 @@ def test_bounded_memory(limits: dict[str, int]) -> None:
     """Older records make room for newer ones, which is counted; the counts themselves stay."""
     received = Received(**limits)
     for value in (1, 2, 3):
-        indicator = {**GOOD, "value": value}
+        indicator = {**CONNECTION, "value": value}
         ruling = Ruling(None, "ok", stored=True, text=json.dumps(indicator), indicator=indicator)
         received.add(ruling)
     assert [record.n for record in received.records()] == [2, 3]
@@ -480,7 +459,7 @@ def test_bounded_names() -> None:
     """However many and long the names are, so many are counted apart, and the sums are right."""
     received = Received(most_names=2)
     for n in range(5):
-        indicator = {**GOOD, "measureName": f"m{n}", "startDate": f"{n}" + "x" * 999}
+        indicator = {**CONNECTION, "measureName": f"m{n}", "startDate": f"{n}" + "x" * 999}
         received.add(Ruling(None, "ok", stored=True, indicator=indicator, stack=f"s{n}"))
     counts = received.counts()
     assert (counts["received"], counts["requests"], counts["lumped"]) == (5, 5, 3)
@@ -493,6 +472,6 @@ def test_long_dates_take_room() -> None:
     """A record takes the room of what was read out of it, too."""
     received = Received(most_characters=3000)
     for n in range(3):
-        indicator = {**GOOD, "startDate": f"{n}" + "x" * 1500}
+        indicator = {**CONNECTION, "startDate": f"{n}" + "x" * 1500}
         received.add(Ruling(None, "ok", stored=True, indicator=indicator))
     assert received.counts()["dropped"] == 2

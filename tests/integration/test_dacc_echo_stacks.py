@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.lines import Handled, line
+from tests.integration.echo_asking import MONTHLY, Reply, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT = json.dumps(
-    {
-        "createdBy": "ecolyo",
-        "measureName": "profile-count-monthly",
-        "startDate": "2026-11-01",
-        "value": 1,
-    }
-)
+TEXT = json.dumps(MONTHLY)
 ENVELOPE = json.dumps({"data": TEXT})
-
-
-class Reply(NamedTuple):
-    status: int
-    content: Any
 
 
 @pytest.fixture
@@ -39,21 +27,12 @@ def echo() -> Iterator[EchoServer]:
         yield server
 
 
-def ask(echo: EchoServer, method: str, path: str, body: str | bytes = "", token: str = "") -> Reply:
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    connection = http.client.HTTPConnection("127.0.0.1", echo.port, timeout=10)
-    try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return Reply(answer.status, json.loads(answer.read()))
-    finally:
-        connection.close()
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def post(echo: EchoServer, person: str, token: str = "") -> Reply:
-    return ask(echo, "POST", f"/{person}/remote/cc.cozycloud.dacc", ENVELOPE, token)
+    return ask(echo, "POST", f"/{person}/remote/cc.cozycloud.dacc", ENVELOPE, **bearer(token))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +137,10 @@ def test_fault_of_a_stack(echo: EchoServer) -> None:
     """A stack's own plan is met by its requests alone, and they meet no other until its end."""
     echo.faults.replace("status=500*2")
     reply = ask(echo, "PUT", "/api/fault?stack=alice", "status=503*2,cant-connect")
-    assert reply == (200, {"fault": "status=503*2,cant-connect", "stack": "alice"})
+    assert (reply.status, reply.content) == (
+        200,
+        {"fault": "status=503*2,cant-connect", "stack": "alice"},
+    )
     assert statuses(echo, "bob", 1) == [500]
     assert statuses(echo, "alice", 4) == [503, 503, 502, 500]
     assert statuses(echo, "bob", 1) == [201]
@@ -238,7 +220,7 @@ def test_token_of_a_native_path(echo: EchoServer) -> None:
     """A token set on the way is demanded by the DACC itself as well."""
     ask(echo, "PUT", "/api/token?stack=alice", "secret")
     assert ask(echo, "POST", "/measure", TEXT).status == 201
-    assert ask(echo, "POST", "/alice/measure", TEXT, "secret").status == 201
+    assert ask(echo, "POST", "/alice/measure", TEXT, **bearer("secret")).status == 201
     echo.stacks.set_token("other", "alice")
     head = b"POST /alice/measure HTTP/1.0\r\nAuthorization: Bearer secret\r\n\r\n"
     with socket.create_connection(("127.0.0.1", echo.port), timeout=10) as client:
@@ -251,7 +233,10 @@ def test_wrong_token(echo: EchoServer, token: str) -> None:
     """What no header could carry is refused as a token, and the old one stays."""
     ask(echo, "PUT", "/api/token", "old")
     reply = ask(echo, "PUT", "/api/token", token.encode())
-    assert reply == (400, {"error": "a token is printable ASCII without blanks"})
+    assert (reply.status, reply.content) == (
+        400,
+        {"error": "a token is printable ASCII without blanks"},
+    )
     assert post(echo, "alice", "old").status == 201
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ecolyo_worker import Settings, Worker
-from ecolyo_worker.settings import Dacc
+from ecolyo_worker.settings import Dacc, Retention
 from ecolyo_worker.testing import echo_server
 from ecolyo_worker.testing.clock import FakeClock
 from tests.property.made import FIRST_DAY, events, limits, nights
@@ -147,7 +147,11 @@ class Histories(RuleBasedStateMachine):
 
     def _do(self, act: Callable[[Worker], Awaitable[T]]) -> T:
         self.clock.advance(7200)  # what was put off for an hour is due again
-        chosen = Settings(state_dir=self.directory, dacc=Dacc(url=self.echo.url, rate=10_000.0))
+        chosen = Settings(
+            state_dir=self.directory,
+            dacc=Dacc(url=self.echo.url, rate=10_000.0),
+            retention=Retention(events_days=3650, sent_days=3650),  # nothing goes for its age
+        )
 
         async def acted() -> T:
             async with Worker(chosen, clock=self.clock).opened() as worker:

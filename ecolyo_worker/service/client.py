@@ -4,7 +4,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["RemoteCommands", "running_service"]
 
 _CONNECT_S = 10.0
+# A service that takes new settings opens its socket anew: it is looked for so long, so often.
+_RETURN_S = 1.0
+_RETURN_LOOKS = 20
 
 
 @asynccontextmanager
@@ -186,14 +189,34 @@ class _Line:
         url = f"/control/v1/{command.name}"
         body = encode_request(*request) if request else b""
         try:
-            async with self._client.stream("POST", url, content=body) as response:
+            async with aclosing(await self._reached(url, body)) as response:
                 await _check(response)
                 yield response
+        except httpx.ConnectError:
+            raise StoreUnavailable(
+                "the service cannot be reached any more: it has ended, or reads its settings again;"
+                " nothing was asked of it, so try again"
+            ) from None
         except httpx.TransportError as error:
             raise StoreUnavailable(
                 f"the service went away while it was asked ({type(error).__name__}); what it had"
                 " stored by then is stored"
             ) from None
+
+    async def _reached(self, url: str, body: bytes) -> "httpx.Response":
+        """Send a request; a service that is away for a moment is looked for again."""
+        import httpx
+
+        for _ in range(_RETURN_LOOKS):
+            try:
+                return await self._send(url, body)
+            except httpx.ConnectError:
+                await SystemClock().sleep(_RETURN_S / _RETURN_LOOKS)
+        return await self._send(url, body)
+
+    async def _send(self, url: str, body: bytes) -> "httpx.Response":
+        request = self._client.build_request("POST", url, content=body)
+        return await self._client.send(request, stream=True)
 
 
 async def _check(response: "httpx.Response") -> None:

@@ -4,7 +4,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ __all__ = ["RemoteCommands", "running_service"]
 _URL = "http://control/control/v1"
 _TIMEOUT = {"connect": 10.0}
 """In seconds. An answer may take as long as it likes."""
+# A service that takes new settings opens its socket anew: it is looked for so long, so often.
+_RETURN_S = 1.0
+_RETURN_LOOKS = 20
 
 
 @asynccontextmanager
@@ -193,15 +196,14 @@ class _Line:
 
         body = encode_request(*request) if request else b""
         try:
-            async with self._client.stream(
-                "POST",
-                f"{_URL}/{command.name}",
-                headers=_headers(len(body)),
-                content=body,
-                extensions={"timeout": _TIMEOUT},
-            ) as response:
+            async with aclosing(await self._reached(command, body)) as response:
                 await _check(response)
                 yield response
+        except httpcore.ConnectError:
+            raise StoreUnavailable(
+                "the service cannot be reached any more: it has ended, or reads its settings again;"
+                " nothing was asked of it, so try again"
+            ) from None
         except (
             httpcore.TimeoutException,
             httpcore.NetworkError,
@@ -211,6 +213,29 @@ class _Line:
                 f"the service went away while it was asked ({type(error).__name__}); what it had"
                 " stored by then is stored"
             ) from None
+
+    async def _reached(self, command: Command, body: bytes) -> "httpcore.Response":
+        """Send a request; a service that is away for a moment is looked for again."""
+        import httpcore
+
+        for _ in range(_RETURN_LOOKS):
+            with suppress(httpcore.ConnectError):
+                return await self._send(command, body)
+            await SystemClock().sleep(_RETURN_S / _RETURN_LOOKS)
+        return await self._send(command, body)
+
+    async def _send(self, command: Command, body: bytes) -> "httpcore.Response":
+        import httpcore
+
+        return await self._client.handle_async_request(
+            httpcore.Request(
+                "POST",
+                f"{_URL}/{command.name}",
+                headers=_headers(len(body)),
+                content=body,
+                extensions={"timeout": _TIMEOUT},
+            )
+        )
 
 
 async def _check(response: "httpcore.Response") -> None:

@@ -332,9 +332,31 @@ async def test_a_service_that_goes_away_is_said_so(state_dir: Path, examples: Pa
                 with anyio.CancelScope(shield=True):
                     while await anyio.Path(state_dir / "control.sock").exists():
                         await anyio.lowlevel.checkpoint()
-                    with pytest.raises(StoreUnavailable, match="the service went away"):
+                    with pytest.raises(StoreUnavailable, match="nothing was asked of it"):
                         await commands.status()
         control.stop()
+
+
+async def test_a_service_that_comes_back_is_waited_for(state_dir: Path) -> None:
+    """While a service opens its socket anew, as for new settings, a command waits for it."""
+    async with Worker(Settings(state_dir=state_dir)) as worker:
+        first, second = ControlSocket(worker), ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(first.run)
+            async with commands_of(state_dir) as commands, anyio.create_task_group() as asking:
+                first.stop()
+                while await anyio.Path(state_dir / "control.sock").exists():
+                    await anyio.lowlevel.checkpoint()
+                asked: list[int] = []
+
+                async def ask() -> None:
+                    asked.append((await commands.status()).instances)
+
+                asking.start_soon(ask)
+                await anyio.lowlevel.checkpoint()
+                await running.start(second.run)
+            assert asked == [0]
+            second.stop()
 
 
 async def test_no_command_is_answered_on_tcp(serve: Callable[..., Any]) -> None:

@@ -1,14 +1,17 @@
 """The service under a manager such as systemd: when it is ready, and how it takes new settings."""
 
+import os
 import socket
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM
-from subprocess import CompletedProcess
+from subprocess import DEVNULL, CompletedProcess
 from typing import Any
 
+import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
@@ -131,6 +134,14 @@ async def test_a_stop_while_it_reads_its_settings_again(run: Run, cli: Cli, mana
     assert [next(iter(said)) for said in manager.heard()][-2:] == ["RELOADING", "STOPPING"]
 
 
+async def opened(service: Any, path: Path) -> None:
+    """Wait until a service has a file open."""
+    files = Path(f"/proc/{service.process.pid}/fd")
+    with anyio.fail_after(30):
+        while not any(os.path.realpath(file) == str(path) for file in files.iterdir()):  # noqa: ASYNC240
+            await anyio.lowlevel.checkpoint()
+
+
 async def test_a_stop_ends_a_start(run: Run, state_dir: Path, manager: Any) -> None:
     """Told to stop while it starts, it says so at once, breaks off, and is never ready.
 
@@ -141,7 +152,8 @@ async def test_a_stop_ends_a_start(run: Run, state_dir: Path, manager: Any) -> N
     with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with run(ready=False, **manager.environ) as service:
-            await manager.hear("STATUS", "EXTEND_TIMEOUT_USEC")
+            await opened(service, state_dir / "ecolyo.db-wal")
+            manager.heard()
             service.process.send_signal(SIGTERM)
             assert list(await manager.hear("STOPPING")) == [
                 "STOPPING", "STATUS", "EXTEND_TIMEOUT_USEC",
@@ -151,20 +163,31 @@ async def test_a_stop_ends_a_start(run: Run, state_dir: Path, manager: Any) -> N
     assert manager.heard() == []
 
 
-async def test_a_second_signal_ends_a_start_that_hangs(
-    run: Run, state_dir: Path, manager: Any
-) -> None:
+HANGING = """
+import sys, threading
+from ecolyo_worker.cli.app import run
+from ecolyo_worker.store import outbox
+
+def hang(*_, **__):
+    print("there", flush=True)
+    threading.Event().wait()
+
+outbox.rescue = hang
+sys.exit(run(["run", "--state-dir", sys.argv[1]]))
+"""
+
+
+async def test_a_second_signal_ends_a_start_that_hangs(state_dir: Path, manager: Any) -> None:
     """Told twice, the service waits for nothing, not even for its database."""
-    async with Worker(Settings(state_dir=state_dir)):
-        pass
-    with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        async with run(ready=False, **manager.environ) as service:
-            await manager.hear("STATUS", "EXTEND_TIMEOUT_USEC")
-            service.process.send_signal(SIGTERM)
-            await manager.hear("STOPPING")
-            service.process.send_signal(SIGINT)
-            assert await service.end() == 130
+    command = [sys.executable, "-c", HANGING, str(state_dir)]
+    env = {**os.environ, **manager.environ}
+    async with await anyio.open_process(command, env=env, stderr=DEVNULL) as process:
+        assert process.stdout is not None
+        await process.stdout.receive()
+        process.send_signal(SIGTERM)
+        await manager.hear("STOPPING")
+        process.send_signal(SIGINT)
+        assert await process.wait() == 130
 
 
 async def test_the_socket_of_nobody_does_no_harm(run: Run, tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ async def test_the_service_example_works(tmp_path: Path) -> None:
         logs = BufferedByteReceiveStream(service.stderr)
         ready = json.loads(await logs.receive_until(b"\n", 10_000))
         script = asking.replace("127.0.0.1:8787", ready["http"])
-        done = await anyio.run_process(["bash", "-euc", script], env=env, stderr=subprocess.DEVNULL)
+        done = await anyio.run_process(
+            ["bash", "-euc", script], env=env, stderr=subprocess.DEVNULL, cwd=tmp_path
+        )
         service.terminate()
         assert await service.wait() == 0
     assert done.stdout.endswith(b'{"accepted":1,"known":0,"refused":[]}')

@@ -112,7 +112,7 @@ class Ends:
 
     def _told(self, label: str, civil: int) -> int:
         """Give the instant of a label with an offset, which must be that of Paris."""
-        instant = parse_instant(label.replace(" ", "T"), self._zone)
+        instant = parse_instant(label, self._zone)
         if civil_from_instant(instant, self._zone) != civil:
             raise ValueError(f"found {described(label)}, whose offset Paris did not have; {_TIMES}")
         return utc_ms(instant)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecolyo_worker.events import END_TYPES, EVENT_TYPES
 
-__all__ = ["FIRST_DAY", "events", "limits", "nights", "odd_texts", "texts"]
+__all__ = ["FIRST_DAY", "events", "limits", "nights", "odd_texts", "texts", "tried"]
 
 FIRST_DAY = datetime(2026, 10, 29)
 """The first day on which something happens; a month ends soon after it."""
@@ -44,6 +44,11 @@ def limits(examples: int) -> settings:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
+
+
+def tried(examples: int) -> settings:
+    """Give the same limits, and the same examples each time, but for a long search by hand."""
+    return settings(limits(examples), derandomize=TIMES_AS_MANY == 1)
 
 
 def texts() -> st.SearchStrategy[str | None]:

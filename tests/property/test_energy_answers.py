@@ -18,7 +18,7 @@ from ecolyo_worker.energy.rights import read_rights
 from ecolyo_worker.energy.stream import ObjectStream, read_objects
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import AnswerUnreadable
-from tests.property.made import limits
+from tests.property.made import tried
 
 SAMPLES = Path(__file__).parents[1] / "data" / "energy"
 BODIES = [path.read_bytes() for path in sorted(SAMPLES.glob("*.*json"))]
@@ -116,7 +116,7 @@ def fits(found: Decoded, *, is_short: bool) -> None:
     hides(repr(found.refused) + repr(found.codes) + repr(found.broken))
 
 
-@limits(300)
+@tried(300)
 @given(bodies(), st.sampled_from(METERS))
 @example(b'{"meter_reading":' * 50_000, METERS[0])
 @example(b'{"liste_acces":[[[]],{"pce":[]}]}', METERS[1])
@@ -136,7 +136,7 @@ def test_any_answer_is_points_or_unreadable(body: bytes, meter: str) -> None:
             hides(str(refused))
 
 
-@limits(200)
+@tried(200)
 @given(bodies(), st.sampled_from([200, 204, 302, 400, 403, 404, 429, 503]), st.sampled_from(SERIES))
 def test_any_answer_means_something(
     body: bytes, status: int, series: tuple[Provider, Asked]
@@ -153,7 +153,7 @@ def test_any_answer_means_something(
         hides(str(refused))
 
 
-@limits(200)
+@tried(200)
 @given(bodies(), st.lists(st.integers(0, 400), max_size=6))
 def test_where_a_stream_is_cut_changes_nothing(body: bytes, cuts: list[int]) -> None:
     """The same objects are found, and the same is wrong with the rest."""

@@ -13,7 +13,7 @@ import anyio
 import pytest
 import structlog
 from anyio.from_thread import start_blocking_portal
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -22,7 +22,7 @@ from ecolyo_worker.service.listen import Tcp
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
-from tests.property.made import TIMES_AS_MANY, events, limits, odd_texts
+from tests.property.made import events, odd_texts, tried
 
 pytestmark = pytest.mark.timeout(600)  # a failure is told in its smallest form
 
@@ -165,11 +165,6 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
         portal.wrap_async_context_manager(running(folder)) as found,
     ):
         yield found
-
-
-def tried(examples: int) -> settings:
-    """Give how long to try: the same each time, but for a long search by hand."""
-    return settings(limits(examples), derandomize=TIMES_AS_MANY == 1)
 
 
 def check(face: Face, sent: bytes) -> None:

@@ -374,6 +374,13 @@ def test_the_gravest_word_among_the_days_counts(codes: list[str], kind: str, coz
     assert (meaning.kind, meaning.cozy, meaning.has_data) == (kind, cozy, True)
 
 
+def test_a_day_with_a_code_is_no_data() -> None:
+    """The decoder takes no value that GRDF has something to say against."""
+    body = json.loads(DAY) | {"statut_restitution": {"code": "1000008", "message": "(words)"}}
+    meaning = judge(200, body, "grdf", "gas_days")
+    assert (meaning.kind, meaning.has_data) == ("empty", False)
+
+
 def test_of_days_that_break_off_those_that_came_are_good() -> None:
     """It counts as an outage, with data."""
     meaning = judge(200, DAY + b"\n" + DAY[:50], "grdf", "gas_days")

@@ -256,6 +256,13 @@ def test_a_label_that_is_no_time_of_the_days_asked_for(label: Any, words: str) -
     assert refused.label in (label, "point 2")
 
 
+def test_the_midnight_that_ends_the_days_lets_no_more_in() -> None:
+    """Its label has the date of a day that was not asked for; others of that date are refused."""
+    labels = ["2026-02-11 00:00:00", "2026-02-11 00:30:00"]
+    found = read_curve(old(curve(*labels)), METER, FEBRUARY)
+    assert (len(found.points), [bad.label for bad in found.refused]) == (1, labels[1:])
+
+
 @pytest.mark.parametrize("label", ["2026-03-29 02:00:00", "2026-03-29 02:30:00"])
 def test_a_label_that_the_clocks_skip(label: str) -> None:
     """In spring there is no such time: what has it is refused."""

@@ -306,6 +306,7 @@ PERIODS = [
     ({}, days("2026-01-31", "2026-03-01"), True),
     ({}, days("2026-02-01", "2026-03-01"), True),  # until 06:00 of the first of February
     ({}, days("2026-02-02", "2026-03-01"), False),
+    ({"date_fin_consommation": "2026-02-01T00:00"}, days("2026-02-01", "2026-03-01"), False),
     ({}, days("2025-12-01", "2026-01-02"), True),
     ({}, days("2025-12-01", "2026-01-01"), False),
     ({"type_conso": "Informative Journalier"}, YEAR, False),

@@ -76,6 +76,11 @@ def test_what_cannot_be_read_is_passed_over(junk: str, broken: str) -> None:
     assert found.broken.startswith(broken)
 
 
+def test_what_was_wrong_first_is_told() -> None:
+    """The rest may well come of it."""
+    assert read_objects(b'<html>{"a": ').broken == "it is HTML"
+
+
 def test_nothing_is_nothing() -> None:
     """A stream without objects has none, and nothing is wrong with it."""
     assert read_objects(b"") == read_objects(b"\r\n\n") == Objects(())

@@ -54,12 +54,17 @@ def _intervals(seed: int, ident: str, step: int, day: date) -> tuple[Interval, .
     heating_w = 12 * coldness(seed, day)
     found: list[Interval] = []
     at, end = midnight(day), midnight(day + timedelta(days=1))
+    changes = end - at != timedelta(days=1)
+    following = _local(at)
     while at < end:
-        local = _local(at)
+        local = following
         minutes = step or next(minutes for hour, minutes in _CHANGING if local.hour >= hour)
         power_w = (_usual_w(local) + heating_w) * drawn.uniform(0.75, 1.25)
-        at += timedelta(minutes=minutes)
-        found.append(Interval(_local(at), minutes, round(power_w * minutes / 60)))
+        length = timedelta(minutes=minutes)
+        at += length
+        # To convert is slow, and on most days the local clock goes on as all clocks do.
+        following = _local(at) if changes else local + length
+        found.append(Interval(following, minutes, round(power_w * minutes / 60)))
     return tuple(found)
 
 

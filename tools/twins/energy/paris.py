@@ -6,6 +6,7 @@ Since 1996 summer time begins and ends on the last Sundays of March and October,
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 __all__ = ["PARIS", "gas_day_begin", "midnight"]
 
@@ -51,6 +52,7 @@ def gas_day_begin(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, _GAS_DAY_HOUR, tzinfo=PARIS)
 
 
+@lru_cache(maxsize=1024)
 def _change(year: int, month: int, hour: int) -> datetime:
     """Give the last Sunday of a month of 31 days, at this hour."""
     last = date(year, month, 31)

@@ -1,4 +1,4 @@
-"""What all tests share: the event loop, an echo server, the examples, and the command line."""
+"""What all tests share: the event loop, stand-ins, the examples, and the command line."""
 
 import os
 import socket
@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from ecolyo_worker.testing import dacc_echo as dacc_echo
+from ecolyo_worker.testing import energy_twin as energy_twin
 
 # Tests that run side by side have a screen's width set, and commands would fold their tables to it.
 os.environ.pop("COLUMNS", None)

@@ -22,7 +22,6 @@ same on a thread.
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import signal
 import sys
 import threading
@@ -31,32 +30,44 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__:
     from ecolyo_worker.tools.twins import faults
+    from ecolyo_worker.tools.twins.command import (
+        EXIT_FAILED,
+        EXIT_USAGE,
+        Parser,
+        beyond_loopback,
+        failed,
+        port,
+        seed,
+    )
     from ecolyo_worker.tools.twins.dacc import api
     from ecolyo_worker.tools.twins.dacc.definitions import DefinitionsError
-    from ecolyo_worker.tools.twins.dacc.lines import Terminal, line, raw_line
-    from ecolyo_worker.tools.twins.dacc.pace import RateSyntaxError, parse_rate
+    from ecolyo_worker.tools.twins.dacc.lines import line, raw_line
     from ecolyo_worker.tools.twins.dacc.server import EchoServer
     from ecolyo_worker.tools.twins.dacc.stacks import TokenError, check_token
     from ecolyo_worker.tools.twins.faults import FaultSyntaxError
+    from ecolyo_worker.tools.twins.pace import RateSyntaxError, parse_rate
+    from ecolyo_worker.tools.twins.terminal import Terminal
 else:
     from twins import faults
+    from twins.command import EXIT_FAILED, EXIT_USAGE, Parser, beyond_loopback, failed, port, seed
     from twins.dacc import api
     from twins.dacc.definitions import DefinitionsError
-    from twins.dacc.lines import Terminal, line, raw_line
-    from twins.dacc.pace import RateSyntaxError, parse_rate
+    from twins.dacc.lines import line, raw_line
     from twins.dacc.server import EchoServer
     from twins.dacc.stacks import TokenError, check_token
     from twins.faults import FaultSyntaxError
+    from twins.pace import RateSyntaxError, parse_rate
+    from twins.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+
+    from ecolyo_worker.tools.twins.dacc.lines import Handled
 
 __all__ = ["EchoServer", "main"]
 
 PORT = 8081
-EXIT_FAILED = 1
-EXIT_USAGE = 64
+NAME = "dacc_echo"
 FAILURES = {
     "dup": ("duplicate", "duplicates"),
     "invalid": ("invalid indicator", "invalid indicators"),
@@ -75,14 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         echo = _echo(options, terminal)
         echo.start()
     except FaultSyntaxError as error:
-        return _failed(EXIT_USAGE, f"--fault: {error}")
+        return failed(NAME, EXIT_USAGE, f"--fault: {error}")
     except DefinitionsError as error:
-        return _failed(EXIT_USAGE, f"--measures: {error}")
+        return failed(NAME, EXIT_USAGE, f"--measures: {error}")
     except OSError as error:
         where = f"{options.host}, port {options.port}"
-        return _failed(EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
+        return failed(NAME, EXIT_FAILED, f"cannot listen on {where}: {error.strerror}")
     print(f'url = "{echo.url}"  # the page: {echo.url}/', flush=True)
-    _warn_beyond_loopback(options.host)
+    beyond_loopback(NAME, options.host)
     if options.seed is None and echo.faults.uses_seed:
         print(f"dacc_echo: --seed {echo.seed} gives the same sequence again", file=sys.stderr)
     stop.wait()
@@ -90,11 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal.close()
     came = [_came(echo.received.ever[name], name) for name in options.fail_on]
     if any(came):
-        return _failed(EXIT_FAILED, f"there came {', '.join(filter(None, came))} (--fail-on)")
+        return failed(NAME, EXIT_FAILED, f"there came {', '.join(filter(None, came))} (--fail-on)")
     return 0
 
 
-def _echo(options: argparse.Namespace, terminal: Terminal) -> EchoServer:
+def _echo(options: argparse.Namespace, terminal: Terminal[Handled]) -> EchoServer:
     return EchoServer(
         host=options.host,
         port=options.port,
@@ -116,30 +127,8 @@ def _came(count: int, name: str) -> str:
     return f"{count} {FAILURES[name][count > 1]}"
 
 
-def _failed(status: int, sentence: str) -> int:
-    print(f"dacc_echo: {sentence}", file=sys.stderr)
-    return status
-
-
-def _warn_beyond_loopback(host: str) -> None:
-    try:
-        beyond = not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        beyond = host != "localhost"
-    if beyond:
-        print(f"dacc_echo: warning: {host} can be reached from other machines", file=sys.stderr)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Ends with the exit code that the whole product has for wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="dacc_echo.py",
         description="A stand-in for the DACC and for the cozy-stack in front of it.",
         epilog=_epilog(),
@@ -148,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=_port, default=PORT, help="0 picks a free one (default: %(default)s)")
+    add("--port", type=port, default=PORT, help="0 picks a free one (default: %(default)s)")
     add(
         "--token",
         type=_token,
@@ -158,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fault", default="ok", metavar="SPEC", help="as in 'status=503*2,reset'; see below")
     add(
         "--seed",
-        type=_seed,
+        type=seed,
         metavar="N",
         help="draw what has a probability by this number (default: a random one, which is printed)",
     )
@@ -198,18 +187,6 @@ def _epilog() -> str:
     plain = tables.replace("``", "").replace("====  ", "  ")
     first = "Its first line is the address for the configuration, and the page's; Ctrl-C ends it."
     return f"{first}\n\n{plain}"
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 0 to 65535")
-
-
-def _seed(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no seed; allowed are whole numbers from 0")
 
 
 def _rate(text: str) -> str:

@@ -6,37 +6,23 @@ async def test_a_page_is_counted(dacc_echo: Echo) -> None:
 """
 
 import json
-import select
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from http import HTTPStatus
-from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
-from tempfile import TemporaryFile
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, TypeAlias
-from urllib.parse import urlencode
+from typing import Any, Never, TypeAlias
 
-import anyio
-import anyio.to_thread
 import msgspec
 
-import ecolyo_worker
-from ecolyo_worker.testing.owed import Calls, noted
-
-if TYPE_CHECKING:
-    import httpx
+from ecolyo_worker.testing.owed import noted
+from ecolyo_worker.testing.script import Asked, ScriptProcess, content_of, error_of
 
 __all__ = ["Echo", "EchoProcess", "Group", "echo_server"]
 
 Group: TypeAlias = str | Mapping[str, str]
 """The value of a group's one key, as in `"gas"`; or both, as in `{"page": "gas"}`."""
 
-_SCRIPT = Path(ecolyo_worker.__file__).parent / "tools" / "dacc_echo.py"
-_START_S = 20
 _EXPECTED = (
     "measure",
     "value",
@@ -50,20 +36,13 @@ _EXPECTED = (
 )
 
 
-class Echo:
+class Echo(Asked):
     """An echo server that runs: its address, and what it received.
 
     All its methods are awaited. A call that never is fails the test: the fixture, or the block of
     `echo_server`, raises `AssertionError` at its end, which names the call.
+    `url` is what `dacc.url` is set to.
     """
-
-    def __init__(self, url: str) -> None:
-        """`url` is what `dacc.url` is set to."""
-        self.url = url
-        self.calls = Calls()
-
-    def __repr__(self) -> str:
-        return f"<Echo {self.url}>"
 
     @noted
     async def indicators(self, stack: str | None = None) -> list[dict[str, Any]]:
@@ -92,8 +71,8 @@ class Echo:
         query = {"n": _number("n", n), "measure": measure, "timeout": timeout}
         answer = await self._ask("GET", "/api/wait", query, patience_s=timeout_s)
         if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
-            raise TimeoutError(_error(answer))
-        return int(_content(answer)["count"])
+            raise TimeoutError(error_of(answer))
+        return int(content_of(answer)["count"])
 
     @noted
     async def expect(
@@ -137,8 +116,8 @@ class Echo:
         }
         answer = await self._ask("GET", "/api/expect", query, patience_s=within_s)
         if answer.status_code == HTTPStatus.GATEWAY_TIMEOUT:
-            raise AssertionError(_error(answer))
-        found: dict[str, Any] = _content(answer)
+            raise AssertionError(error_of(answer))
+        found: dict[str, Any] = content_of(answer)
         return found
 
     @noted
@@ -161,7 +140,7 @@ class Echo:
     @noted
     async def clear(self) -> None:
         """Let it forget all that it received and counted; its faults and tokens stay."""
-        _content(await self._ask("DELETE", "/api/indicators"))
+        content_of(await self._ask("DELETE", "/api/indicators"))
 
     @noted
     async def fail_next(self, n: int, fault: str, stack: str = "") -> None:
@@ -181,7 +160,7 @@ class Echo:
         What is set for all takes the place of what stacks have. With an empty `spec`, or once its
         own is used up, a stack goes by what holds for all again. Raises `ValueError`.
         """
-        _content(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
+        content_of(await self._ask("PUT", "/api/fault", {"stack": stack}, spec))
 
     @noted
     async def set_token(self, token: str, stack: str = "") -> None:
@@ -189,123 +168,17 @@ class Echo:
 
         Raises `ValueError` for what can be no token.
         """
-        _content(await self._ask("PUT", "/api/token", {"stack": stack}, token))
-
-    async def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401  JSON of several shapes
-        return _content(await self._ask("GET", path, query))
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, object] | None = None,
-        content: str = "",
-        patience_s: float = 0,
-    ) -> "httpx.Response":
-        import httpx  # a command that asks nobody need not wait for it
-
-        url = f"{self.url}{path}?{urlencode(query or {})}"
-        # There is no TLS on the way; to get ready for it would take most of a request's time.
-        async with httpx.AsyncClient(
-            timeout=30 + patience_s,
-            trust_env=False,
-            verify=False,  # noqa: S501
-        ) as client:
-            return await client.request(method, url, content=content.encode())
+        content_of(await self._ask("PUT", "/api/token", {"stack": stack}, token))
 
 
-class EchoProcess:
-    """Runs `tools/dacc_echo.py` for as long as a block, `with` or `async with`, is not left.
+class EchoProcess(ScriptProcess[Echo]):
+    """Runs `tools/dacc_echo.py` for as long as a block is not left; entering it gives the `Echo`.
 
-    Entering it gives the `Echo`, and raises `RuntimeError` if the server ends instead of starting,
-    and `TimeoutError` if it says nothing. That error has what it said on stderr; what one that
-    runs says there is passed on when the block is left.
+    `options` are those of the script; `name` is what the block calls the `Echo`.
     """
 
     def __init__(self, options: tuple[str, ...] = (), name: str = "echo") -> None:
-        """`options` are those of the script; `name` is what the block calls the `Echo`."""
-        self._options = options
-        self._name = name
-
-    def __enter__(self) -> Echo:
-        self._start()
-        try:
-            self._echo = Echo(self._address())
-        except BaseException:
-            self._end()
-            raise
-        return self._echo
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._leave(error)
-
-    async def __aenter__(self) -> Echo:
-        self._start()
-        try:
-            self._echo = Echo(await anyio.to_thread.run_sync(self._address))
-        except BaseException:
-            self._end()
-            raise
-        return self._echo
-
-    async def __aexit__(
-        self,
-        _type: type[BaseException] | None,
-        error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._leave(error)
-
-    def _start(self) -> None:
-        command = [sys.executable, str(_SCRIPT), "--port", "0", *self._options]
-        # A file, for a pipe that nobody reads would hold the server up when it is full.
-        self._said = TemporaryFile("w+", errors="backslashreplace")  # noqa: SIM115
-        self._process = Popen(  # noqa: S603  our own
-            command, stdin=DEVNULL, stdout=PIPE, stderr=self._said
-        )
-
-    def _address(self) -> str:
-        """Read the address from the first line; what comes after it nobody reads."""
-        said_it = self._process.stdout
-        assert said_it is not None
-        if not select.select([said_it], [], [], _START_S)[0]:
-            raise TimeoutError(f"the echo server said nothing for {_START_S} s")
-        first = said_it.readline().decode()
-        # The server then prints no more: a reader that is gone is better than one that is slow.
-        said_it.close()
-        if not first:
-            raise self._failed()
-        return first.split('"')[1]
-
-    def _failed(self) -> RuntimeError:
-        """Say why it ended instead of starting."""
-        status = self._process.wait()
-        self._said.seek(0)
-        lines = [line for line in self._said.read().splitlines() if line.strip()]
-        reason = lines[-1] if lines else "it said nothing"
-        return RuntimeError(f"the echo server ended with {status} instead of starting: {reason}")
-
-    def _leave(self, error: BaseException | None) -> None:
-        __tracebackhide__ = True
-        self._end()
-        if error is None:
-            self._echo.calls.check(self._name)
-        self._echo.calls.let_go()
-
-    def _end(self) -> None:
-        # It has nothing to put in order, so it need not be asked, and ends at once.
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        with self._said as said:
-            said.seek(0)
-            sys.stderr.write(said.read())
+        super().__init__("dacc_echo.py", "echo server", Echo, options, name)
 
 
 def echo_server(*options: str) -> EchoProcess:
@@ -315,23 +188,6 @@ def echo_server(*options: str) -> EchoProcess:
         await echo.wait(1)
     """
     return EchoProcess(options)
-
-
-def _content(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several shapes
-    """Read an answer; raises `ValueError` in the server's words if the question was wrong."""
-    if answer.status_code == HTTPStatus.BAD_REQUEST:
-        raise ValueError(_error(answer))
-    answer.raise_for_status()
-    return _read(answer)
-
-
-def _error(answer: "httpx.Response") -> str:
-    return str(_read(answer)["error"])
-
-
-def _read(answer: "httpx.Response") -> Any:  # noqa: ANN401  JSON of several shapes
-    # As the server itself reads: half a surrogate pair, or 1e400, is more than msgspec takes.
-    return json.loads(answer.content)
 
 
 def _measure(record: Mapping[str, Any]) -> str:

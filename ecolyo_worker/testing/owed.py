@@ -48,13 +48,13 @@ class Calls:
 
 
 def noted(method: _Method) -> _Method:
-    """Let a method's calls be noted in its object's `calls` until they are awaited."""
+    """Let a method's calls be noted in its object's `owed` until they are awaited."""
 
     @wraps(method)
     def calling(self: Any, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         made = method(self, *args, **kwargs)
         given = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-        self.calls.add(f"{method.__name__}({', '.join(given)[:LONGEST_CALL]})", made)
+        self.owed.add(f"{method.__name__}({', '.join(given)[:LONGEST_CALL]})", made)
         return made
 
     return cast("_Method", calling)

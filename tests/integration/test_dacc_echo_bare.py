@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
-from ecolyo_worker.tools.twins.dacc.exchange import Request, Ruling
+from ecolyo_worker.tools.twins.dacc.exchange import Ruling
+from ecolyo_worker.tools.twins.exchange import Request
 
 TOOLS = Path(__file__).parents[2] / "tools"
 INDICATOR = {

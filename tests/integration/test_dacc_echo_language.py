@@ -7,7 +7,14 @@ import re
 import pytest
 
 from ecolyo_worker.tools.twins import faults
-from ecolyo_worker.tools.twins.faults import FORMS, Fault, FaultPlan, FaultSyntaxError, duration_s
+from ecolyo_worker.tools.twins.faults import (
+    FORMS,
+    Fault,
+    FaultPlan,
+    FaultSyntaxError,
+    Form,
+    duration_s,
+)
 
 
 def test_table() -> None:
@@ -35,6 +42,18 @@ def test_plan() -> None:
     names = [plan.draw().name for _ in range(5)]
     assert names == ["latency", "slow-body", "ok", "ok", "ok"]
     assert repr(plan) == "<FaultPlan ok>"
+
+
+def test_faults_of_another_service() -> None:
+    """A plan may know other faults, and one waits for a request that may meet it."""
+    plan = FaultPlan("tired*2,reset", forms={"tired": Form(), "reset": FORMS["reset"]})
+    assert plan.draw_if(lambda fault: fault.name == "reset") is None
+    assert plan.left == "tired*2,reset*1"
+    assert plan.draw_if(lambda fault: fault.name == "tired") == Fault("tired")
+    assert [plan.draw().name for _ in range(3)] == ["tired", "reset", "ok"]
+    assert plan.draw_if(lambda _: True) is None
+    with pytest.raises(FaultSyntaxError, match=r"'tire' is no fault; did you mean tired\? allowed"):
+        plan.replace("tire")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
-from ecolyo_worker.tools.twins.dacc.pace import Pace, RateSyntaxError, parse_rate
+from ecolyo_worker.tools.twins.pace import Pace, RateSyntaxError, parse_rate
 
 INDICATOR = {
     "createdBy": "ecolyo",

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
-from ecolyo_worker.tools.twins.dacc.lines import Handled, Terminal
+from ecolyo_worker.tools.twins.dacc.lines import Handled, line
 from ecolyo_worker.tools.twins.faults import FORMS
+from ecolyo_worker.tools.twins.terminal import Terminal
 from tests.integration.echo_script import GOOD, JSON, Script, changed, ended, enveloped, running
 
 NO_MEASURE = "No measure definition found for: "
@@ -293,7 +294,7 @@ def test_output_that_nobody_reads() -> None:
     """Lines are not kept for a reader that is gone, and the answers go on."""
     reading, writing = os.pipe()
     os.close(reading)
-    terminal = Terminal(writing)
+    terminal = Terminal(writing, line)
     handled = Handled(0, Ruling(None, "ok"), "ok", None)
     terminal.show(handled)
     terminal.close()
@@ -315,7 +316,7 @@ class Body(str):
 def test_lines_that_wait_hold_no_body() -> None:
     """What waits for a slow reader is lines; the requests they tell of are let go."""
     reading, writing = os.pipe()
-    terminal = Terminal(writing)
+    terminal = Terminal(writing, line)
     for _ in range(2000):  # More than the pipe takes.
         terminal.show(Handled(0, Ruling(None, "ok"), "ok", None))
     body = Body("x" * 9000)

@@ -47,17 +47,19 @@ def test_the_demo_works_from_a_wheel(unpacked: Path) -> None:
 
 
 def test_the_fixture_works_from_a_wheel(unpacked: Path, tmp_path: Path) -> None:
-    """A host's tests, and such as know no event loop, get the echo server out of the wheel."""
+    """A host's tests, and such as know no event loop, get both stand-ins out of the wheel."""
     (tmp_path / "test_host.py").write_text(
         "import asyncio\n"
         "import ecolyo_worker\n"
-        "from ecolyo_worker.testing import dacc_echo\n"
+        "from ecolyo_worker.testing import dacc_echo, energy_twin\n"
         "def test_nothing_came(dacc_echo):\n"
         f"    assert ecolyo_worker.__file__.startswith({str(unpacked)!r})\n"
         "    asyncio.run(dacc_echo.expect_nothing())\n"
+        "def test_nothing_was_called_for(energy_twin):\n"
+        "    assert asyncio.run(energy_twin.count()) == 0\n"
     )
     done = run(unpacked, "-m", "pytest", "-q", "-W", "error", str(tmp_path))
-    assert done.stdout.splitlines()[-1].startswith("1 passed in "), done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("2 passed in "), done.stdout + done.stderr
 
 
 def test_the_fixture_is_all_that_needs_pytest(unpacked: Path) -> None:
@@ -65,7 +67,7 @@ def test_the_fixture_is_all_that_needs_pytest(unpacked: Path) -> None:
     blocked = (
         "import sys; sys.modules.update(pytest=None, httpx=None); import ecolyo_worker.testing"
     )
-    done = run(unpacked, "-c", f"{blocked} as t; t.echo_server; t.dacc_echo")
+    done = run(unpacked, "-c", f"{blocked} as t; t.echo_server; t.energy_server; t.dacc_echo")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of pytest halted")
     done = run(unpacked, "-c", "import ecolyo_worker.testing as t; t.dacc_ecco")

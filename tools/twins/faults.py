@@ -47,7 +47,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FORMS", "MEANINGS", "Fault", "FaultPlan", "FaultSyntaxError", "duration_s", "parse"]
+__all__ = [
+    "FORMS",
+    "MEANINGS",
+    "Fault",
+    "FaultPlan",
+    "FaultSyntaxError",
+    "Form",
+    "duration_s",
+    "parse",
+]
 
 LONGEST_S = 3600.0
 MOST_REQUESTS = 999_999_999
@@ -80,7 +89,8 @@ class Fault:
     def __str__(self) -> str:
         if self.value is None:
             return self.name
-        unit = "s" if FORMS[self.name].read is duration_s else ""
+        form = FORMS.get(self.name)
+        unit = "s" if form is not None and form.read is duration_s else ""
         return f"{self.name}={self.value:.12g}{unit}"
 
 
@@ -121,8 +131,8 @@ def duration_s(text: str) -> float:
     return seconds
 
 
-def parse(spec: str) -> tuple[Step, ...]:
-    """Read a whole specification.
+def parse(spec: str, forms: Mapping[str, Form] | None = None) -> tuple[Step, ...]:
+    """Read a whole specification, of these faults; without any, of the table above.
 
     Raises FaultSyntaxError.
     """
@@ -130,7 +140,7 @@ def parse(spec: str) -> tuple[Step, ...]:
     if len(items) > 1 and not all(items):
         where = "at the end" if all(items[:-1]) else "that follows no fault"
         raise FaultSyntaxError(f"there is a comma {where}; commas only separate faults")
-    steps = tuple(map(_step, items))
+    steps = tuple(_step(item, FORMS if forms is None else forms) for item in items)
     for step in steps[:-1]:
         if step.count is None:
             raise FaultSyntaxError(
@@ -143,12 +153,18 @@ class FaultPlan:
     """The sequence of faults that requests draw from, one each; safe between threads.
 
     Every specification begins the draws anew, so that by the same ``seed`` it always gives the
-    same sequence.
+    same sequence. ``forms`` are the faults that there are, if not those of the table above.
     """
 
-    def __init__(self, spec: str = "ok", seed: int | str = 0) -> None:
+    def __init__(
+        self,
+        spec: str = "ok",
+        seed: int | str = 0,
+        forms: Mapping[str, Form] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._seed = seed
+        self._forms = forms
         self.replace(spec)
 
     def __repr__(self) -> str:
@@ -182,7 +198,7 @@ class FaultPlan:
 
     def replace(self, spec: str) -> None:
         """Begin a new sequence; the old one stays if this raises FaultSyntaxError."""
-        steps = list(reversed(parse(spec)))
+        steps = list(reversed(parse(spec, self._forms)))
         with self._lock:
             self._spec = spec
             self._steps = steps
@@ -190,9 +206,16 @@ class FaultPlan:
 
     def draw(self) -> Fault:
         """Give the fault of the next request; ``ok`` when the sequence is over."""
+        return self.draw_if(lambda _: True) or Fault("ok")
+
+    def draw_if(self, may_meet: Callable[[Fault], bool]) -> Fault | None:
+        """Give the fault of the next request, if this request may meet it.
+
+        None: it waits for a request that may, or the sequence is over.
+        """
         with self._lock:
-            if not self._steps:
-                return Fault("ok")
+            if not self._steps or not may_meet(self._steps[-1].fault):
+                return None
             step = self._steps.pop()
             left = step.after_one()
             if left is not None:
@@ -271,33 +294,30 @@ MEANINGS: Mapping[str, str] = {
     name: meaning.replace("``", "")
     for name, meaning in re.findall(r"^``([a-z0-9-]+)[^`]*`` +(.+)$", __doc__ or "", re.MULTILINE)
 }
-_EXAMPLES = (
-    ", ".join(form.shown(name) for name, form in FORMS.items())
-    + ", each with *COUNT and @PERCENT% if wanted, several separated by commas"
-)
 
 
-def _step(item: str) -> Step:
+def _step(item: str, forms: Mapping[str, Form]) -> Step:
     match = _ITEM.fullmatch(item)
-    if match is None or match["name"] not in FORMS:
+    if match is None or match["name"] not in forms:
         name = match["name"] if match else item
+        allowed = ", ".join(form.shown(name) for name, form in forms.items())
         raise FaultSyntaxError(
-            f"{_quoted(name)} is no fault; {_meant(name)}allowed are {_EXAMPLES}"
+            f"{_quoted(name)} is no fault; {_meant(name, forms)}allowed are {allowed}, "
+            "each with *COUNT and @PERCENT% if wanted, several separated by commas"
         )
-    fault = Fault(match["name"], _value(match["name"], match["value"]))
+    fault = Fault(match["name"], _value(match["name"], match["value"], forms[match["name"]]))
     chance = _chance(match["chance"])
     endless = match["chance"] is not None and match["count"] is None
     return Step(fault, None if endless else _count(match["count"]), chance)
 
 
-def _meant(name: str) -> str:
+def _meant(name: str, forms: Mapping[str, Form]) -> str:
     """Name the fault that a misspelt one may be, if there is one."""
-    near = get_close_matches(name.strip().lower().replace("_", "-")[:60], FORMS, n=1)
+    near = get_close_matches(name.strip().lower().replace("_", "-")[:60], forms, n=1)
     return f"did you mean {near[0]}? " if near else ""
 
 
-def _value(name: str, text: str | None) -> float | None:
-    form = FORMS[name]
+def _value(name: str, text: str | None, form: Form) -> float | None:
     if text is None:
         if form.read is not None and not form.optional:
             raise FaultSyntaxError(f"{name} needs a value, as in {form.written(name)}")

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import unquote_to_bytes
 
-from .exchange import Answer, Ruling, answer_json, unread
+from ..exchange import Answer, answer_json
+from .exchange import Ruling, unread
 from .indicator import Flaw, IndicatorRefusedError, read_object, weigh
 from .leaks import leaks_of
 from .stack import (
@@ -27,7 +28,8 @@ from .stack import (
 )
 
 if TYPE_CHECKING:
-    from .exchange import Request, Target, Terms
+    from ..exchange import Request
+    from .exchange import Target, Terms
     from .indicator import JsonObject
 
 __all__ = ["UNAUTHORIZED", "Endpoint", "endpoint", "rule", "stack_of", "too_fast"]

@@ -37,8 +37,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..exchange import Answer, answer_json
 from ..faults import FaultSyntaxError
-from .exchange import Answer, answer_json
 from .expected import MOST_COMPARED, check_possible, miscounted, missed, what_came
 from .nearest import nearest
 from .queries import (
@@ -59,11 +59,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..faults import FaultPlan
-    from .http import Head
+    from ..http import Head
+    from ..pace import Pace
     from .indicator import JsonObject
     from .live import Live
     from .nearest import Wanted
-    from .pace import Pace
     from .received import Received
     from .stacks import Stacks
 

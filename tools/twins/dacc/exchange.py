@@ -1,76 +1,21 @@
-"""What goes over the wire and what is made of it: a request, an answer, and the ruling between."""
+"""What becomes of a request: the ruling between it and its answer."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..exchange import answer_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
+    from ..exchange import Answer
     from .definitions import GroupKeys
     from .indicator import JsonObject
     from .leaks import Leak
 
-__all__ = [
-    "NO_REQUEST",
-    "Answer",
-    "Request",
-    "Ruling",
-    "Stream",
-    "Target",
-    "Terms",
-    "answer_json",
-    "unread",
-]
+__all__ = ["Ruling", "Target", "Terms", "unread"]
 
 Target: TypeAlias = Literal["native", "cozy-v1", "cozy-v2"]
-
-
-class Stream(Protocol):
-    """A body that comes piece by piece for as long as somebody reads it; close it in any case."""
-
-    def __iter__(self) -> Iterator[bytes]: ...
-
-    def close(self) -> None:
-        """Let go of what it holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; after the ``body`` comes the ``stream``, if there is one."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-    stream: Stream | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request: the names of ``headers`` in lower case, ``head`` the bytes as they came."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    head: bytes = b""
-
-    @property
-    def content_type(self) -> str:
-        """What the body is said to be; empty where nothing is said."""
-        return self.headers.get("content-type", "")
-
-    @property
-    def authorization(self) -> str:
-        """The sender's credential with its scheme; empty where none is given."""
-        return self.headers.get("authorization", "")
-
-
-# Of a request that could not be read nothing is known.
-NO_REQUEST = Request("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +62,6 @@ class Ruling:
     def acknowledged(self) -> bool:
         """Whether the answer, if it arrives, tells the sender that the indicator is stored."""
         return self.stored and self.answer is not None and self.answer.status == 201
-
-
-def answer_json(status: int, content: object) -> Answer:
-    """Give an answer whose body is this content."""
-    return Answer(status, json.dumps(content).encode())
 
 
 def unread(status: int, sentence: str) -> Ruling:

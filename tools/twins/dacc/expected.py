@@ -6,9 +6,9 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from ..terminal import shown
 from .definitions import GROUPS, shipped_group_keys
 from .indicator import is_day
-from .lines import shown
 from .nearest import found_in, nearest
 from .queries import QueryError
 

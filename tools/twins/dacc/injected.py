@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..injected import MADE, injected
 from . import stack
 from .answers import UNAUTHORIZED
-from .exchange import Answer, answer_json
-from .http import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..exchange import Answer
     from ..faults import Fault
     from .exchange import Ruling
 
@@ -27,7 +27,6 @@ _SAID: Mapping[str, Answer] = {
     "no-token-at-stack": stack.NO_DACC_TOKEN,
     "cant-connect": stack.CANT_CONNECT,
 }
-_UNSAID = ("drop", "reset", "garbage")
 _NORMAL = ("ok", "latency", "slow-body")
 
 
@@ -43,35 +42,11 @@ def with_fault(ruling: Ruling, fault: Fault, now_s: float) -> Ruling:
         return replace(ruling, answer=None)
     if fault.name == "accept-then-cant-connect":
         return replace(ruling, answer=stack.CANT_CONNECT)
-    answer = None if fault.name in _UNSAID else _instead(ruling, fault, now_s)
+    answer = injected(fault, now_s) if fault.name in MADE else _instead(ruling, fault)
     return replace(ruling, answer=answer, verdict=f"fault: {fault}", stored=False)
 
 
-def _instead(ruling: Ruling, fault: Fault, now_s: float) -> Answer:
-    if fault.name in _SAID:
-        return _SAID[fault.name]
+def _instead(ruling: Ruling, fault: Fault) -> Answer:
     if fault.name == "html-401":
         return UNAUTHORIZED if ruling.target == "native" else stack.BAD_GATEWAY
-    if fault.name == "status":
-        return _bare_status(int(fault.value or 0))
-    told = _retry_after(fault, now_s)
-    answer = answer_json(429 if fault.name == "throttle" else 503, {"error": "fault injected"})
-    return answer if told is None else replace(answer, headers=(("Retry-After", told),))
-
-
-def _retry_after(fault: Fault, now_s: float) -> str | None:
-    if fault.name == "retry-after-garbage":
-        return "soon"
-    if fault.value is None:
-        return None
-    if fault.name == "retry-after-date":
-        return http_date(now_s + fault.value)
-    return f"{fault.value:.0f}"
-
-
-def _bare_status(status: int) -> Answer:
-    if status >= 400:
-        return answer_json(status, {"error": "fault injected"})
-    # Below 400 it must not look like the DACC's yes, for nothing is stored.
-    elsewhere = (("Location", "http://elsewhere.invalid/measure"),) if status // 100 == 3 else ()
-    return Answer(status, b"<p>fault injected</p>", "text/html", elsewhere)
+    return _SAID[fault.name]

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .exchange import Request, Ruling
+    from ..exchange import Request
+    from .exchange import Ruling
     from .indicator import JsonObject
 
 __all__ = ["Leak", "leaks_of"]

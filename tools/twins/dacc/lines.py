@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..terminal import shown
 from .indicator import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .exchange import Ruling
     from .indicator import JsonObject
 
-__all__ = ["Columns", "Handled", "Terminal", "columns_of", "line", "raw_line", "shown"]
+__all__ = ["Columns", "Handled", "columns_of", "line", "raw_line"]
 
-MOST_WAITING = 50_000
-CLOSING_S = 1.0
 _GROUPS = ("group1", "group2", "group3")
 
 
@@ -83,59 +77,6 @@ def raw_line(handled: Handled) -> str:
     return f"data: '{shown(handled.ruling.text, 4000)}'"
 
 
-class Terminal:
-    """Writes lines to a file descriptor, from a thread of its own.
-
-    So a reader that is slow, or has stopped reading, never holds up an answer: beyond
-    ``MOST_WAITING`` lines the new ones are left out, and their number is printed.
-    """
-
-    def __init__(self, fd: int, form: Callable[[Handled], str] = line) -> None:
-        self._fd = fd
-        self._form = form
-        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._left_out = 0
-        self._unread = False
-        self._thread = threading.Thread(target=self._write_all, name="terminal", daemon=True)
-        self._thread.start()
-
-    def __repr__(self) -> str:
-        return f"<Terminal waiting={self._waiting.qsize()} left_out={self._left_out}>"
-
-    def show(self, handled: Handled) -> None:
-        """Have a line written, soon; nothing is kept once the reader is gone."""
-        if self._unread:
-            return
-        if self._waiting.qsize() < MOST_WAITING:
-            # As text already, for a body that is held here would not be let go.
-            self._waiting.put(self._form(handled) + "\n")
-        else:
-            self._left_out += 1
-
-    def close(self) -> None:
-        """Write what is waiting, for as long as the reader takes it within a second."""
-        self._waiting.put(None)
-        self._thread.join(CLOSING_S)
-
-    def _write_all(self) -> None:
-        try:
-            while (first := self._waiting.get()) is not None:
-                _write(self._fd, first)
-                if self._left_out and self._waiting.empty():
-                    _write(self._fd, f"({self._left_out} lines left out)\n")
-                    self._left_out = 0
-        except OSError:
-            self._unread = True  # The answers go on.
-
-
-def _write(fd: int, text: str) -> None:
-    # Not through sys.stdout: its lock, held by a thread that waits for a reader, would keep the
-    # interpreter from ending.
-    rest = text.encode("utf-8", "backslashreplace")
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
 def _field(indicator: JsonObject, name: str, longest: int) -> str:
     if name not in indicator:
         return "-"
@@ -161,16 +102,3 @@ def _brief(value: object) -> str:
     if isinstance(value, list):
         return "[…]" if value else "[]"
     return written(value)
-
-
-def shown(text: str, longest: int) -> str:
-    """Cut a text from outside, and escape what would not print, line ends and colours first."""
-    rest = len(text) - longest
-    cut = text[:longest] + f"…(+{rest})" if rest > 0 else text
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else _escaped(char) for char in cut)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()

@@ -7,8 +7,8 @@
 =============  ===================================================================================
 
 A listener that comes back says by ``Last-Event-ID`` where it was, and is given what came since.
-Each reads from what is kept, so a slow one costs no memory; one that takes nothing for ``SLOW_S``
-is let go by the server.
+Each reads from what is kept, so a slow one costs no memory; one that takes nothing for long is
+let go by the server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .indicator import JsonObject
     from .received import Received
 
-__all__ = ["HEARTBEAT_S", "MOST_LISTENERS", "MOST_ROWS", "SLOW_S", "Feed", "Live"]
+__all__ = ["HEARTBEAT_S", "MOST_LISTENERS", "MOST_ROWS", "Feed", "Live"]
 
 MOST_LISTENERS = 16
 # What a page shows at most; of what is older it only tells the number.
@@ -33,7 +33,6 @@ MOST_ROWS = 20_000
 MOST_AT_ONCE = 500
 # Often, for only a write tells that a listener has left.
 HEARTBEAT_S = 1.0
-SLOW_S = 10.0
 # Between two messages, so that a burst is told in few of them.
 PAUSE_S = 0.05
 

@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..exchange import Answer
 from .cells import THRESHOLD
-from .exchange import Answer
 from .views import row
 
 if TYPE_CHECKING:

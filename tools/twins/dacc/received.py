@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..exchange import NO_REQUEST
 from .cells import Cells
-from .exchange import NO_REQUEST
 from .record import ANY, Filter, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .exchange import Request, Ruling
+    from ..exchange import Request
+    from .exchange import Ruling
     from .indicator import JsonObject
     from .nearest import Wanted
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from .indicator import read_object
 
 if TYPE_CHECKING:
+    from ..exchange import Answer
     from .cells import Share
-    from .exchange import Answer, Target
+    from .exchange import Target
     from .indicator import JsonObject
     from .leaks import Leak
 

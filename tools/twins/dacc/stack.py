@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .exchange import Answer, answer_json
+from ..exchange import Answer, answer_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -51,7 +51,7 @@ def parse_rate(text: str) -> Rate:
 
 
 class Pace:
-    """Watches the pace of the requests to the measure paths; safe between threads.
+    """Watches the pace of the requests that it is told of; safe between threads.
 
     Windows slide, and hold the instants after their begin: with ``5/s`` the sixth request is too
     fast until a whole second after the first. What is turned away does not count against the

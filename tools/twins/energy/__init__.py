@@ -1,0 +1,1 @@
+"""What plays Enedis and GRDF: the parts of ``energy_twin.py``."""

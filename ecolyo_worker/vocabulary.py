@@ -175,6 +175,19 @@ EVENTS: Final = (
         repeats_by=("error",),
     ),
     LogEvent(
+        "an energy account needs a consent",
+        "warning",
+        "Nothing is fetched for it until its person consents anew. Told once, when it begins.",
+        {"account": "its number, for `accounts list`", "reason": _REASON},
+    ),
+    LogEvent(
+        "no token for energy data",
+        "warning",
+        "A provider gives no token now; it is asked again later, and no data meanwhile.",
+        {"provider": "`enedis` or `grdf`", "reason": _REASON},
+        repeats_by=("provider", "reason"),
+    ),
+    LogEvent(
         "old rows pruned",
         "info",
         "Sent rows were deleted, being older than `retention.sent_days`.",

@@ -14,6 +14,7 @@ import msgspec
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator
+from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
@@ -21,6 +22,7 @@ from ecolyo_worker.actors.night import InstanceNight, Plan
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
+from ecolyo_worker.actors.tokens import Tokens
 from ecolyo_worker.clock import (
     Clock,
     SystemClock,
@@ -43,6 +45,7 @@ from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Rules, unknown
+from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.http import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
@@ -351,6 +354,10 @@ class Worker:
         )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
+        self.energy = EnergyClient(Clients(self._http), __version__)
+        opened.push_async_callback(self.energy.close)
+        self.tokens = Tokens(context, self.energy)
+        self.consents = Consents(context, self.tokens, self.energy)
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import Clock
+from ecolyo_worker.clock import Clock, civil_from_instant, utc_ms
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.settings import Settings
+from ecolyo_worker.store.accounts import Moment
 from ecolyo_worker.store.database import Database
 
 if TYPE_CHECKING:
@@ -28,3 +29,8 @@ class Context(Struct, frozen=True, kw_only=True):
     random: random.Random
     hmac_key: bytes
     logger: FilteringBoundLogger
+
+    def moment(self) -> Moment:
+        """Give this moment, as an instant and in civil time."""
+        now = self.clock.now()
+        return Moment(utc_ms(now), civil_from_instant(now, self.settings.civil_zone))

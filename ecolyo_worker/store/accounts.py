@@ -245,7 +245,10 @@ def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:
 def leave(
     connection: sqlite3.Connection, ident: int, now: Moment, *, keeps_data: bool
 ) -> Account | None:
-    """Ask for nothing more of an account, which is to be removed; None if there is no such."""
+    """Ask for nothing more of an account, which is to be removed; None if there is no such.
+
+    What was wrong with it is forgotten.
+    """
     move(connection, ident, "removing", now)
     connection.execute("UPDATE accounts SET keeps_data = ? WHERE id = ?", (keeps_data, ident))
     return find(connection, ident)

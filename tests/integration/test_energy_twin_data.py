@@ -126,6 +126,7 @@ def test_late(asker: Asker) -> None:
         assert there("2026-02-20T07:59") == ["18"]
         assert there("2026-02-21T07:59") == ["18"]
         assert there("2026-02-21T08:00") == ["18", "20"]
+        assert there("2026-02-23T07:59") == ["18", "20", "21"]
         assert there("2026-02-23T08:00") == ["18", "19", "20", "21", "22"]
     finally:
         asker.api("PUT", "today", "2026-11-21")
@@ -234,6 +235,8 @@ def test_gas_by_temperature(asker: Asker) -> None:
     july = asker.grdf("2026-07-01", "2026-08-01").lines
     sums = [sum(one["consommation"]["energie"] for one in month) for month in (january, july)]
     assert sums[0] > 3 * sums[1]
+    volume_m3 = sum(one["consommation"]["volume_brut"] for one in january)
+    assert sums[0] / volume_m3 == pytest.approx(11.12, rel=0.03)
     coefficients = {
         one["consommation"]["coeff_calcul"]["coeff_conversion"] for one in january + july
     }

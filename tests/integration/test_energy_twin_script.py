@@ -120,7 +120,7 @@ def test_options_and_lines() -> None:
     """Meters, today, faults and quotas are options; each request is a line."""
     options = (
         *("--meter", "11111111111111:pt60m", "--meter", "GI000001"),
-        *("--today", "2026-02-11", "--seed", "3", "--fault", "ok,reset", "--quota", "v5=1/h"),
+        *("--today", "2026-02-11T00:30", "--seed", "3", "--fault", "ok,reset", "--quota", "v5=1/h"),
         *("--fault-for", "curve=no-data", "--expires-in", "60", "--ready-at", "00:00"),
     )
     with running(*options) as script:

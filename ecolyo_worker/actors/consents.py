@@ -1,0 +1,341 @@
+"""Consents: how a person gives one for her meter, which meter it is for, and how it ends."""
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qs
+
+from msgspec import Struct
+
+from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.tokens import ApplicationName, NoToken, Tokens
+from ecolyo_worker.energy import identity
+from ecolyo_worker.energy.answers import Asked, Meaning, Provider
+from ecolyo_worker.energy.meters import check_meter, shortened
+from ecolyo_worker.energy.rights import RightState, read_rights
+from ecolyo_worker.energy.services import read_services, wanted
+from ecolyo_worker.energy.stream import read_objects
+from ecolyo_worker.energy.tokens import Tokens as Given
+from ecolyo_worker.energy.tokens import read_token
+from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, ConfigurationError, InputRefused
+from ecolyo_worker.providers import Enedis, Grdf
+from ecolyo_worker.remote.energy import Ask, EnergyClient, Reply
+from ecolyo_worker.secret import Secret
+from ecolyo_worker.store import accounts, tokens
+from ecolyo_worker.store.accounts import Account, Moment, Trouble
+
+__all__ = ["Begun", "Consents", "Removal"]
+
+_STATE_BYTES = 32
+_STATE_MS = 3_600_000
+_LOOKS = 3
+_BETWEEN_LOOKS_S = 2.0
+_ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
+_NOT_TOLD = Trouble(
+    "Enedis does not tell yet which meter the consent is for: it is asked again; or name it by"
+    " `accounts authorize ID --meter`",
+    "VENDOR_DOWN",
+)
+# In these, a right at GRDF lets nobody read anything any more.
+_ENDED: tuple[RightState, ...] = ("revoked", "refused", "obsolete")
+_UNKNOWN_METER = "1000000006"
+_NOT_MET = {
+    "other": "the consent is for another meter than the account's: add another account",
+    "taken": "the person has another account for this meter: use that one",
+    "gone": "the account is gone, or about to go: add another one",
+}
+_UNREADABLE = "GRDF answered what was not agreed: a right that cannot be read"
+
+
+class Begun(Struct, frozen=True):
+    """Where a person consents, and where she is sent back to."""
+
+    url: str
+    redirect_uri: str | None
+
+
+class Removal(Struct, frozen=True):
+    """What became of an account that is to go."""
+
+    is_gone: bool
+    reason: str | None = None
+    """Why it is still there, if it is."""
+    rows: dict[str, int] = {}
+    """What was deleted: how many rows of which table."""
+
+
+class Consents:
+    """The consents of all accounts."""
+
+    def __init__(self, context: Context, tokens: Tokens, client: EnergyClient) -> None:
+        """Nothing is asked before it is called for."""
+        self._context = context
+        self._tokens = tokens
+        self._client = client
+
+    async def begin(self, account: Account) -> Begun:
+        """Give the page on which the person consents; it leads back with a state that is checked.
+
+        The page given before is good no more. Raises `ConfigurationError` where the application is
+        not known, and `StateRefused` where the key cannot be used.
+        """
+        await self._tokens.require()
+        state = secrets.token_urlsafe(_STATE_BYTES)
+        application = self._tokens.application_of(account.provider)
+        application.check()
+        url = application.consent_page(state)
+        expires = self._context.moment().utc + _STATE_MS
+        await self._context.database.run(tokens.begin_authorization, account.id, state, expires)
+        return Begun(url, self._settings(account.provider).redirect_uri)
+
+    async def finish(self, account: Account, callback: str) -> Account:
+        """Take what the page of consent led back with: an address, or its query.
+
+        Raises `CommandRefused` for another one's state, and for a consent that was not given.
+        """
+        given = _query(callback)
+        state, now = given.get("state", ""), self._context.moment().utc
+        end = tokens.end_authorization
+        if not await self._context.database.run(end, account.id, state, now):
+            raise CommandRefused(
+                "this is not the answer to the page that was given last for this account, or it is"
+                " older than an hour: begin again with `accounts authorize`"
+            )
+        if "error" in given:
+            word = given["error"] if _ERROR.fullmatch(given["error"]) else "no reason was told"
+            raise CommandRefused(f"no consent was given: {word}")
+        if given.get("autorisation_id", "").isdecimal():
+            return await self._numbered(account, int(given["autorisation_id"][:18]))
+        if "code" in given and self._has_codes(account.provider):
+            return await self._coded(account, Secret(given["code"]), given)
+        return await self._meet(account, _of_callback(given))
+
+    async def identify(self, account: Account, token: Secret) -> Account:
+        """Take the meter from an id token; raises `InputRefused` where it names none."""
+        return await self._meet(account, self.meters_of(account.provider, token))
+
+    async def typed(self, account: Account, meter: str) -> Account:
+        """Take a meter for which the person consented elsewhere; raises `InputRefused`."""
+        return await self._meet(account, (check_meter(meter, account.provider),))
+
+    def meters_of(self, provider: Provider, token: Secret) -> tuple[str, ...]:
+        """Give the meters that an id token names, its signature checked if there is a key."""
+        path = self._settings(provider).id_token_key_file
+        if path is not None:
+            try:
+                key = path.read_bytes()
+            except OSError as error:
+                words = f"{provider}.id_token_key_file: {path} cannot be read: {error.strerror}"
+                raise ConfigurationError(words) from None
+            identity.check_signature(token, key)
+        return identity.meters_in(identity.read_claims(token), provider)
+
+    async def find_meter(self, account: Account) -> Account:
+        """Ask Enedis which meter a consent of 2026 is for; it may not know that at once.
+
+        What is wrong is noted with the account, which stays `authorized` then.
+        """
+        assert account.consent is not None, "it has no number"
+        url, asked = self._context.settings.enedis.services_url, wanted(account.consent)
+        found = await self._exchange(
+            "enedis", lambda secret: Ask(method="POST", url=url, json=asked, bearer=secret), "daily"
+        )
+        if isinstance(found, Trouble):
+            return await self._note(account, found)
+        reply, meaning = found
+        try:
+            meters = read_services(reply.body)
+        except AnswerUnreadable:
+            trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
+            return await self._note(account, trouble)
+        if not meters:
+            return await self._note(account, _NOT_TOLD)
+        return await self._meet(account, meters)
+
+    async def remove(self, account: Account, *, keeps_data: bool) -> Removal:
+        """Revoke a consent at GRDF, and then delete the account, with its readings or without.
+
+        Where it cannot be revoked now the account stays, `removing`, and `remove_again` goes on.
+        """
+        moment = self._context.moment()
+        left = await self._context.database.run(
+            accounts.leave, account.id, moment, keeps_data=keeps_data
+        )
+        return Removal(is_gone=True) if left is None else await self.remove_again(left)
+
+    async def remove_again(self, account: Account) -> Removal:
+        """Go on with a removal."""
+        reason = await self.revoke(account)
+        if reason is not None:
+            await self._note(account, Trouble(reason, "VENDOR_DOWN"))
+            return Removal(is_gone=False, reason=reason)
+        zone = self._context.settings.civil_zone
+        rows = await self._context.database.run(accounts.delete, account.id, zone)
+        self._tokens.forget(account.id)
+        return Removal(is_gone=True, rows=rows)
+
+    async def revoke(self, account: Account) -> str | None:
+        """Revoke a consent at GRDF; give why it could not be done, or None.
+
+        One that is revoked already, or not found, is done. Enedis has no such request: there the
+        person ends a consent herself.
+        """
+        meter = account.meter
+        if account.provider != "grdf" or meter is None:
+            return None
+        url = f"{self._context.settings.grdf.data_url}/droits_acces"
+        found = await self._exchange(
+            "grdf/revocation",
+            lambda secret: Ask(method="POST", url=url, json={"id_pce": [meter]}, bearer=secret),
+            "rights",
+        )
+        if isinstance(found, Trouble):
+            return found.reason
+        reply, meaning = found
+        if meaning.kind in ("consent_lost", "empty") or meaning.code == _UNKNOWN_METER:
+            return None
+        return meaning.happened if meaning.kind != "ok" else await self._revoke_all(reply, meter)
+
+    async def _revoke_all(self, reply: Reply, meter: str) -> str | None:
+        """Revoke each right to a meter that has not ended."""
+        try:
+            rights = read_rights(read_objects(reply.body), meter)
+        except AnswerUnreadable:
+            return _UNREADABLE
+        if rights.broken or rights.refused:
+            return _UNREADABLE
+        for right in rights.rights:
+            reason = None if right.state in _ENDED else await self._revoke_right(right.id)
+            if reason is not None:
+                return reason
+        return None
+
+    async def _revoke_right(self, ident: str) -> str | None:
+        url = f"{self._context.settings.grdf.data_url}/droit_acces/{ident}"
+        found = await self._exchange(
+            "grdf/revocation",
+            lambda secret: Ask(method="PATCH", url=url, bearer=secret),
+            "revocation",
+        )
+        if isinstance(found, Trouble):
+            return found.reason
+        return None if found[1].kind == "ok" else found[1].happened
+
+    async def _exchange(
+        self, name: ApplicationName, ask: Callable[[Secret], Ask], asked: Asked
+    ) -> tuple[Reply, Meaning] | Trouble:
+        """Ask by an application's token; where that is not taken, once more by another one."""
+        provider: Provider = "enedis" if name == "enedis" else "grdf"
+        timeout_s = self._settings(provider).attempt_timeout.total_seconds()
+        while True:
+            secret = await self._tokens.application(name)
+            if isinstance(secret, NoToken):
+                return secret.trouble
+            reply = await self._client.ask(ask(secret), timeout_s)
+            meaning = reply.meaning(provider, asked, self._context.clock.now())
+            is_other = meaning.kind == "renew_token"
+            if not is_other or not await self._tokens.application_refused(name, secret):
+                return reply, meaning
+
+    async def _numbered(self, account: Account, consent: int) -> Account:
+        """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
+        moment = self._context.moment()
+        await self._context.database.run(accounts.authorized, account.id, consent, moment)
+        found = await self.find_meter(await self._again(account))
+        for _ in range(_LOOKS - 1):
+            if found.state != "authorized" or found.reason != _NOT_TOLD.reason:
+                break
+            await self._context.clock.sleep(_BETWEEN_LOOKS_S)
+            found = await self.find_meter(found)
+        return found
+
+    async def _coded(self, account: Account, code: Secret, given: Mapping[str, str]) -> Account:
+        """Exchange a code for the first tokens, and take the meter that comes with them."""
+        provider = account.provider
+        ask = self._tokens.application_of(provider).by_code(code)
+        timeout_s = self._settings(provider).attempt_timeout.total_seconds()
+        reply = await self._client.ask(ask, timeout_s)
+        meaning = reply.meaning(provider, "token", self._context.clock.now())
+        if meaning.kind != "ok":
+            raise CommandRefused(f"{meaning.happened} {meaning.to_do}")
+        found = read_token(reply.body)
+        return await self._meet(account, self._agreed(provider, found, given), found)
+
+    def _agreed(
+        self, provider: Provider, found: Given, given: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Give the meters of a consent: in the tokens' answer, the callback, or the id token."""
+        told = tuple(check_meter(one.reveal(), provider) for one in found.meters)
+        told = told or _of_callback(given)
+        if not told and found.identity is not None:
+            return self.meters_of(provider, found.identity)
+        return told
+
+    async def _meet(
+        self, account: Account, meters: Sequence[str], found: Given | None = None
+    ) -> Account:
+        """Note a consent and its meter, with the tokens that came with it, in one transaction."""
+        meter, moment = _chosen(account, meters), self._context.moment()
+
+        def meet(connection: sqlite3.Connection) -> None:
+            _meet(connection, account.id, meter, moment)
+
+        if found is None:
+            await self._context.database.run(meet)
+        else:
+            await self._tokens.keep(account, found, meet)
+        return await self._again(account)
+
+    async def _note(self, account: Account, trouble: Trouble) -> Account:
+        moment = self._context.moment()
+        await self._context.database.run(accounts.move, account.id, account.state, moment, trouble)
+        return await self._again(account)
+
+    async def _again(self, account: Account) -> Account:
+        found = await self._context.database.read(accounts.find, account.id)
+        return account if found is None else found
+
+    def _settings(self, provider: Provider) -> Enedis | Grdf:
+        settings = self._context.settings
+        return settings.enedis if provider == "enedis" else settings.grdf
+
+    def _has_codes(self, provider: Provider) -> bool:
+        """Tell whether a code is exchanged; of v5 it is not, and the callback names the meter."""
+        return provider == "grdf" or self._context.settings.enedis.generation == "v4"
+
+
+def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Moment) -> None:
+    """Note a meter; raises `CommandRefused`, so that nothing of the transaction is done."""
+    accounts.authorized(connection, account, None, moment)
+    end = accounts.meet(connection, account, meter, moment)
+    if end != "met":
+        raise CommandRefused(_NOT_MET[end])
+
+
+def _chosen(account: Account, meters: Sequence[str]) -> str:
+    """Give the meter that is meant: the account's own one of several, or the only one."""
+    if account.meter is not None and account.meter in meters:
+        return account.meter
+    if len(meters) == 1:
+        return meters[0]
+    if not meters:
+        reason = "the consent names none; name it by --meter"
+    else:
+        shown = ", ".join(map(shortened, meters))
+        reason = f"the consent names {len(meters)} ({shown}); choose one by --meter"
+    raise InputRefused("meter", reason)
+
+
+def _of_callback(given: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the meters that a page of consent of Enedis led back with."""
+    text = given.get("usage_point_id") or given.get("usage_points_id") or ""
+    names = [name for name in re.split(r"[,;\s]+", text) if name]
+    return tuple(dict.fromkeys(check_meter(name, "enedis", "usage_point_id") for name in names))
+
+
+def _query(callback: str) -> dict[str, str]:
+    """Read an address that somebody was led back to, or what stands behind its question mark."""
+    text = callback.strip().partition("#")[0]
+    found = parse_qs(text.partition("?")[2] or text, errors="replace")
+    return {name: values[0] for name, values in found.items()}

@@ -1,0 +1,354 @@
+"""Tokens: what a provider wants to see with each request for data, renewed in time.
+
+Whoever needs one takes it by `bearer`, and says by `refused` that a provider did not take it. Of
+all who need the same one, a single one asks for the next. What comes is on disk before it is used:
+a refresh token is good once, and the one before is dead then.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from ecolyo_worker.actors.context import Context
+from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.energy.tokens import Tokens as Given
+from ecolyo_worker.energy.tokens import read_token
+from ecolyo_worker.errors import ConfigurationError, StateRefused
+from ecolyo_worker.remote import oauth
+from ecolyo_worker.remote.energy import Ask, EnergyClient
+from ecolyo_worker.secret import Secret
+from ecolyo_worker.store import accounts, tokens
+from ecolyo_worker.store.accounts import Account, Trouble
+from ecolyo_worker.store.sealing import Seal, key_path
+from ecolyo_worker.store.tokens import Sealed
+
+__all__ = ["ApplicationName", "NoToken", "Tokens"]
+
+R = TypeVar("R")
+
+_EARLY_S = 300.0
+_LIFETIME_S = 3600.0
+"""How long a token is taken to live of which that was not said."""
+_FIRST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 3600.0
+_OPERATOR_PAUSE_S = 900.0
+# A token that was refused this soon after it replaced a refused one is refused for another reason.
+_AT_ONCE_S = 600.0
+
+ApplicationName = Literal["enedis", "grdf", "grdf/revocation"]
+"""Who may ask for tokens of its own; the last one may revoke consents."""
+
+
+class NoToken(Struct, frozen=True):
+    """Why there is no token."""
+
+    kind: Literal["consent", "settings", "later"]
+    """Who can change it: the person, who consents; the operator; or time."""
+    trouble: Trouble
+    until: int | None = None
+    """Before when it is no use to ask again, in ms of UTC, if that is known."""
+
+
+class _Pair(Struct, frozen=True):
+    """What is sealed in a row."""
+
+    access: str
+    refresh: str | None
+    lifetime_s: float
+
+
+class _Owner:
+    """Whose tokens they are: an application's, or an account's; one at a time renews them."""
+
+    def __init__(self, name: str, provider: Provider, account: int | None) -> None:
+        self.name = name
+        self.provider = provider
+        self.account = account
+        self.lock = anyio.Lock()
+        self.access: Secret | None = None
+        self.refresh: Secret | None = None
+        self.renew_at = 0
+        """From when on another one is asked for, in ms of UTC."""
+        self.expires = 0
+        self.is_loaded = False
+        self.is_dead = False
+        """Whether it was refused, so that the next one is asked for at once."""
+        self.replaced_at: float | None = None
+        """When it came in the place of a refused one, on the monotonic clock."""
+        self.failures = 0
+        self.pause: NoToken | None = None
+        self.pause_ends = 0.0
+
+    def take(self, pair: _Pair, expires: int) -> None:
+        """Hold a token."""
+        early_s = min(_EARLY_S, pair.lifetime_s / 2)
+        self.access = Secret(pair.access)
+        self.refresh = None if pair.refresh is None else Secret(pair.refresh)
+        self.expires, self.renew_at = expires, expires - int(early_s * 1000)
+        self.is_loaded, self.failures, self.pause = True, 0, None
+
+
+class Tokens:
+    """The tokens of a worker."""
+
+    def __init__(self, context: Context, client: EnergyClient) -> None:
+        """Nothing is read or asked before the first need."""
+        self._context = context
+        self._client = client
+        self._owners: dict[str, _Owner] = {}
+        self._seal: Seal | None = None
+        settings = context.settings
+        self._applications: dict[str, oauth.Application] = {
+            "enedis": oauth.enedis(settings.enedis),
+            "grdf": oauth.grdf(settings.grdf),
+            "grdf/revocation": oauth.grdf_revocation(settings.grdf),
+        }
+
+    async def bearer(self, account: Account) -> Secret | NoToken:
+        """Give the token for an account's data, renewed if need be.
+
+        Where its grant has ended for good, the account needs a consent from then on: that is noted,
+        logged once, and not asked again.
+        """
+        if account.state == "needs_consent":
+            trouble = Trouble(account.reason or "", "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+            return NoToken("consent", trouble)
+        if self._is_personal(account.provider):
+            return await self._get(self._owner_of(account))
+        return await self.application(account.provider)
+
+    async def application(self, name: ApplicationName) -> Secret | NoToken:
+        """Give an application's own token, which serves all meters, or revokes consents."""
+        return await self._get(self._owner(name))
+
+    async def refused(self, account: Account, secret: Secret) -> bool:
+        """Say that a provider did not take a token; tell whether it is worth to try another one.
+
+        It is not where that one just came in the place of a refused one, and is refused as well.
+        """
+        if self._is_personal(account.provider):
+            return await self._refuse(self._owner_of(account), secret)
+        return await self.application_refused(account.provider, secret)
+
+    async def application_refused(self, name: ApplicationName, secret: Secret) -> bool:
+        """Say that a provider did not take an application's token; as `refused` otherwise."""
+        return await self._refuse(self._owner(name), secret)
+
+    async def keep(
+        self, account: Account, given: Given, also: Callable[[sqlite3.Connection], R]
+    ) -> R:
+        """Keep the first tokens of a person who consented, in one transaction with something else.
+
+        Of generations whose tokens are the application's, only the other thing is done. Raises
+        `StateRefused` where the key cannot be used, and `ConfigurationError` without cryptography.
+        """
+        run = self._context.database.run
+        if not self._is_personal(account.provider):
+            return await run(also)
+        owner = self._owner_of(account)
+        async with owner.lock:
+            pair, expires = self._pair(given, None)
+            sealed = await self._sealed(owner, pair, expires)
+
+            def store(connection: sqlite3.Connection) -> R:
+                tokens.put(connection, owner.name, owner.account, sealed)
+                return also(connection)
+
+            result = await run(store)
+            owner.take(pair, expires)
+            owner.is_dead = False
+        return result
+
+    async def require(self) -> None:
+        """Raise `ConfigurationError` or `StateRefused` where tokens cannot be sealed."""
+        await self._seals()
+
+    def forget(self, account: int) -> None:
+        """Let go of an account's tokens, which are deleted."""
+        self._owners.pop(_name(account), None)
+
+    def application_of(self, provider: Provider) -> oauth.Application:
+        """Give the application as a provider knows it."""
+        return self._applications[provider]
+
+    def _is_personal(self, provider: Provider) -> bool:
+        return provider == "enedis" and self._context.settings.enedis.generation == "v4"
+
+    def _owner_of(self, account: Account) -> _Owner:
+        name = _name(account.id)
+        if name not in self._owners:
+            self._owners[name] = _Owner(name, account.provider, account.id)
+        return self._owners[name]
+
+    def _owner(self, name: ApplicationName) -> _Owner:
+        if name not in self._owners:
+            self._owners[name] = _Owner(name, "enedis" if name == "enedis" else "grdf", None)
+        return self._owners[name]
+
+    async def _get(self, owner: _Owner) -> Secret | NoToken:
+        async with owner.lock:
+            try:
+                await self._load(owner)
+            except (ConfigurationError, StateRefused) as error:
+                return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
+            if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
+                return owner.access
+            if owner.pause is None or self._context.clock.monotonic() >= owner.pause_ends:
+                # Broken off, an answer that ends the refresh token could be lost.
+                with anyio.CancelScope(shield=owner.account is not None):
+                    found = await self._renew(owner)
+            else:
+                found = owner.pause
+            if isinstance(found, NoToken) and found.kind != "consent":
+                return self._last(owner) or found
+            return found
+
+    def _last(self, owner: _Owner) -> Secret | None:
+        """Give the token that there is while it lives, where another one cannot be had now."""
+        return owner.access if self._now() < owner.expires and not owner.is_dead else None
+
+    async def _refuse(self, owner: _Owner, secret: Secret) -> bool:
+        async with owner.lock:
+            if owner.access is None or owner.access.reveal() != secret.reveal():
+                return True  # there is another one already
+            since = owner.replaced_at
+            now = self._context.clock.monotonic()
+            if since is not None and now - since < _AT_ONCE_S:
+                return False
+            owner.is_dead = True
+            return True
+
+    async def _load(self, owner: _Owner) -> None:
+        """Read what is in the database; of an application, what cannot be opened is not there."""
+        if owner.is_loaded:
+            return
+        found = await self._context.database.read(tokens.get, owner.name)
+        if found is not None:
+            try:
+                text = (await self._seals()).open(found.sealed, owner.name)
+            except StateRefused:
+                if owner.account is not None:
+                    raise
+            else:
+                owner.take(msgspec.json.decode(text, type=_Pair), found.expires)
+        owner.is_loaded = True
+
+    async def _renew(self, owner: _Owner) -> Secret | NoToken:
+        try:
+            await self._seals()
+            ask = self._ask(owner)
+        except (ConfigurationError, StateRefused) as error:
+            return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
+        if ask is None:
+            return await self._lost(owner, "no token of this account is there: consent anew")
+        reply = await self._client.ask(ask, self._timeout_s(owner))
+        meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
+        if meaning.kind == "ok":
+            return await self._take(owner, read_token(reply.body))
+        if meaning.kind == "consent_lost" and owner.account is not None:
+            return await self._lost(owner, meaning.happened)
+        return self._paused(owner, meaning)
+
+    def _ask(self, owner: _Owner) -> Ask | None:
+        """Give the request for the next token; None where there is nothing to ask by."""
+        if owner.account is None:
+            return self._applications[owner.name].by_credentials()
+        if owner.refresh is None:
+            return None
+        return self._applications[owner.provider].by_refresh(owner.refresh)
+
+    async def _take(self, owner: _Owner, given: Given) -> Secret:
+        """Store a token, and then hold it."""
+        pair, expires = self._pair(given, owner.refresh)
+        sealed = await self._sealed(owner, pair, expires)
+        await self._context.database.run(tokens.put, owner.name, owner.account, sealed)
+        owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
+        owner.is_dead = False
+        owner.take(pair, expires)
+        return given.access
+
+    async def _lost(self, owner: _Owner, reason: str) -> NoToken:
+        """Note that an account's grant has ended: nothing is asked again until there is another."""
+        trouble = Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+        assert owner.account is not None
+        self._owners.pop(owner.name, None)
+        await self.lose_consent(owner.account, trouble)
+        return NoToken("consent", trouble)
+
+    async def lose_consent(self, account: int, trouble: Trouble) -> bool:
+        """Let an account need a consent, delete its tokens, and log it once.
+
+        False if it needed one already.
+        """
+        moment = self._context.moment()
+
+        def lose(connection: sqlite3.Connection) -> bool:
+            tokens.remove(connection, _name(account))
+            known = accounts.find(connection, account)
+            if known is None or known.state == "needs_consent":
+                return False
+            return accounts.move(connection, account, "needs_consent", moment, trouble)
+
+        is_new = await self._context.database.run(lose)
+        self.forget(account)
+        if is_new:
+            self._context.logger.warning(
+                "an energy account needs a consent", account=account, reason=trouble.reason
+            )
+        return is_new
+
+    def _paused(self, owner: _Owner, meaning: Meaning) -> NoToken:
+        """Let nobody ask for a while."""
+        is_operators = meaning.whose == "operator" or meaning.kind == "consent_lost"
+        owner.failures += 1
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(owner.failures - 1, 10), _LONGEST_PAUSE_S)
+        now = self._now()
+        if meaning.until is not None:
+            pause_s = max(1.0, (meaning.until - now) / 1000)
+        elif is_operators:
+            pause_s = _OPERATOR_PAUSE_S
+        reason = meaning.happened if not is_operators else f"{meaning.happened} {meaning.to_do}"
+        trouble = Trouble(reason, meaning.cozy or "VENDOR_DOWN")
+        until = now + int(pause_s * 1000)
+        owner.pause = NoToken("settings" if is_operators else "later", trouble, until)
+        owner.pause_ends = self._context.clock.monotonic() + pause_s
+        self._context.logger.warning(
+            "no token for energy data", provider=owner.provider, reason=reason
+        )
+        return owner.pause
+
+    def _pair(self, given: Given, before: Secret | None) -> tuple[_Pair, int]:
+        lifetime_s = float(given.lifetime_s or _LIFETIME_S)
+        refresh = given.refresh or before
+        text = None if refresh is None else refresh.reveal()
+        expires = self._now() + int(lifetime_s * 1000)
+        return _Pair(given.access.reveal(), text, lifetime_s), expires
+
+    async def _sealed(self, owner: _Owner, pair: _Pair, expires: int) -> Sealed:
+        seal = await self._seals()
+        return Sealed(seal.close(msgspec.json.encode(pair), owner.name), expires)
+
+    async def _seals(self) -> Seal:
+        if self._seal is None:
+            settings = self._context.settings
+            path = key_path(settings.energy.key_file, settings.directory)
+            rests = await self._context.database.read(tokens.rest_on_key)
+            self._seal = Seal.load(path, may_make=not rests)
+        return self._seal
+
+    def _timeout_s(self, owner: _Owner) -> float:
+        settings = self._context.settings
+        section = settings.enedis if owner.provider == "enedis" else settings.grdf
+        return section.attempt_timeout.total_seconds()
+
+    def _now(self) -> int:
+        return utc_ms(self._context.clock.now())
+
+
+def _name(account: int) -> str:
+    return f"account/{account}"

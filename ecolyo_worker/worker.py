@@ -14,15 +14,18 @@ import msgspec
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator
+from ecolyo_worker.actors.asking import Asking
 from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
+from ecolyo_worker.actors.poller import EnedisPoller, GrdfPoller
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.actors.tokens import Tokens
+from ecolyo_worker.actors.visits import Visits
 from ecolyo_worker.clock import (
     Clock,
     SystemClock,
@@ -33,6 +36,7 @@ from ecolyo_worker.clock import (
     parse_month,
     utc_ms,
 )
+from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -317,7 +321,7 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        actors = (self.janitor, self.sender, self.aggregator, self.intake)
+        actors = (self.janitor, *self.pollers, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)
@@ -358,6 +362,14 @@ class Worker:
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
         self.consents = Consents(context, self.tokens, self.energy)
+        self.visits = {
+            provider: Visits(Asking(context, provider, self.tokens, self.energy))
+            for provider in PROVIDERS
+        }
+        self.pollers = (
+            EnedisPoller(context, self.visits["enedis"], self.consents),
+            GrdfPoller(context, self.visits["grdf"], self.consents),
+        )
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

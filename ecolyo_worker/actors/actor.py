@@ -36,6 +36,11 @@ class Channel:
         self._closed = True
         self._woken.set()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._closed
+
     async def wait(self, clock: Clock, seconds: float | None = None) -> None:
         """Wait until woken; with a number of seconds, no longer than that."""
         if seconds is None:

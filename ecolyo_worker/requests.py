@@ -8,10 +8,17 @@ from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.store.restoring import Restored
 
 __all__ = [
+    "AccountAdd",
+    "AccountConsent",
+    "AccountDocument",
+    "AccountRemove",
+    "AccountRemoved",
+    "AccountsList",
     "Aggregate",
     "AttemptDocument",
     "Bar",
     "Chart",
+    "ConsentPage",
     "ConsumptionChart",
     "ConsumptionExport",
     "ConsumptionImport",
@@ -188,6 +195,76 @@ class Forgotten(Struct, frozen=True):
     """Indicators that are being sent just now; each goes when its attempt has ended."""
     holding: list[str]
     """Files of the state directory that may hold something of the person still."""
+    unrevoked: int
+    """Consents at GRDF that could not be revoked."""
+
+
+class AccountAdd(Struct, frozen=True):
+    """An energy account of a person; a meter, or an id token that names one, tells of a consent."""
+
+    provider: Literal["enedis", "grdf"]
+    instance: str
+    meter: str | None = None
+    id_token: str | None = None
+
+
+class AccountsList(Struct, frozen=True):
+    """Whose accounts to list; None is everybody's."""
+
+    instance: str | None = None
+    with_meters: bool = False
+    """Give the ids of meters in full, instead of their last digits."""
+
+
+class AccountDocument(Struct, frozen=True, kw_only=True):
+    """An energy account. `since` is ISO 8601 in UTC: when the state last changed."""
+
+    id: int
+    instance: str
+    provider: str
+    meter: str | None
+    state: str
+    since: str
+    reason: str | None
+    """What is wrong, in words."""
+    word: str | None
+    """What is wrong, as Cozy says it."""
+    held_through: str | None
+    """The last civil day of which something is held, as YYYY-MM-DD."""
+
+
+class ConsentPage(Struct, frozen=True):
+    """Where a person consents, and where she is sent back to, if that is set."""
+
+    url: str
+    redirect_uri: str | None
+
+
+class AccountConsent(Struct, frozen=True):
+    """A consent for an account: one of what the page led back with, a meter, or an id token."""
+
+    id: int
+    callback: str | None = None
+    meter: str | None = None
+    id_token: str | None = None
+
+
+class AccountRemove(Struct, frozen=True):
+    """An account that is to go, with its readings unless they are kept."""
+
+    id: int
+    keeps_data: bool = False
+    revoking: bool = True
+    """Whether a consent at GRDF is revoked first."""
+
+
+class AccountRemoved(Struct, frozen=True):
+    """What became of a removal: how many rows of which table went, or why it is not done yet."""
+
+    id: int
+    removed: bool
+    reason: str | None
+    rows: dict[str, int]
 
 
 class Aggregate(Struct, frozen=True):

@@ -74,6 +74,10 @@ class Consents:
         self._tokens = tokens
         self._client = client
 
+    def moment(self) -> Moment:
+        """Give this moment, as an instant and in civil time."""
+        return self._context.moment()
+
     async def begin(self, account: Account) -> Begun:
         """Give the page on which the person consents; it leads back with a state that is checked.
 
@@ -85,7 +89,7 @@ class Consents:
         application = self._tokens.application_of(account.provider)
         application.check()
         url = application.consent_page(state)
-        expires = self._context.moment().utc + _STATE_MS
+        expires = self.moment().utc + _STATE_MS
         await self._context.database.run(tokens.begin_authorization, account.id, state, expires)
         return Begun(url, self._settings(account.provider).redirect_uri)
 
@@ -95,7 +99,7 @@ class Consents:
         Raises `CommandRefused` for another one's state, and for a consent that was not given.
         """
         given = _query(callback)
-        state, now = given.get("state", ""), self._context.moment().utc
+        state, now = given.get("state", ""), self.moment().utc
         end = tokens.end_authorization
         if not await self._context.database.run(end, account.id, state, now):
             raise CommandRefused(
@@ -118,6 +122,16 @@ class Consents:
     async def typed(self, account: Account, meter: str) -> Account:
         """Take a meter for which the person consented elsewhere; raises `InputRefused`."""
         return await self._meet(account, (check_meter(meter, account.provider),))
+
+    def meter_of(self, provider: Provider, token: Secret, typed: str | None) -> str:
+        """Give the meter that an id token names; one that was typed must be among them.
+
+        Raises `InputRefused`.
+        """
+        found = _chosen(typed, self.meters_of(provider, token))
+        if typed not in {None, found}:
+            raise InputRefused("id token", "it is for another meter than --meter")
+        return found
 
     def meters_of(self, provider: Provider, token: Secret) -> tuple[str, ...]:
         """Give the meters that an id token names, its signature checked if there is a key."""
@@ -153,16 +167,19 @@ class Consents:
             return await self._note(account, _NOT_TOLD)
         return await self._meet(account, meters)
 
-    async def remove(self, account: Account, *, keeps_data: bool) -> Removal:
+    async def remove(self, account: Account, *, keeps_data: bool, revoking: bool = True) -> Removal:
         """Revoke a consent at GRDF, and then delete the account, with its readings or without.
 
         Where it cannot be revoked now the account stays, `removing`, and `remove_again` goes on.
+        With `revoking` off the account goes at once, and the consent stays the person's to end.
         """
-        moment = self._context.moment()
+        moment = self.moment()
         left = await self._context.database.run(
             accounts.leave, account.id, moment, keeps_data=keeps_data
         )
-        return Removal(is_gone=True) if left is None else await self.remove_again(left)
+        if left is None:
+            return Removal(is_gone=True)
+        return await (self.remove_again(left) if revoking else self._delete(left))
 
     async def remove_again(self, account: Account) -> Removal:
         """Go on with a removal."""
@@ -170,10 +187,24 @@ class Consents:
         if reason is not None:
             await self._note(account, Trouble(reason, "VENDOR_DOWN"))
             return Removal(is_gone=False, reason=reason)
+        return await self._delete(account)
+
+    async def _delete(self, account: Account) -> Removal:
         zone = self._context.settings.civil_zone
         rows = await self._context.database.run(accounts.delete, account.id, zone)
         self._tokens.forget(account.id)
         return Removal(is_gone=True, rows=rows)
+
+    async def revoke_all(self, name: str) -> int:
+        """Revoke the consents of a person who is about to be forgotten; give how many could not be.
+
+        All of her tokens are let go of.
+        """
+        failed = 0
+        for account in await self._context.database.read(accounts.of_person, name):
+            self._tokens.forget(account.id)
+            failed += await self.revoke(account) is not None
+        return failed
 
     async def revoke(self, account: Account) -> str | None:
         """Revoke a consent at GRDF; give why it could not be done, or None.
@@ -240,7 +271,7 @@ class Consents:
 
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
-        moment = self._context.moment()
+        moment = self.moment()
         await self._context.database.run(accounts.authorized, account.id, consent, moment)
         found = await self.find_meter(await self._again(account))
         for _ in range(_LOOKS - 1):
@@ -276,7 +307,7 @@ class Consents:
         self, account: Account, meters: Sequence[str], found: Given | None = None
     ) -> Account:
         """Note a consent and its meter, with the tokens that came with it, in one transaction."""
-        meter, moment = _chosen(account, meters), self._context.moment()
+        meter, moment = _chosen(account.meter, meters), self.moment()
 
         def meet(connection: sqlite3.Connection) -> None:
             _meet(connection, account.id, meter, moment)
@@ -288,7 +319,7 @@ class Consents:
         return await self._again(account)
 
     async def _note(self, account: Account, trouble: Trouble) -> Account:
-        moment = self._context.moment()
+        moment = self.moment()
         await self._context.database.run(accounts.move, account.id, account.state, moment, trouble)
         return await self._again(account)
 
@@ -313,10 +344,10 @@ def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Mome
         raise CommandRefused(_NOT_MET[end])
 
 
-def _chosen(account: Account, meters: Sequence[str]) -> str:
-    """Give the meter that is meant: the account's own one of several, or the only one."""
-    if account.meter is not None and account.meter in meters:
-        return account.meter
+def _chosen(known: str | None, meters: Sequence[str]) -> str:
+    """Give the meter that is meant: the known one of several, or the only one."""
+    if known is not None and known in meters:
+        return known
     if len(meters) == 1:
         return meters[0]
     if not meters:

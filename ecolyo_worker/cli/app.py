@@ -14,6 +14,7 @@ import anyio
 from cyclopts import App, CycloptsError, Parameter
 
 from ecolyo_worker.cli import (
+    accounts,
     backup,
     chart,
     checking,
@@ -56,6 +57,7 @@ for _module in (
     service,
     events,
     instances,
+    accounts,
     consumption,
     chart,
     outbox,

@@ -169,6 +169,12 @@ async def forget(
         output.talk(f"{gone.kept} indicators may have been delivered: their number stays, no text")
     if gone.in_flight:
         output.talk(f"{gone.in_flight} indicators are being sent; each goes when that has ended")
+    if gone.unrevoked:
+        consents = several(gone.unrevoked, "consent")
+        output.talk(
+            f"{consents} at GRDF could not be revoked, and nothing here knows of it any more: she"
+            " can end it in her account at GRDF"
+        )
     _tell_holding(output, instance, gone.holding)
 
 

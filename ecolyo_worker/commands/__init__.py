@@ -25,6 +25,7 @@ from ecolyo_worker.clock import (
     parse_civil,
     utc_ms,
 )
+from ecolyo_worker.commands.accounts import AccountCommands
 from ecolyo_worker.commands.consumption import ConsumptionCommands
 from ecolyo_worker.commands.group import no_such_instance
 from ecolyo_worker.documents import (
@@ -77,7 +78,7 @@ _NO_INSTANCE = (
 )
 
 
-class Commands(ConsumptionCommands):
+class Commands(AccountCommands, ConsumptionCommands):
     """All commands on one open worker."""
 
     async def events_import(self, request: ask.EventsImport) -> ask.ImportReport:
@@ -172,7 +173,8 @@ class Commands(ConsumptionCommands):
     async def instances_forget(self, name: str) -> ask.Forgotten:
         """Delete every trace of a person; raises `CommandRefused` for an unknown one.
 
-        What was deleted is overwritten in the files of the state, too.
+        What was deleted is overwritten in the files of the state, too. Her consents at GRDF are
+        revoked first, as far as that can be done now.
         """
         gone = await self._worker.forget(name) if name.isascii() else None
         if gone is None:
@@ -180,7 +182,8 @@ class Commands(ConsumptionCommands):
         directory = self._worker.settings.directory
         holding = sorted(str(path) for path in directory.glob(f"{DATABASE}.before-*"))
         holding += [str(directory / name) for name in gone.holding]
-        return ask.Forgotten(name, gone.rows, gone.kept, len(gone.in_flight), holding)
+        in_flight = len(gone.in_flight)
+        return ask.Forgotten(name, gone.rows, gone.kept, in_flight, holding, gone.unrevoked)
 
     async def aggregate(self, request: ask.Aggregate) -> RunReport:
         """Run the night now; it takes no slot of the schedule."""

@@ -34,6 +34,8 @@ class Forgetting(Struct, frozen=True):
     """Outbox rows that are being sent: without text and owner already, they go when they land."""
     holding: list[str] = []
     """Names of the files that may hold shreds of it still."""
+    unrevoked: int = 0
+    """Consents at GRDF that could not be revoked before."""
 
 
 def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:

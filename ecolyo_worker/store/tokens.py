@@ -25,9 +25,10 @@ class Sealed(Struct, frozen=True):
 
 
 def put(connection: sqlite3.Connection, name: str, account: int | None, sealed: Sealed) -> None:
-    """Store a token in the place of the one before."""
+    """Store a token in the place of the one before, unless its account is gone."""
     connection.execute(
-        "INSERT INTO tokens (name, account, sealed, expires) VALUES (?, ?, ?, ?)"
+        "INSERT INTO tokens (name, account, sealed, expires) SELECT ?1, ?2, ?3, ?4"
+        " WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM accounts WHERE id = ?2)"
         " ON CONFLICT DO UPDATE SET sealed = excluded.sealed, expires = excluded.expires",
         (name, account, sealed.sealed, sealed.expires),
     )

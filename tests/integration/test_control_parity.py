@@ -19,6 +19,7 @@ from ecolyo_worker.catalogue import Command, catalogue
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.providers import Enedis
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store.migrations import MigrationPlan
 from ecolyo_worker.testing import Echo, echo_server
@@ -30,6 +31,7 @@ DAY = "2026-11-20"
 ALICE, BOB = "alice.example", "bob.example"
 CONSENT = {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"}
 PAGES = ("gas", "water", "electricity", "faq", "options", "elsewhere")
+PRM = "11111111111111"
 EVENT = {"type": "NavigationEvent", "eventDate": f"{DAY}T10:00"}
 BAD = {"type": "NoEvent", "instance": ALICE}
 READING = {"instance": ALICE, "fluid": "gas", "step": "day", "start": DAY, "value": 8.038}
@@ -37,6 +39,30 @@ DEAD = -1
 """Stands for the id of the row that is dead."""
 
 CASES: dict[str, list[Any]] = {
+    "accounts_add": [
+        ask.AccountAdd("enedis", BOB, PRM),
+        ask.AccountAdd("grdf", "carol.example"),
+        ask.AccountAdd("enedis", ALICE, PRM),
+        ask.AccountAdd("grdf", ALICE, PRM[1:]),
+        ask.AccountAdd("enedis", "A/b"),
+    ],
+    "accounts_authorize": [1, 99, 2**70],
+    "accounts_consent": [
+        ask.AccountConsent(2, meter="GI123456"),
+        ask.AccountConsent(2, callback="state=guessed"),
+        ask.AccountConsent(2, id_token="a.b"),
+        ask.AccountConsent(2),
+    ],
+    "accounts_list": [
+        ask.AccountsList(),
+        ask.AccountsList(ALICE, with_meters=True),
+        ask.AccountsList("nobody.example"),
+    ],
+    "accounts_remove": [
+        ask.AccountRemove(1),
+        ask.AccountRemove(2, keeps_data=True),
+        ask.AccountRemove(99),
+    ],
     "aggregate": [
         ask.Aggregate("2026-11-22T01:00:00"),
         ask.Aggregate(NIGHT, day=DAY),
@@ -130,7 +156,13 @@ class StoppedClock(SystemClock):
 
 
 def settings(state_dir: Path, echo: Echo) -> Settings:
-    return Settings(state_dir=state_dir, dacc=Dacc(url=echo.url, rate=10_000, concurrency=1))
+    secret = state_dir.with_name("client-secret")
+    secret.write_text("secret")
+    return Settings(
+        state_dir=state_dir,
+        dacc=Dacc(url=echo.url, rate=10_000, concurrency=1),
+        enedis=Enedis(client_id="ecolyo", client_secret_file=secret),
+    )
 
 
 def chance() -> dict[str, Any]:
@@ -146,6 +178,8 @@ async def prepare(state_dir: Path, echo: Echo) -> None:
         facts = [{"instance": name, "consent": CONSENT} for name in (ALICE, BOB)]
         await commands.instances_import(ask.InstancesImport(lines(*facts)))
         await commands.consumption_import(ask.ConsumptionImport(lines(READING)))
+        await commands.accounts_add(ask.AccountAdd("enedis", ALICE, PRM))
+        await commands.accounts_add(ask.AccountAdd("grdf", ALICE))
         await own.record(ALICE, [{**EVENT, "_id": page, "target": page} for page in PAGES])
         await own.run_once(datetime.fromisoformat(NIGHT))
         await own.send()
@@ -185,7 +219,10 @@ async def asked(commands: Commands, command: Command, request: Any, into: list[A
 
 
 def alike(answer: Any) -> Any:
-    """Leave out what changes from one moment to the next: how much room the disk has."""
+    """Leave out what no two answers share: how much room the disk has, the state of a page."""
+    if isinstance(answer, ask.ConsentPage):
+        url = answer.url.rpartition("state=")[0]
+        return msgspec.structs.replace(answer, url=url)
     is_plan = isinstance(answer, MigrationPlan)
     return msgspec.structs.replace(answer, free_bytes=0) if is_plan else answer
 

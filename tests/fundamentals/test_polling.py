@@ -1,100 +1,17 @@
 """What a visit to an account fetches, stores, and asks no second time."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
-import structlog
 
-from ecolyo_worker import Worker
-from ecolyo_worker.actors.series import ALL, End, Step, Wanted
+from ecolyo_worker.actors.series import End, Wanted
 from ecolyo_worker.clock import day_text, parse_day
 from ecolyo_worker.energy.gaps import Gap
-from ecolyo_worker.energy.windows import PolledSeries
-from ecolyo_worker.store import cursors, rollups
-from ecolyo_worker.store.accounts import Account
-from ecolyo_worker.testing.clock import FakeClock
-from ecolyo_worker.testing.energy import Twin
-from tests.energy_accounts import PCE, PRM, add, again, settings
-
-ODD, NULLS = "12222222222222", "13333333333333"
-PARIS = ZoneInfo("Europe/Paris")
-DAYS = {"history_days": 60, "curve_days": 14}
-
-
-class Polling:
-    """Workers on one clock beside a twin, what they log, and how their visits went."""
-
-    def __init__(self, twin: Twin, state_dir: Path) -> None:
-        self.twin = twin
-        self.state_dir = state_dir
-        self.clock = FakeClock(datetime(2026, 11, 21, 10, tzinfo=UTC))
-        self.lines: list[Any] = []
-
-    @asynccontextmanager
-    async def worker(self, generation: Any = "2026", **enedis: Any) -> AsyncIterator[Worker]:
-        """Open a worker; the twin stands at the same time."""
-        chosen = settings(self.state_dir, self.twin, generation, **{**DAYS, **enedis})
-        chosen = chosen.replace(grdf=msgspec.structs.replace(chosen.grdf, history_days=60))
-        await self.stand()
-        logger = structlog.wrap_logger(None, processors=[self._take])
-        async with Worker(chosen, clock=self.clock, logger=logger).opened() as worker:
-            yield worker
-
-    async def stand(self) -> None:
-        """Let it be the same time at the twin."""
-        civil = self.clock.now().astimezone(PARIS).replace(tzinfo=None)
-        await self.twin.set_today(civil)
-
-    async def later(self, **ago: float) -> None:
-        """Let time pass, here and at the twin."""
-        days, hours = ago.get("days", 0), ago.get("hours", 0)
-        self.clock.advance(days * 86_400 + hours * 3600)
-        await self.stand()
-
-    def told(self, event: str) -> list[Any]:
-        return [line for line in self.lines if line["event"] == event]
-
-    def _take(self, _logger: object, level: str, line: Any) -> Any:
-        self.lines.append({"level": level, **line})
-        raise structlog.DropEvent
-
-
-@pytest.fixture
-def polling(energy_twin: Twin, state_dir: Path) -> Polling:
-    return Polling(energy_twin, state_dir)
-
-
-async def visit(worker: Worker, account: Account, wanted: Wanted = ALL) -> tuple[list[Step], End]:
-    """Visit an account; give its windows, and how it ended."""
-    async with aclosing(worker.visits[account.provider].visit(account.id, wanted)) as steps:
-        found = [step async for step in steps]
-    return found[:-1], found[-1]  # type: ignore[return-value]
-
-
-async def asked(twin: Twin, series: str) -> list[tuple[str, str, int]]:
-    """Give the windows that a twin was asked for, and how often each."""
-    return [(call["start"], call["end"], call["count"]) for call in await twin.calls(series=series)]
-
-
-async def gaps(worker: Worker, account: Account, series: PolledSeries) -> dict[str, Gap]:
-    """Give the days of a series that are open, by their date."""
-    found = await worker.database.read(cursors.open_days, account.id, series, range(30_000))
-    return {day_text(gap.day): gap for gap in found}
-
-
-async def held(worker: Worker, account: Account, series: PolledSeries, *days: str) -> Any:
-    """Give what is held of days: minutes and Wh."""
-    numbers = [parse_day(day) for day in days]
-    span = range(min(numbers), max(numbers) + 1)
-    found = await worker.database.read(cursors.held_days, account, series, span)
-    return [(found[day].minutes, found[day].amount) if day in found else None for day in numbers]
+from ecolyo_worker.store import rollups
+from tests.energy_accounts import PCE, PRM, add, again, consent
+from tests.energy_polling import NULLS, ODD, Polling, asked, gaps, held, visit
 
 
 def _sums(connection: sqlite3.Connection, instance: int) -> dict[str, int]:
@@ -154,19 +71,20 @@ async def test_a_day_is_the_sum_of_its_half_hours(polling: Polling, date: str) -
 
 
 async def test_generations_give_the_same_rows(polling: Polling) -> None:
-    """What Enedis of v5 and of 2026 tell of a meter is the same, row by row."""
+    """What Enedis of v4, v5 and 2026 tell of a meter is the same, row by row."""
 
     def rows(connection: sqlite3.Connection) -> list[Any]:
         query = "SELECT s.step, p.* FROM points AS p JOIN series AS s ON s.id = p.series"
         return connection.execute(query).fetchall()
 
     found = []
-    for generation in ("v5", "2026"):
+    for generation in ("v4", "v5", "2026"):
         polling.state_dir = polling.state_dir.with_name(generation)
         async with polling.worker(generation, history_days=14) as worker:
-            await visit(worker, await add(worker, "enedis", NULLS))
+            account = await consent(worker, await add(worker), NULLS)
+            assert (await visit(worker, account))[1] == End("done")
             found.append(await worker.database.read(rows))
-    assert found[0] == found[1] != []
+    assert found[0] == found[1] == found[2] != []
 
 
 async def test_what_is_missing_is_told_and_asked_again(polling: Polling) -> None:

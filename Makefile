@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types docs bench screenshots lock clean
+.PHONY: demo test test-oldest check lint types docs bench screenshots lock clean
 
 demo: .venv/.run
 	$(BIN)/ecolyo-worker demo
@@ -11,6 +11,16 @@ test: .venv/.test
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test
+
+# Unit and integration tests on the oldest versions that pyproject.toml allows.
+test-oldest: .oldest/.test
+	.oldest/bin/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/integration $(PYTEST_ARGS)
+
+.oldest/.test: requirements/oldest.lock pyproject.toml
+	$(PYTHON) -m venv --clear .oldest
+	.oldest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -27,21 +37,27 @@ docs: .venv/.run
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
 # night_1m makes a million events first, which takes minutes.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m page_filter echo_start
+BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m rollup_3y page_filter echo_start
 
 bench: .venv/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done
 
 # A stamp says what .venv holds; the locks decide when it is made anew. The build back end is locked
-# too, so the package itself is installed without build isolation.
+# too, so the package itself is installed without build isolation. What was downloaded is kept, for
+# the tests that install the wheel into an empty environment.
 .venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call INSTALL_LOCKED,$<)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/.test: requirements/test.lock .venv/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(call INSTALL_LOCKED,$<)
 	touch $@
+
+define INSTALL_LOCKED
+$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --dest .venv/wheels -r $(1)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --find-links .venv/wheels --require-hashes -r $(1)
+endef
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -57,6 +73,8 @@ lock:
 		--upgrade --extra service --extra energy --output-file requirements/run.lock pyproject.toml requirements/build.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		--upgrade --extra test --constraint requirements/run.lock --output-file requirements/test.lock pyproject.toml requirements/build.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv .oldest dist

@@ -6,16 +6,25 @@ With `--check` nothing is written; it ends with 1 if a page is not what would be
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import ecolyo_worker
+from ecolyo_worker import errors as all_errors
+from ecolyo_worker.cli.app import app
+from ecolyo_worker.cli.manual import Manual, Option, manuals, options_of_every_command
 from ecolyo_worker.configuration import SECTIONS, read
+from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.exits import EXIT_CODES
 from ecolyo_worker.indicators import Definition, Definitions, GroupRule
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.service.codes import CODES, ErrorCode
 from ecolyo_worker.service.metrics import METRICS
 from ecolyo_worker.shown import shown
+from ecolyo_worker.testing.wrong import KINDS, WRONG, WrongInput, refusal
 from ecolyo_worker.vocabulary import EVENTS, LogEvent
 
 HERE = Path(__file__).parent
@@ -53,6 +62,96 @@ is kept in the database; every other counter begins at 0 again.
 """
 
 
+COMMANDS = """\
+# The commands
+
+<!-- Made by `make docs` from ecolyo_worker/cli; do not edit. -->
+
+`ecolyo-worker COMMAND --help` tells the same on a terminal. Data go to stdout, talk to stderr.
+Times are civil time of `worker.zone`, such as `2026-11-21T01:00`; with an offset, `Z` too, a true
+instant. NAME is an instance's name, such as `alice.mycozy.cloud`.
+
+While a service runs on the state, the commands ask it, through `control.sock` in the state
+directory, and print what they print without one; otherwise they open the state themselves, as its
+only owner. As root a command works as whoever owns the state directory.
+
+Every command ends with 0 when all is done, and may end with 64 (usage), 65 (an option or an input
+is no such thing), 69 (something is unavailable), 70 (a bug), 73 (another process owns the state),
+78 (settings or state) or 130 (interrupted); [what each asks for](errors.md#exit-codes). What a
+command ends with beyond that stands beside it.
+"""
+
+ENVIRONMENT = """\
+## Environment
+
+| variable | what it is for |
+| --- | --- |
+| `ECOLYO_CONFIG` | the settings file, where `--config` names none |
+| `ECOLYO_SECTION__KEY` | any [setting](settings.md), as in `ECOLYO_DACC__RATE=3` |
+| `STATE_DIRECTORY` | systemd's: where everything is kept, if neither an option nor a setting says |
+| `XDG_STATE_HOME` | the folder of your state folder, else `~/.local/state` |
+| `CREDENTIALS_DIRECTORY` | systemd's: where `dacc-token` and `http-token` are, without a setting |
+| `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` | systemd's: `run` tells it how it does |
+| `NO_COLOR`, `TERM`, `COLUMNS` | how things look |
+"""
+
+ERRORS = """\
+# What can go wrong
+
+<!-- Made by `make docs` from ecolyo_worker/exits.py, errors.py, service/codes.py and
+testing/wrong.py; do not edit. -->
+
+Every error says in words what was found, what is allowed and what to do. Programs go by what stands
+here: [exit codes](#exit-codes), [Python's exceptions](#exceptions), [codes of the HTTP
+face](#the-http-face), [reasons for which a line is refused](#refused-lines).
+
+"""
+
+EXCEPTIONS = """\
+## Exceptions
+
+Each is an `EcolyoError`, in `ecolyo_worker.errors`; those in bold are in `ecolyo_worker` itself. A
+host that embeds the worker meets them; over the command line each is its sentence and exit code.
+"""
+
+HTTP_ERRORS = """\
+## The HTTP face
+
+Every error is `{"error": {"code": "…", "message": "…", "details": […]}}`. Programs go by the code;
+the message is for people, and may change. Unless it says otherwise, nothing of the request was
+taken. Where an answer does not arrive at all, send the same again: events with an `_id` are stored
+once. `POST /v1/events` answers 200 if any event was taken, 422 if all were refused: then, too, the
+body is `{"accepted", "known", "refused"}`, and each refused one has its `index`, `field` and
+`reason`.
+
+"""
+
+CONTROL = """\
+## The control socket
+
+Commands reach a running service through `control.sock`, for the owner of the state alone. There an
+error is one of the exceptions above, so that a command ends as it would without a service. Besides:
+
+| what happened | ends with | what to do |
+| --- | --- | --- |
+| the service does not answer for 20 s, or very many wait already | 69 | Continue or restart it: \
+it is stopped or hangs. Whether it still does what was asked is not known. |
+| the service went away while it was asked | 69 | Ask again: what it had stored by then is stored. |
+| the service is of another version, whose commands differ | 69 | Use the same, or restart it. |
+| the socket is another user's, or others may use it | 78 | Look who made it; it is not asked. |
+
+"""
+
+REFUSED = """\
+## Refused lines
+
+`events import`, `instances import` and `consumption import` name each line that they refuse, with
+its field and the reason; the HTTP face and `record` do with the index instead. The others are
+taken. Each reason is shown by what was found in an example. Without a field it is the whole line.
+Besides, an event needs an instance (its own, or that of `--instance` or `?instance=`), a line with
+`"consent": null` wants `--yes`, and what is put to an instance's address names no other one.
+"""
+
 SETTINGS = """\
 # The settings
 
@@ -78,16 +177,20 @@ LOG = """\
 
 Each line is an event with its fields, on stderr: for a person, with `--log-format json` one object
 for each, with `--log-format journal` one with the priority that the journal reads. `--log-level`
-says from which level on; the service logs from `info` on, other commands from `warning`. A worker
-in a program of yours logs to the logger that it was given, else to `ecolyo_worker` of the standard
-library.
+says from which level on; the service logs from `info` on, other commands from `warning`. The
+settings `log.format` and `log.level` say the same. A worker in a program of yours logs to the
+logger that it was given, else to `ecolyo_worker` of the standard library.
 
 Lines that are alike in certain fields, which the last column names, are logged at once the first
-time and then once a minute at most; `left_out` says how many were not. `outbox show` has every
-attempt.
+time and then once a minute at most; `left_out` says how many were not. When no more come, the last
+of them is told after that minute with the next line of any kind, or when the process ends; `late_s`
+says how many seconds ago it was. `outbox show` has every attempt.
 
-These are all events there are. None holds a token. What broke (`error`) and what the other side
-answered (`answer`, `reason`) are not always in the worker's own words, and may name a person.
+These are all events there are. None holds a token, and none names a person unless `log.instances`
+is set: then those that are about one have `instance`, where it is known; with the target `native`
+nobody can tell of a row whose it is. Without it her name is also taken out of what the other side
+said; it stands there as `{instance}`. Only the words of a bug (`error` of a part that crashed, a
+traceback) are nobody's to choose, and may hold anything.
 """
 
 
@@ -184,6 +287,117 @@ def settings() -> str:
     return "\n".join(lines)
 
 
+def commands() -> str:
+    """Give the page of all commands: a table, then a section for each."""
+    found = list(manuals(app))
+    headings = ["command", "what it does", "ends with", "beside a running service"]
+    rows = [
+        [
+            f"[{one.name}](#{_anchor(one.name)})",
+            one.summary,
+            ", ".join(map(str, sorted({0, *one.ends}))),
+            one.beside_a_service,
+        ]
+        for one in found
+    ]
+    lines = [COMMANDS, *_table(headings, rows), "", "## Options of every command", ""]
+    lines += [*_options(options_of_every_command(app)), "", ENVIRONMENT]
+    for one in found:
+        lines += _manual(one)
+    return "\n".join(lines)
+
+
+def _anchor(heading: str) -> str:
+    """Give the name that a heading has in a link."""
+    return heading.replace(" ", "-")
+
+
+def _manual(one: Manual) -> Iterator[str]:
+    yield from [f"## {one.name}", "", "```sh", one.usage, "```", "", one.summary, ""]
+    if one.more:
+        yield from [one.more, ""]
+    if one.is_irreversible:
+        yield from ["What cannot be undone wants `--yes`.", ""]
+    if one.options:
+        yield from [*_options(one.options), ""]
+    if one.ends:
+        yield from [*(f"- Ends with {code}: {when}" for code, when in one.ends.items()), ""]
+    if one.examples:
+        yield from ["```sh", *one.examples, "```", ""]
+
+
+def _options(options: tuple[Option, ...]) -> Iterator[str]:
+    rows = [
+        [
+            f"`{one.name}`",
+            one.takes or "–",
+            one.purpose,
+            f"`{one.default}`" if one.default else "required" if one.is_required else "–",
+        ]
+        for one in options
+    ]
+    yield from _table(["option", "takes", "what it is for", "default"], rows)
+
+
+def errors() -> str:
+    """Give the page of all that can go wrong: exit codes, exceptions, HTTP codes, refused lines."""
+    lines = [ERRORS + "## Exit codes", ""]
+    rows = [[str(one.code), one.meaning, one.who, one.advice] for one in EXIT_CODES]
+    lines += [*_table(["code", "what happened", "who acts", "what to do"], rows), ""]
+    lines += [EXCEPTIONS]
+    headings = ["exception", "when it is raised", "who acts", "exit code", "what a host does"]
+    lines += [*_table(headings, [_exception(kind) for kind in _exceptions()]), ""]
+    rows = [
+        [
+            f"`{one.name}`",
+            str(one.status),
+            f"{one.meaning} {_retry(one)}".strip(),
+            one.advice,
+        ]
+        for one in CODES
+    ]
+    lines += [HTTP_ERRORS + "\n".join(_table(["code", "status", "when", "what to do"], rows)), ""]
+    return "\n".join([*lines, CONTROL + REFUSED, *_wrong_inputs()]) + "\n"
+
+
+def _exceptions() -> Iterator[type[EcolyoError]]:
+    found = [getattr(all_errors, name) for name in all_errors.__all__]
+    kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, EcolyoError)]
+    return iter(sorted(kinds, key=lambda kind: (kind is not EcolyoError, kind.__name__)))
+
+
+def _exception(kind: type[EcolyoError]) -> list[str]:
+    name = f"`{kind.__name__}`"
+    is_public = kind.__name__ in ecolyo_worker.__all__
+    words = " ".join((kind.__doc__ or "").split())
+    who = kind.reader if kind is not EcolyoError else "–"
+    return [f"**{name}**" if is_public else name, words, who, str(kind.exit_code), kind.advice]
+
+
+def _retry(one: ErrorCode) -> str:
+    return "" if one.retry_after_s is None else f"`Retry-After: {one.retry_after_s}`."
+
+
+def _wrong_inputs() -> Iterator[str]:
+    for kind, title in KINDS.items():
+        rows = [_wrong(one) for one in WRONG if one.kind == kind]
+        yield from ["", f"### {title}", ""]
+        yield from _table(["field", "for example", "reason", "what to do"], rows)
+
+
+def _wrong(one: WrongInput) -> list[str]:
+    said = refusal(one)
+    told = re.sub(r" \(.*\)", " (…)", said.reason)  # the words of Python or msgspec change
+    reason = told if len(told) <= 150 else f"{told[:100]} …"
+    field = f"`{said.field}`" if said.field else "–"
+    return [field, _code(one.shown), _code(reason), one.advice]
+
+
+def _code(text: str) -> str:
+    """Give text as code, whatever it holds."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
 def log() -> str:
     """Give the page of all events of the log: a table."""
     rows = [[f"`{one.name}`", one.level, one.meaning, _fields(one)] for one in EVENTS]
@@ -192,12 +406,16 @@ def log() -> str:
 
 def _fields(event: LogEvent) -> str:
     told = [f"`{name}`: {holds}" for name, holds in event.fields.items()]
+    if event.is_personal:
+        told.append("`instance`: whose, if `log.instances` is set")
     if event.repeats_by:
         told.append(f"alike by {_words(event.repeats_by)}")
     return "; ".join(told) or "–"
 
 
 PAGES = {
+    "commands.md": commands,
+    "errors.md": errors,
     "indicators.md": indicators,
     "log.md": log,
     "metrics.md": metrics,

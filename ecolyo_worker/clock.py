@@ -304,7 +304,11 @@ def _date_time(text: str) -> tuple[datetime, str | None]:
         message = "allowed: a date-time as YYYY-MM-DDTHH:MM[:SS[.fff]], Z or an offset behind it"
         raise ValueError(message)
     text, offset = match.groups()
-    return datetime.fromisoformat(text), offset
+    try:
+        return datetime.fromisoformat(text), offset
+    except ValueError as error:
+        message = f"there is no such time ({error}); allowed: one of the calendar"
+        raise ValueError(message) from None
 
 
 def _offset(text: str) -> timedelta:

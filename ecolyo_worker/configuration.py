@@ -95,7 +95,7 @@ class Reading(Struct, frozen=True):
 def load(
     path: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    options: Mapping[str, Path] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Settings:
     """Read the settings from a TOML file, if one is named, and the environment over it.
 
@@ -111,7 +111,7 @@ def load(
 def read(
     path: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    options: Mapping[str, Path] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Reading:
     """Read the settings as `load` does, and tell what is wrong instead of raising it."""
     reader = _Reader()
@@ -119,8 +119,9 @@ def read(
         reader.take_file(path)
     reader.take_environment(os.environ if environ is None else environ)
     for key, value in (options or {}).items():
-        option = f"--{key.rpartition('.')[2].replace('_', '-')}"
-        reader.take(key.partition(".")[0], key.partition(".")[2], value, Origin(option=option))
+        section, _, name = key.partition(".")
+        words = name if section == "worker" else f"{section}-{name}"
+        reader.take(section, name, value, Origin(option=f"--{words.replace('_', '-')}"))
     return reader.finish()
 
 

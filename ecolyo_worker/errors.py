@@ -1,7 +1,7 @@
 """Every error of the package, and who must act on it.
 
 Each error names its reader: the *operator* who runs the worker, the *caller* who asked for
-something, or *us*, who wrote it. `exit_code` is what the command line ends with.
+something, or *us*, who wrote it. `exit_code` is what the command line ends with (see `exits`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,11 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from ecolyo_worker import exits
+
 __all__ = [
     "ActorFailed",
+    "AddressUnavailable",
     "AnswerUnreadable",
     "CommandRefused",
     "ConfigurationError",
@@ -86,14 +89,17 @@ class EcolyoError(Exception):
     """The base of all errors of this package."""
 
     reader: ClassVar[Reader] = "us"
-    exit_code: ClassVar[int] = 70
+    exit_code: ClassVar[int] = exits.BUG
+    advice: ClassVar[str] = "Report it; as the base it catches all the others."
+    """What a host does that meets it."""
 
 
 class ConfigurationError(EcolyoError):
     """The settings cannot be used; the operator changes them. `problems` has one or more."""
 
     reader = "operator"
-    exit_code = 78
+    exit_code = exits.CONFIGURATION
+    advice = "Show it to the operator, and do not go on: nothing was opened."
 
     def __init__(self, *found: str | Problem) -> None:
         """Say what is wrong, one by one: each is on a line of its own."""
@@ -111,35 +117,51 @@ class StateRefused(EcolyoError):
     """The state directory does not hold what it should; nothing was written to it."""
 
     reader = "operator"
-    exit_code = 78
+    exit_code = exits.CONFIGURATION
+    advice = "Show it to the operator, and do not go on; a restart does not mend it."
 
 
 class StoreOwned(EcolyoError):
     """Another process owns the state directory."""
 
     reader = "operator"
-    exit_code = 73
+    exit_code = exits.OWNED
+    advice = "One worker a state directory: start one process that owns it, and let others ask it."
 
 
 class StoreUnavailable(EcolyoError):
     """The database does not take or give anything now: nothing of the request was done."""
 
     reader = "operator"
-    exit_code = 69
+    exit_code = exits.UNAVAILABLE
+    advice = "Keep what was handed over and try again later: the worker goes on as soon as it can."
+
+
+class AddressUnavailable(EcolyoError):
+    """Nobody can listen at an address now, because another does, or it is not this machine's yet.
+
+    It is worth trying again.
+    """
+
+    reader = "operator"
+    exit_code = exits.UNAVAILABLE
+    advice = "End what listens there, or choose another address in `http.listen`."
 
 
 class CommandRefused(EcolyoError):
     """What was asked for cannot be done as asked; the caller asks differently."""
 
     reader = "caller"
-    exit_code = 64
+    exit_code = exits.USAGE
+    advice = "Change the call; the message says how."
 
 
 class InputRefused(EcolyoError):
     """One field of some input is not what it must be."""
 
     reader = "caller"
-    exit_code = 65
+    exit_code = exits.BAD_DATA
+    advice = "Mend the field that `field` names; `reason` says what was found, and what is allowed."
 
     def __init__(self, field: str, reason: str) -> None:
         """`field` is named as the sender wrote it; `reason` says what was found and allowed.
@@ -154,7 +176,7 @@ class InputRefused(EcolyoError):
 
 
 class EventRefused(InputRefused):
-    """A usage event is not what section 2 of the indicators' rules allows."""
+    """A usage event is not what it must be; the others that came with it may be taken."""
 
 
 class FactsRefused(InputRefused):
@@ -165,7 +187,8 @@ class IntakeRefused(EcolyoError):
     """None of the events handed over was taken; `refusals` says why, one by one."""
 
     reader = "caller"
-    exit_code = 65
+    exit_code = exits.BAD_DATA
+    advice = "Look through `refusals`: index, field and reason of each. Mend them, or log and drop."
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         """`refusals` is not empty."""
@@ -179,11 +202,14 @@ class IntakeFull(EcolyoError):
     """More is waiting to be stored than `intake.max_waiting` allows; try again later."""
 
     reader = "caller"
-    exit_code = 75
+    exit_code = exits.TRY_AGAIN
+    advice = "Wait a second and hand the same over again: nothing of it was taken."
 
 
 class ActorFailed(EcolyoError):
     """A part of the worker crashed again and again, or ended: whoever runs it starts it anew."""
+
+    advice = "Leave the `async with` block and enter a new worker, after a while; report the cause."
 
 
 class AnswerUnreadable(EcolyoError):
@@ -193,11 +219,14 @@ class AnswerUnreadable(EcolyoError):
     """
 
     reader = "operator"
-    exit_code = 69
+    exit_code = exits.UNAVAILABLE
+    advice = "Wait for the next time; if it stays so, report it with the provider's name."
 
 
 class IndicatorRefused(EcolyoError):
     """An indicator is not what the definitions allow, so it may not leave."""
+
+    advice = "Report it: measures make what the definitions allow."
 
 
 def quote(text: str) -> str:

@@ -215,7 +215,9 @@ def _event_date(found: object, zone: ZoneInfo, *, wall: bool) -> int:
         try:
             return civil_from_instant(found, zone)
         except OverflowError:
-            raise EventRefused("eventDate", f"found {found}; no civil time of it") from None
+            raise EventRefused(
+                "eventDate", f"found {found}; allowed: the years 1 to 9999"
+            ) from None
     raise EventRefused("eventDate", f"found {kind_of(found)}; allowed: a date-time as text")
 
 

@@ -94,26 +94,32 @@ class _Provider(Section, frozen=True):
     client_id: Annotated[
         str | None,
         Meta(
-            description="The application's name at the provider; without one, nothing is fetched.",
+            description="The application's name at the provider, such as ecolyo-prod; without one,"
+            " nothing is fetched.",
         ),
     ] = None
     client_secret_file: Annotated[
         Path | None,
-        Meta(description="A file that holds the application's secret, read anew when it changes."),
+        Meta(
+            description="A file that holds the application's secret, read anew when it changes;"
+            " without"
+            " one, nothing is fetched, unless systemd hands it over."
+        ),
     ] = None
     redirect_uri: Annotated[
         str | None,
         Meta(
-            description="Where the page of consent sends people back to, as the provider knows it;"
-            " on this machine, `accounts authorize` listens there."
+            description="Where the page of consent sends people back to, as the provider knows it,"
+            " such as http://127.0.0.1:8788/back; on this machine, `accounts authorize` listens"
+            " there; without one, the provider's own record holds."
         ),
     ] = None
     consent_duration: Annotated[
         str,
         Meta(
             max_length=10,
-            description="For how long consent is asked: P and a number of Y, M, W or D, up to three"
-            " years.",
+            description="For how long consent is asked: P and a number of Y, M, W or D, such as"
+            " P6M, up to three years.",
         ),
     ] = "P1Y"
     id_token_key_file: Annotated[
@@ -159,34 +165,56 @@ class Enedis(_Provider, frozen=True):
         Meta(description="Which of its APIs answers; hosts, paths and tokens go by it."),
     ] = "2026"
     base_url: Annotated[
-        str | None, Meta(description="Where it answers; default: the generation's own host.")
+        str | None,
+        Meta(
+            description="Where it answers, such as https://gw.hml.api.enedis.fr; default: the"
+            " generation's own host."
+        ),
     ] = None
     authorize_url: Annotated[
-        str | None, Meta(description="Its page of consent; default: the generation's own.")
+        str | None,
+        Meta(
+            description="Its page of consent, such as https://consent.example/authorize;"
+            " default: the"
+            " generation's own."
+        ),
     ] = None
     token_url: Annotated[
         str | None,
-        Meta(description="Where tokens come from, a proxy perhaps; default: from base_url."),
+        Meta(
+            description="Where tokens come from, a proxy perhaps, such as"
+            " https://proxy.example/token;"
+            " default: the generation's own path at base_url."
+        ),
     ] = None
     daily_path: Annotated[
         str | None,
-        Meta(description="Path of daily values; default: the generation's own."),
+        Meta(
+            description="Path of daily values, such as /v4/metering_data/daily_consumption;"
+            " default:"
+            " the generation's own."
+        ),
     ] = None
     curve_path: Annotated[
         str | None,
-        Meta(description="Path of load curves; default: the generation's own."),
+        Meta(
+            description="Path of load curves, such as /v4/metering_data/consumption_load_curve;"
+            " default: the generation's own."
+        ),
     ] = None
     services_path: Annotated[
         str,
         Meta(
-            description="Path that tells which meter a consent is for, of generation 2026.",
+            description="Path that tells which meter a consent of generation 2026 is for, such as"
+            " /subscribed_services/v1.",
         ),
     ] = "/subscribed_services/v1"
     schedule: Annotated[
         str,
         Meta(
             max_length=200,
-            description="When readings are asked for: a cron expression, in the zone.",
+            description="When readings are asked for: a cron expression, such as 0 8,14 * * *, in"
+            " the zone.",
         ),
     ] = _TWICE
     spread: Annotated[timedelta, seconds(f"They are asked for {_LATER}", 0, 86400)] = timedelta(
@@ -196,15 +224,14 @@ class Enedis(_Provider, frozen=True):
         int, Meta(ge=1, le=745, description="How many days of load curve are fetched.")
     ] = 31
     per_second: Annotated[
-        int, Meta(ge=1, le=100, description="Requests that may be made within a second.")
+        int, Meta(ge=1, le=100, description="Requests that may be made per second.")
     ] = 5
     per_hour: Annotated[
         int,
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests that may be made within an hour; 0: 10,000 with v5, 1,000 with"
-            " 2026.",
+            description="Requests that may be made per hour; 0: 10,000 with v5, 1,000 with 2026.",
         ),
     ] = 0
 
@@ -264,57 +291,69 @@ class Grdf(_Provider, frozen=True):
 
     section = "grdf"
 
-    base_url: Annotated[str, Meta(description="Where its API answers.")] = (
-        "https://api.grdf.fr/adict/v2"
-    )
-    authorize_url: Annotated[str, Meta(description="Its page of consent.")] = (
-        "https://sofit-sso-oidc.grdf.fr/openam/oauth2/realms/externeGrdf/authorize"
-    )
-    token_url: Annotated[str, Meta(description="Where tokens come from, a proxy perhaps.")] = (
-        _GRDF_TOKENS
-    )
+    base_url: Annotated[
+        str, Meta(description="Where its API answers, such as https://api.grdf.fr/adict/v2.")
+    ] = "https://api.grdf.fr/adict/v2"
+    authorize_url: Annotated[
+        str, Meta(description="Its page of consent, such as https://consent.example/authorize.")
+    ] = "https://sofit-sso-oidc.grdf.fr/openam/oauth2/realms/externeGrdf/authorize"
+    token_url: Annotated[
+        str,
+        Meta(
+            description="Where tokens come from, a proxy perhaps, such as"
+            " https://proxy.example/token."
+        ),
+    ] = _GRDF_TOKENS
     scope: Annotated[
         str,
         Meta(
             pattern=r"^\S+\Z",
             max_length=300,
-            description="The scope of a token for data, which is the version of the API.",
+            description="The scope of a token for data, which is the version of the API, such as"
+            " /adict/v2.",
         ),
     ] = "/adict/v2"
     login_hint: Annotated[
         str | None,
         Meta(
-            description="What the page of consent is told of the application, if anything.",
+            description="What the page of consent is told of the application, such as ;;;METROPOLE;"
+            " without one, nothing.",
         ),
     ] = None
     revocation_client_id: Annotated[
         str | None,
         Meta(
-            description="The name that may revoke consents, where it is another one.",
+            description="The name that may revoke consents, such as ecolyo-revoke; default:"
+            " client_id.",
         ),
     ] = None
     revocation_secret_file: Annotated[
-        Path | None, Meta(description="A file that holds the secret which goes with that name.")
+        Path | None,
+        Meta(
+            description="A file that holds the secret which goes with that name; default: that of"
+            " client_secret_file."
+        ),
     ] = None
     schedule: Annotated[
         str,
         Meta(
             max_length=200,
-            description="When readings are asked for: a cron expression, in the zone.",
+            description="When readings are asked for: a cron expression, such as 0 8,14 * * *, in"
+            " the zone.",
         ),
     ] = _ONCE
     spread: Annotated[timedelta, seconds(f"They are asked for {_LATER}", 0, 86400)] = timedelta(
         hours=2
     )
     per_second: Annotated[
-        int, Meta(ge=1, le=100, description="Requests that may be made within a second.")
+        int, Meta(ge=1, le=100, description="Requests that may be made per second.")
     ] = 1
     per_hour: Annotated[
         int,
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests that may be made within an hour; 0: any number.",
+            description="Requests that may be made per hour; 0: any number.",
         ),
     ] = 0
 

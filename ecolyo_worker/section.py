@@ -86,8 +86,9 @@ def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401  a type
 def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     """Say in words what a field of this type takes."""
     base, *metas = get_args(kind) if hasattr(kind, "__metadata__") else (kind,)
-    if get_origin(base) is Literal:
-        return "one of " + ", ".join(repr(value) for value in get_args(base))
+    if choices := _choices(base):
+        left_out = "" if get_origin(base) is Literal else ", or left out"
+        return "one of " + ", ".join(repr(value) for value in choices) + left_out
     named = {
         bool: "true or false",
         int: "a whole number",
@@ -100,19 +101,25 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     for meta in metas:
         least = [f" from {meta.ge:.15g}" if meta.ge is not None else "", _above(meta.gt)]
         most = f" to {meta.le:.15g}" if meta.le is not None else ""
-        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else "")
+        longest = f" of at most {meta.max_length} characters" if meta.max_length else ""
+        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else longest)
     return words
 
 
 def _with_nearest(problem: Problem, value: object, kind: Any) -> Problem:  # noqa: ANN401  a type
     """Add the word that was meant perhaps, where a field takes one of some words."""
     base = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
-    words = get_args(base) if get_origin(base) is Literal else ()
-    near = difflib.get_close_matches(str(value).lower(), words, n=1)
+    near = difflib.get_close_matches(str(value).lower(), _choices(base), n=1)
     if not near:
         return problem
     message = f"{problem.message}; did you mean {near[0]!r}?"
     return msgspec.structs.replace(problem, message=message, did_you_mean=near[0])
+
+
+def _choices(base: Any) -> tuple[Any, ...]:  # noqa: ANN401  a type
+    """Give the words of which a type takes one; none if it is not of that kind."""
+    kinds = [base, *get_args(base)]
+    return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
 
 def _is_section(kind: Any) -> bool:  # noqa: ANN401  a type

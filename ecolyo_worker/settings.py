@@ -28,17 +28,26 @@ __all__ = [
     "Dacc",
     "Http",
     "Intake",
+    "Log",
+    "LogFormat",
+    "LogLevel",
     "Retention",
     "Settings",
+    "is_token_itself",
 ]
 
 _NIGHTLY = "0 1 * * *"
+# A token with slashes in it, unlike any path that somebody would write.
+_TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 # What stands in an address for a person's instance while it is checked without one.
 _EXAMPLE = "instance.invalid"
 INSTANCE = "{instance}"
 """What stands in an address or a path for each person's instance."""
+
+LogFormat = Literal["console", "json", "journal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Intake(Section, frozen=True):
@@ -69,8 +78,8 @@ class Aggregation(Section, frozen=True):
         str,
         Meta(
             max_length=200,
-            description="When the nightly run begins: a cron expression, in the zone. It runs once"
-            " a civil day.",
+            description="When the nightly run begins: a cron expression such as 30 2 * * *, in the"
+            " zone. It runs once a civil day.",
         ),
     ] = _NIGHTLY
     monthly_day: Annotated[
@@ -81,7 +90,8 @@ class Aggregation(Section, frozen=True):
         int, Meta(ge=1, le=366, description="Days after which an uncounted day is expired.")
     ] = 31
     not_before: Annotated[
-        str | None, Meta(description="Days before this one (YYYY-MM-DD) count as done.")
+        str | None,
+        Meta(description="Days before this one (YYYY-MM-DD) count as done; default: none do."),
     ] = None
     consent_version: Annotated[
         str,
@@ -92,7 +102,7 @@ class Aggregation(Section, frozen=True):
         ),
     ] = "1.0.0"
     measures_file: Annotated[
-        Path | None, Meta(description="Definitions to use instead of the package's own.")
+        Path | None, Meta(description="A file of definitions; default: the package's own.")
     ] = None
 
     def _problems(self) -> Iterator[Problem]:
@@ -117,20 +127,23 @@ class Dacc(Section, frozen=True):
     url: Annotated[
         str | None,
         Meta(
-            description="The DACC's address, or with a Cozy target a stack's, in which {instance}"
-            " stands for each person's; without one, indicators wait."
+            description="The DACC's address, such as https://dacc.example, or with a Cozy target a"
+            " stack's, in which {instance} stands for each person's; without one, indicators wait."
         ),
     ] = None
     token_file: Annotated[
         Path | None,
         Meta(
             description="A file that holds the token, read anew when it changes; with a Cozy target"
-            " {instance} may stand in it."
+            " {instance} may stand in its path; default: systemd's credential dacc-token."
         ),
     ] = None
     doctype: Annotated[
         str | None,
-        Meta(description="The doctype that a Cozy target posts to; default: the target's own."),
+        Meta(
+            description="The doctype that a Cozy target posts to, such as cc.cozycloud.dacc_v2;"
+            " default: the target's own."
+        ),
     ] = None
     spread: Annotated[
         timedelta,
@@ -231,13 +244,32 @@ class Http(Section, frozen=True):
         str,
         Meta(
             max_length=300,
-            description='An address as "127.0.0.1:8787" or "unix:/run/ecolyo-worker/http.sock";'
-            " empty: no HTTP face.",
+            description='An address such as "127.0.0.1:8787" or'
+            ' "unix:/run/ecolyo-worker/http.sock"; empty: no HTTP face.',
         ),
     ] = ""
     token_file: Annotated[
         Path | None,
-        Meta(description="A file that holds the token that TCP clients must show."),
+        Meta(
+            description="A file that holds the token that TCP clients must show, read anew when it"
+            " changes; up to 8 are good at once, with a line for each; default: systemd's"
+            " credential http-token."
+        ),
+    ] = None
+    socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=r"^0?[0-7]{3}\Z",
+            description="Who may use a Unix socket: its mode, as of chmod. Who asks must be allowed"
+            " to write.",
+        ),
+    ] = "0600"
+    socket_group: Annotated[
+        str | None,
+        Meta(
+            description="The group that a Unix socket is given to, such as cozy, which the service"
+            " must be in; default: the service's own."
+        ),
     ] = None
 
 
@@ -261,13 +293,40 @@ class Retention(Section, frozen=True):
     ] = 90
 
 
+class Log(Section, frozen=True):
+    """What is logged, and how."""
+
+    section = "log"
+
+    level: Annotated[
+        LogLevel | None,
+        Meta(
+            description="The least level that is logged; default: warning, and for the service"
+            " info. The option --log-level wins."
+        ),
+    ] = None
+    format: Annotated[
+        LogFormat,
+        Meta(description="How lines look on stderr. The option --log-format wins."),
+    ] = "console"
+    instances: Annotated[
+        bool,
+        Meta(
+            description="Let lines that are about one person say whom, in the field instance. Else"
+            " her name is also taken out of what others said of her."
+        ),
+    ] = False
+
+
 class Settings(Section, frozen=True):
     """All settings. The fields of its own are the section `worker` of the file."""
 
     state_dir: Annotated[
         Path | None, Meta(description="Where everything is kept; default: the user's state folder.")
     ] = None
-    zone: Annotated[str, Meta(description="The zone of civil time.")] = "Europe/Paris"
+    zone: Annotated[str, Meta(description="The zone of civil time, such as Europe/Paris.")] = (
+        "Europe/Paris"
+    )
     mode: Annotated[
         Literal["off", "local", "on"],
         Meta(description="off: events are refused; local: counted, never sent; on: sent."),
@@ -284,6 +343,7 @@ class Settings(Section, frozen=True):
     grdf: Grdf = msgspec.field(default_factory=Grdf)
     http: Http = msgspec.field(default_factory=Http)
     retention: Retention = msgspec.field(default_factory=Retention)
+    log: Log = msgspec.field(default_factory=Log)
 
     def _problems(self) -> Iterator[Problem]:
         try:
@@ -313,3 +373,12 @@ class Settings(Section, frozen=True):
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401  any field's value
         """Give a copy with some fields changed, checked anew."""
         return msgspec.structs.replace(self, **changes)
+
+
+def is_token_itself(path: Path) -> bool:
+    """Tell whether a token seems to stand where the path of its file should; it is never shown.
+
+    It names no folder, or is long and of one piece, and there is no such file.
+    """
+    text = str(path)
+    return ("/" not in text or bool(_TOKEN.fullmatch(text))) and not os.path.lexists(path)

@@ -12,8 +12,11 @@ from msgspec import Struct
 
 from ecolyo_worker.configuration import SECTIONS, Origin, Reading, duration_text
 from ecolyo_worker.section import Section
+from ecolyo_worker.settings import is_token_itself
 
 __all__ = ["Shown", "as_toml", "shown"]
+
+_OF_SECRETS = ("token_file", "secret_file")
 
 _ESCAPED = re.compile("[\x7f-\x9f]")
 
@@ -40,6 +43,12 @@ def shown(reading: Reading) -> list[Shown]:
             if not isinstance(value, Section):
                 key = f"{name}.{field.name}"
                 note = str(settings.directory) if key == "worker.state_dir" else None
+                if (
+                    field.name.endswith(_OF_SECRETS)
+                    and value is not None
+                    and is_token_itself(value)
+                ):
+                    value, note = None, "what seems to be the token itself is not shown"
                 found.append(Shown(key, _plain(value), reading.origin(key), note))
     return found
 

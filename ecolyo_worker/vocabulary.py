@@ -32,6 +32,8 @@ class LogEvent(Struct, frozen=True):
     """What each field holds."""
     repeats_by: tuple[str, ...] = ()
     """The fields in which lines of it are alike: of such, few are logged. Empty: all are."""
+    is_personal: bool = False
+    """Whether it is about one person: `instance` says whom, if `log.instances` is set."""
 
 
 EVENTS: Final = (
@@ -132,12 +134,14 @@ EVENTS: Final = (
         "error",
         "A measure broke on an event, a mistake of ours: it counts without it. Please report it.",
         {"seq": "the event's number in the database", "error": _MEASURE_ERROR},
+        is_personal=True,
     ),
     LogEvent(
         "measure broke and makes no row",
         "error",
         "A measure broke on somebody's month, a mistake of ours. Please report it.",
         {"error": _MEASURE_ERROR},
+        is_personal=True,
     ),
     LogEvent(
         "defined measures that nothing makes",
@@ -155,12 +159,14 @@ EVENTS: Final = (
             "answer": "what was answered, in short",
         },
         repeats_by=("outcome", "answer"),
+        is_personal=True,
     ),
     LogEvent(
         "destination is held back",
         "warning",
         "Nothing more is sent there for now. Told once, when it begins.",
         {"destination": "its number", "reason": _REASON},
+        is_personal=True,
     ),
     LogEvent(
         "destination works again",
@@ -171,6 +177,7 @@ EVENTS: Final = (
             "after_s": "how long it was held back, in seconds; None if since before the last start",
             "failed": "how many attempts failed meanwhile",
         },
+        is_personal=True,
     ),
     LogEvent(
         "nothing can be sent now",
@@ -276,9 +283,16 @@ EVENTS: Final = (
     LogEvent(
         "no client can be let in",
         "warning",
-        "The token of the HTTP face cannot be read, so that every request is refused.",
+        "The tokens of the HTTP face cannot be read, so that every request is refused.",
         {"reason": _REASON},
         repeats_by=("reason",),
+    ),
+    LogEvent(
+        "a client shows a token below the first",
+        "info",
+        "It is good, and somebody still goes by it. It is told once of each token, and again after"
+        " a start or a change of the file.",
+        {"place": "which one of `http.token_file` it is, in the order of the lines, from 1"},
     ),
     LogEvent(
         "the HTTP face can be reached from other machines",

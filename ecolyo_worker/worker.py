@@ -62,7 +62,7 @@ from ecolyo_worker.store import (
     outbox,
     restoring,
 )
-from ecolyo_worker.store.database import Database
+from ecolyo_worker.store.database import Database, unreachable
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
 from ecolyo_worker.store.restoring import Restored
@@ -287,6 +287,7 @@ class Worker:
             self._target.described,
             file_sizes(self.settings.directory, self.database.snapshot),
             self.health(),
+            self.database.trouble or unreachable(self.settings.directory),
         )
 
     @property

@@ -260,13 +260,13 @@ class Aggregator(Actor):
         return batch
 
     def _log(self, batch: "_Batch") -> None:
-        for seq, error in batch.errors:
+        for instance, seq, words in batch.errors:
+            logger = self._context.logger_about(instance)
+            error = self._context.for_log(words, instance)
             if seq:
-                self._context.logger.error(
-                    "event broke a measure and is set aside", seq=seq, error=error
-                )
+                logger.error("event broke a measure and is set aside", seq=seq, error=error)
             else:
-                self._context.logger.error("measure broke and makes no row", error=error)
+                logger.error("measure broke and makes no row", error=error)
 
 
 class _Begin(Struct, frozen=True):
@@ -296,7 +296,8 @@ class _Batch:
 
     def __init__(self) -> None:
         self.nights: list[InstanceNight] = []
-        self.errors: list[tuple[int, str]] = []
+        self.errors: list[tuple[str, int, str]] = []
+        """Whose event broke a measure, its `seq`, and how."""
         self.tally = Tally()
         self.following: _Begin | None = None
 
@@ -305,7 +306,7 @@ class _Batch:
         self.tally.add(found)
         if isinstance(found, InstanceNight):
             self.nights.append(found)
-            self.errors += found.errors
+            self.errors += [(found.instance.name, *error) for error in found.errors]
 
 
 _Step = Callable[[_Begin], Awaitable[_Batch]]

@@ -33,9 +33,14 @@ class Decision(Struct, frozen=True):
 
 
 def decide(
-    row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
+    row: Claimed,
+    outcome: Outcome,
+    settings: Dacc,
+    now: int,
+    draw: random.Random,
+    token_advice: str = "",
 ) -> Decision:
-    """Decide on an outcome; instants are ms of UTC."""
+    """Decide on an outcome; instants are ms of UTC. `token_advice` goes with a refused token."""
     since = row.failing_since if row.failing_since is not None else now
     match outcome.kind:
         case "delivered":
@@ -47,7 +52,7 @@ def decide(
                 )
             )
         case "unauthorized" | "misconfigured" | "throttled":
-            return _hold(row, outcome, settings, now, draw)
+            return _hold(row, outcome, settings, now, draw, token_advice)
         case "failed":
             return Decision(_failed(row, outcome, settings, now, draw))
         case "unavailable":
@@ -123,7 +128,12 @@ def _stand_failing(standing: Standing, row: Claimed, outcome: Outcome, now: int)
 
 
 def _hold(
-    row: Claimed, outcome: Outcome, settings: Dacc, now: int, draw: random.Random
+    row: Claimed,
+    outcome: Outcome,
+    settings: Dacc,
+    now: int,
+    draw: random.Random,
+    token_advice: str,
 ) -> Decision:
     """Hold the destination back: no other row of it would fare better."""
     if outcome.kind == "throttled":
@@ -138,13 +148,7 @@ def _hold(
             if outcome.kind == "unauthorized"
             else "the DACC's address does not answer as a DACC"
         )
-    hint = ""
-    if outcome.kind == "unauthorized":
-        hint = "; tried again at once when the token file changes"
-        if settings.token_file is None:
-            hint = "; name a file with the right one in dacc.token_file"
-            if row.instance_name is not None:
-                hint = "; tried again at once when the host gives another one"
+    hint = f"; {token_advice}" if outcome.kind == "unauthorized" and token_advice else ""
     # Without a status nothing was asked: the token could not even be read.
     cause = outcome.detail if outcome.status is None else f"{words} ({outcome.detail})"
     reason = f"{cause}, next try {instant_text(now + wait)}{hint}"

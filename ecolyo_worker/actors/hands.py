@@ -26,9 +26,10 @@ class Hands:
     that a row was delivered is never forgotten while the process lives.
     """
 
-    def __init__(self, context: Context) -> None:
-        """Nothing is in hand yet."""
+    def __init__(self, context: Context, token_advice: str) -> None:
+        """Nothing is in hand yet. `token_advice` is what is said where a token is refused."""
         self._context = context
+        self._token_advice = token_advice
         self._settings = context.settings.dacc
         self._rows: dict[int, Claimed] = {}
         self._standings: dict[int, Standing] = {}
@@ -92,7 +93,8 @@ class Hands:
         if row.id in self._abandoned:  # what is said now may name who left
             outcome = msgspec.structs.replace(outcome, text="")
         now = utc_ms(self._context.clock.now())
-        decision = decide(row, outcome, self._settings, now, self._context.random)
+        draw = self._context.random
+        decision = decide(row, outcome, self._settings, now, draw, self._token_advice)
         before = self._standings[row.destination]
         after = stand(before, row, outcome, decision, mark, now)
         self._standings[row.destination] = after
@@ -178,16 +180,14 @@ class Hands:
             self._standings = {ident: self._standings[ident] for ident in self._changed}
 
     def _log(self, row: Claimed, outcome: Outcome, before: Standing, after: Standing) -> None:
-        logger = self._context.logger
+        logger = self._context.logger_about(row.instance_name)
         if outcome.kind != "delivered":
-            logger.info(
-                "indicator not delivered", row=row.id, outcome=outcome.kind, answer=outcome.detail
-            )
+            answer = self._context.for_log(outcome.detail, row.instance_name)
+            logger.info("indicator not delivered", row=row.id, outcome=outcome.kind, answer=answer)
         if before.state == "ready" and after.state in HELD:
             self._troubles[row.destination] = (self._context.clock.monotonic(), 0)
-            logger.warning(
-                "destination is held back", destination=row.destination, reason=after.reason
-            )
+            reason = self._context.for_log(after.reason or "", row.instance_name)
+            logger.warning("destination is held back", destination=row.destination, reason=reason)
         elif before.state in HELD and after.state == "ready":
             since, failed = self._troubles.pop(row.destination, (None, None))
             after_s = None if since is None else round(self._context.clock.monotonic() - since, 1)

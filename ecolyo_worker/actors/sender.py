@@ -74,7 +74,7 @@ class Sender(Actor):
         """The runs to wait for: those that were under way when the waiting began."""
         self._grid = RateGrid(target.settings.rate, context.clock, self.sign)
         self._gate = Gate(context, is_local=target.is_local)
-        self._hands = Hands(context)
+        self._hands = Hands(context, target.token_advice)
         self._turn = anyio.Lock()
         self._stops = Channel()
         self._drains = 0

@@ -45,11 +45,16 @@ def check_directory(directory: Path) -> Iterator[Finding]:
 
 
 def _owned(directory: Path, status: os.stat_result) -> Finding:
+    mode = stat.S_IMODE(status.st_mode)
+    # Root takes the owner's identity wherever that one gets there: this is systemd's DynamicUser.
+    is_service = os.geteuid() == 0 and not mode & 0o077
+    if status.st_uid != os.geteuid() and is_service:
+        owner = _user(status.st_uid)
+        return ok(_CHECK, f"{directory}, for {owner} alone; commands get there by the service")
     if status.st_uid != os.geteuid():
         owner = _user(status.st_uid)
         found = f"{directory} belongs to {owner}, and this is {_user(os.geteuid())}"
         return failed(_CHECK, found, f"do it as {owner}: sudo -u {owner} ecolyo-worker doctor")
-    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         found = f"{directory} is open to others (mode {mode:04o})"
         return failed(_CHECK, found, f"chmod 700 {directory}")

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ecolyo_worker.checks.directory import check_directory
+from ecolyo_worker.checks.energy import check_energy
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.machine import check_machine
 from ecolyo_worker.checks.online import check_target
@@ -37,7 +38,8 @@ async def diagnose(
     if _is_lost(reading):
         yield note("all else", "not looked at: the settings do not tell where it is")
         return
-    for finding in chain(check_tokens(settings), check_directory(settings.directory)):
+    nearby = (check_tokens(settings), check_energy(settings), check_directory(settings.directory))
+    for finding in chain(*nearby):
         yield finding
     running = await check_running(settings, clock, logger)
     for finding in running.findings:

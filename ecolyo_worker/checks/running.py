@@ -22,7 +22,7 @@ from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.examining import Examination
 from ecolyo_worker.store.owner import last_owner
-from ecolyo_worker.store.status import Status
+from ecolyo_worker.store.status import Status, trouble_advice
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -124,13 +124,18 @@ def _database(found: Examination) -> Finding:
 
 
 def _sending(status: Status) -> list[Finding]:
-    """Say what keeps indicators from being sent; what nobody chose so is wrong."""
+    """Say what keeps events from being stored, or indicators from being sent.
+
+    What nobody chose so is wrong.
+    """
+    trouble = trouble_advice(status.trouble)
     states = status.destination_states
     is_wrong = states["paused"] or states["open"] or status.outbox["dead"]
     advice = "put it right; `ecolyo-worker status` tells more"
-    return [
+    return [failed("database", words, "put it right") for words in trouble] + [
         failed("sending", words, advice) if is_wrong else note("sending", words)
         for words in status.advice
+        if words not in trouble
     ]
 
 

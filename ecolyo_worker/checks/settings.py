@@ -1,22 +1,22 @@
 """Everything that is wrong with the settings, and with the files that they name."""
 
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from ecolyo_worker.configuration import Reading, in_order
 from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
-from ecolyo_worker.service.listen import Tcp, Unix, parse_listen
-from ecolyo_worker.settings import INSTANCE, Http, Settings
+from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
+from ecolyo_worker.service.tokens import http_token_file
+from ecolyo_worker.settings import INSTANCE, Http, Settings, is_token_itself
 from ecolyo_worker.worker import rules_of
 
-__all__ = ["check_settings", "http_credential", "secret_problem"]
-
-# A token that stands where the path of its file should: long, and of one piece.
-_TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
+__all__ = ["check_settings", "secret_problem"]
 
 
 def check_settings(reading: Reading) -> tuple[Problem, ...]:
@@ -29,13 +29,12 @@ def check_settings(reading: Reading) -> tuple[Problem, ...]:
     return in_order([*reading.problems, *more])
 
 
-def http_credential(settings: Http) -> TokenFile:
-    """Give the file of the token that the clients of the HTTP face show."""
-    return TokenFile(settings.token_file, setting="http.token_file", credential="http-token")
-
-
-def secret_problem(key: str, path: Path) -> Problem | None:
-    """Tell what is wrong with a file that holds a token."""
+def secret_problem(file: TokenFile) -> Problem | None:
+    """Tell what is wrong with a file of tokens, which is named."""
+    key, path = file.setting, file.path
+    assert path is not None
+    if is_token_itself(path):
+        return _unread(file)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -45,29 +44,30 @@ def secret_problem(key: str, path: Path) -> Problem | None:
     if mode & stat.S_IRWXO:
         found = f"{path}, which everybody can read or write (mode {stat.S_IMODE(mode):04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
+    return _unread(file)
+
+
+def _unread(file: TokenFile) -> Problem | None:
     try:
-        TokenFile(path, setting=key).read()
+        file.read()
     except ConfigurationError as error:
-        return Problem(message=str(error), key=key)
+        (problem,) = error.problems
+        return msgspec.structs.replace(problem, key=file.setting)
     return None
 
 
 def _absent(key: str, path: Path, reason: str) -> Problem:
-    if _TOKEN.fullmatch(str(path)):
-        return said(key, "what seems to be the token itself", "the path of a file that holds it")
     return said(key, f"{path}, which cannot be read: {reason}", "a file that holds the token")
 
 
 def _files(settings: Settings) -> Iterator[Problem]:
-    for key, path in (
-        ("dacc.token_file", settings.dacc.token_file),
-        ("http.token_file", settings.http.token_file),
-        ("enedis.client_secret_file", settings.enedis.client_secret_file),
-        ("grdf.client_secret_file", settings.grdf.client_secret_file),
-        ("grdf.revocation_secret_file", settings.grdf.revocation_secret_file),
+    for path, file in (
+        (settings.dacc.token_file, TokenFile(settings.dacc.token_file)),
+        (settings.http.token_file, http_token_file(settings.http)),
+        *((file.path, file) for file in oauth.secret_files(settings.enedis, settings.grdf)),
     ):
         if path is not None and INSTANCE not in str(path):
-            problem = secret_problem(key, path)
+            problem = secret_problem(file)
             yield from () if problem is None else (problem,)
     yield from _listening(settings.http)
     try:
@@ -84,6 +84,10 @@ def _listening(settings: Http) -> Iterator[Problem]:
     except ConfigurationError as error:
         yield Problem(message=str(error), key="http.listen")
         return
-    if isinstance(address, Tcp) and http_credential(settings).path is None:
+    if isinstance(address, Tcp) and http_token_file(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
+    try:
+        parse_access(settings)
+    except ConfigurationError as error:
+        yield from error.problems

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from anyio import to_thread
 from cyclopts import App, Parameter
 
+from ecolyo_worker import exits
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.callback import heard_at, listens_at
 from ecolyo_worker.cli.output import Output, several
@@ -60,6 +61,10 @@ async def add(
         its holder has consented already.
     id_token_file
         A file with the id token of a consent, which names the meter; `-` is stdin.
+
+    Examples
+    --------
+    ecolyo-worker accounts add enedis --instance alice.mycozy.cloud
     """
     token = None if id_token_file is None else await to_thread.run_sync(_text, id_token_file)
     async with session.commands() as commands:
@@ -83,6 +88,10 @@ async def list_accounts(
         Whose accounts to list; default: everybody's.
     with_meters
         Show the ids of meters in full; each of them points to a home.
+
+    Examples
+    --------
+    ecolyo-worker accounts list --instance alice.mycozy.cloud
     """
     request = ask.AccountsList(instance, with_meters)
     async with session.reading() as commands:
@@ -118,6 +127,10 @@ async def authorize(
         The meter, if its holder consented elsewhere.
     id_token_file
         A file with the id token of a consent, which names the meter; `-` is stdin.
+
+    Examples
+    --------
+    ecolyo-worker accounts authorize 3
     """
     token = None if id_token_file is None else await to_thread.run_sync(_text, id_token_file)
     if callback == "-":
@@ -155,6 +168,15 @@ async def remove(
         Keep the readings.
     no_revoke
         Leave the consent as it is, for its holder to end.
+
+    Returns
+    -------
+    75
+        The consent cannot be revoked now: the account stays until it can.
+
+    Examples
+    --------
+    ecolyo-worker accounts remove 3 --yes
     """
     if not yes:
         what = "its consent" if keep_data else "its consent and its readings"
@@ -169,7 +191,7 @@ async def remove(
     if not gone.removed:
         output.talk(f"account {account} is not removed yet, and nothing is fetched: {gone.reason}")
         output.talk("it is tried again by itself; --no-revoke leaves the consent to its holder")
-    return 0 if gone.removed else 75
+    return exits.OK if gone.removed else exits.TRY_AGAIN
 
 
 async def _callback(output: Output, account: int, page: ask.ConsentPage) -> str | None:

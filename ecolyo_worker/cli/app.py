@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
+from ecolyo_worker import exits
 from ecolyo_worker.cli import (
     accounts,
     backup,
@@ -31,27 +32,57 @@ from ecolyo_worker.cli import (
     state,
 )
 from ecolyo_worker.cli.files import STDIN
-from ecolyo_worker.cli.logs import LogFormat, LogLevel
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.settings import LogFormat, LogLevel
 
-__all__ = ["app", "run"]
+__all__ = ["READING_ORDER", "app", "run"]
 
-_USAGE = 64
-_UNAVAILABLE = 69
-_INTERNAL = 70
-_INTERRUPTED = 130
+_HELP = ("--help", "-h")
+
+READING_ORDER = (
+    "demo",
+    "run",
+    "events",
+    "instances",
+    "consumption",
+    "chart",
+    "preview",
+    "aggregate",
+    "explain",
+    "send",
+    "outbox",
+    "reconcile",
+    "status",
+    "check-config",
+    "config",
+    "doctor",
+    "backup",
+    "migrate",
+    "version",
+    "--install-completion",
+)
+"""The commands and groups as a newcomer reads of them: in the help, the README and the page."""
+
+
+def _place_of(name: str) -> int:
+    return READING_ORDER.index(name) if name in READING_ORDER else len(READING_ORDER)
+
 
 app = App(
     name="ecolyo-worker",
     help="Counts the usage events of the Ecolyo app into anonymised indicators, and delivers them"
     " to the DACC. `ecolyo-worker demo` shows it all.",
     version_flags=(),
-    help_flags=("--help", "-h"),
-    default_parameter=Parameter(negative=()),
+    help_flags=_HELP,
+    default_parameter=Parameter(
+        negative=(), show_default=lambda value: None if value in {None, False} else str(value)
+    ),
 )
-app.meta.default_parameter = Parameter(negative=())
+app.meta.default_parameter = app.default_parameter
+app.group_parameters = Group("Options", sort_key=1)
+app.meta.group_parameters = Group("Options of every command", sort_key=2)
 for _module in (
     demo,
     service,
@@ -70,6 +101,11 @@ for _module in (
     config,
 ):
     _module.register(app)
+for _place, _name in enumerate(sorted(app, key=_place_of)):
+    app[_name].sort_key = _place
+    for _within, _command in enumerate(app[_name]):
+        app[_name][_command].sort_key = _within
+        app[_name][_command].group_parameters = app.group_parameters
 
 
 @app.meta.default
@@ -77,8 +113,8 @@ def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Path | None = None,
     state_dir: Path | None = None,
-    json: Annotated[bool, Parameter(show_default=False)] = False,
-    log_format: LogFormat = "console",
+    json: bool = False,
+    log_format: LogFormat | None = None,
     log_level: LogLevel | None = None,
 ) -> int:
     """Run a command.
@@ -92,9 +128,10 @@ def _launch(
     json
         Print data as JSON, one object per line.
     log_format
-        How log lines look on stderr.
+        How log lines look on stderr; default: the setting, else console.
     log_level
-        The least level that is logged; default: warning, and for the service info.
+        The least level that is logged; default: the setting, else warning, and for the service
+        info.
     """
     session = Session(config, state_dir, log_format, log_level, Output(as_json=json))
     # The parser takes a lone hyphen for an option.
@@ -108,6 +145,8 @@ def _launch(
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the edge: every error ends in an exit code
         return _failed(error, session)
+    finally:
+        session.logging.repeats.tell_rest()
     return int(code or 0)
 
 
@@ -119,6 +158,10 @@ def run(arguments: Sequence[str]) -> int:
     # To end politely by either signal, a command need only know one.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
+        if not set(_HELP).isdisjoint(arguments):
+            from ecolyo_worker.cli.manual import add_epilogues  # what it reads with is slow to load
+
+            add_epilogues(app)
         code = app.meta(
             arguments,
             console=PipeConsole(),
@@ -130,10 +173,10 @@ def run(arguments: Sequence[str]) -> int:
         return int(code or 0)
     except CycloptsError as error:
         sys.stderr.write(f"error: {error}\ntry: ecolyo-worker --help\n")
-        return _USAGE
+        return exits.USAGE
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was accepted is kept\n")
-        return _INTERRUPTED
+        return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001  what no command raised: its output cannot be written
         return _failed(error, Session(None, None, "console", None, Output(as_json=False)))
 
@@ -148,6 +191,6 @@ def _failed(error: Exception, session: Session) -> int:
         return 0
     if isinstance(error, OSError):
         sys.stderr.write(f"error: cannot go on: {error}\n")
-        return _UNAVAILABLE
+        return exits.UNAVAILABLE
     session.fail_by_bug(error)
-    return _INTERNAL
+    return exits.BUG

@@ -43,6 +43,10 @@ async def backup(
         Where to; outside the state directory.
     force
         Replace that file if there is one.
+
+    Examples
+    --------
+    ecolyo-worker backup /mnt/backups/ecolyo.db --force
     """
     directory = session.settings().directory
     place = _checked(file, directory, force=force)

@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.options import Day, Instance
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 
@@ -24,10 +25,10 @@ def register(app: App) -> None:
 async def chart(
     *,
     step: ask.ConsumptionStep = "day",
-    instance: str | None = None,
+    instance: Instance = None,
     fluid: ask.Fluid | None = None,
-    from_: Annotated[str | None, Parameter(name="--from")] = None,
-    to: str | None = None,
+    from_: Annotated[Day, Parameter(name="--from")] = None,
+    to: Day = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Draw what a home consumed, a bar for each interval; what is not known is a gap.

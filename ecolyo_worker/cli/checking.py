@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from ecolyo_worker import exits
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.cli.identity import take_identity
@@ -15,12 +16,13 @@ from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.configuration import Reading
-from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.errors import Problem
 
 __all__ = ["register"]
 
 _SIGNS = {"ok": "✔", "failed": "✖", "note": "·", "advice": "→"}
 _WORDS = {"ok": "ok  ", "failed": "FAIL", "note": "note", "advice": "do:"}
+_CREDENTIALS = Path("/run/credentials/ecolyo-worker.service")
 _PLAIN_TERMINALS = {"dumb", "linux"}  # their fonts lack the signs
 
 
@@ -33,7 +35,7 @@ def register(app: App) -> None:
 def check_config(
     file: Path | None = None, /, *, session: Annotated[Session, Parameter(parse=False)]
 ) -> int:
-    """Tell everything that is wrong with the settings. Ends with 78 if anything is.
+    """Tell everything that is wrong with the settings.
 
     The environment counts too, and so do the files that the settings name. Nothing is asked of the
     network.
@@ -42,40 +44,62 @@ def check_config(
     ----------
     file
         The settings file; default: the one that the other commands take.
+
+    Returns
+    -------
+    78
+        Something is wrong.
+
+    Examples
+    --------
+    ecolyo-worker check-config /etc/ecolyo-worker/config.toml
     """
+    _see_credentials()
     reading = session.read_settings(file)
     problems = check_settings(reading)
     for problem in problems:
         _tell(session.output, problem)
     if problems:
         session.output.talk(several(len(problems), "problem"))
-        return ConfigurationError.exit_code
+        return exits.CONFIGURATION
     _praise(session.output, file or session.settings_file(), reading)
-    return 0
+    return exits.OK
 
 
 async def doctor(
     *, online: bool = False, session: Annotated[Session, Parameter(parse=False)]
 ) -> int:
-    """Look whether all is well, beside a running service too. Ends with 1 if something is not.
+    """Look whether all is well, and say what to do next where it is not.
 
-    Nothing is changed, and no indicator is sent.
+    Nothing is changed, and no indicator is sent. Beside a running service it asks that one.
 
     Parameters
     ----------
     online
         Ask the DACC, or somebody's stack, whether it answers at its address.
+
+    Returns
+    -------
+    1
+        Something is not well.
     """
     from ecolyo_worker.checks.doctor import diagnose  # what it looks at, no other command needs
 
     is_well = True
+    _see_credentials()
     reading = session.read_settings()
     take_identity(reading.settings.directory)
     findings = diagnose(reading, SystemClock(), session.logger("error"), online=online)
     async for finding in findings:
         is_well = is_well and finding.result != "failed"
         _show(session.output, finding)
-    return 0 if is_well else 1
+    return exits.OK if is_well else exits.CHECK_FAILED
+
+
+def _see_credentials() -> None:
+    """As root, see the tokens that systemd hands to the service, as long as it runs."""
+    if os.access(_CREDENTIALS, os.R_OK | os.X_OK):
+        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(_CREDENTIALS))
 
 
 def _show(output: Output, finding: Finding) -> None:

@@ -35,6 +35,10 @@ def register(app: App) -> None:
             Which shell; default: the one that runs this.
         script
             Print the script, and write nothing.
+
+        Examples
+        --------
+        ecolyo-worker --install-completion --shell bash
         """
         chosen = shell or _detected()
         if script:

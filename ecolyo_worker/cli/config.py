@@ -27,6 +27,10 @@ def show(*, origin: bool = False, session: Annotated[Session, Parameter(parse=Fa
     origin
         Say behind each where it comes from: a file's line, an environment variable, an option, or
         the default.
+
+    Examples
+    --------
+    ecolyo-worker config show --origin
     """
     reading = session.read_settings()
     if reading.problems:

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.importing import pieces, show_report
+from ecolyo_worker.cli.options import Day, Instance
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.energy.documents import DOCTYPES, grandlyon_documents
 
@@ -41,7 +42,16 @@ async def import_consumption(
     Parameters
     ----------
     file
-        NDJSON or a JSON array; `-` is stdin.
+        NDJSON or a JSON array; a lone hyphen is stdin.
+
+    Returns
+    -------
+    65
+        Lines were refused; the others are stored.
+
+    Examples
+    --------
+    ecolyo-worker consumption import readings.ndjson
     """
     accepted = 0
     refused: list[ask.LineRefusal] = []
@@ -60,10 +70,10 @@ async def export(
     format_: Annotated[
         Literal["csv", "ndjson", "doctype"] | None, Parameter(name="--format", show_default=False)
     ] = None,
-    instance: str | None = None,
+    instance: Instance = None,
     fluid: ask.Fluid | None = None,
-    from_: Annotated[str | None, Parameter(name="--from")] = None,
-    to: str | None = None,
+    from_: Annotated[Day, Parameter(name="--from")] = None,
+    to: Day = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Print what homes consumed, in the order of time: kWh, of water litres.

@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import App, Parameter
 from rich.progress import Progress
 
+from ecolyo_worker import exits
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.runs import show_ledger
 from ecolyo_worker.cli.session import Session
@@ -62,6 +63,15 @@ async def demo(
     keep
         Keep the state directory, to look at it afterwards. It is always a new one, whatever
         --state-dir says.
+
+    Returns
+    -------
+    1
+        The books do not balance.
+
+    Examples
+    --------
+    ecolyo-worker demo --days 30
     """
     if not (1 <= days <= 400 and 1 <= instances <= 1000):
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")
@@ -85,7 +95,7 @@ async def demo(
         show_ledger(output, report.ledger)
         if keep:
             output.talk(f"look at it: ecolyo-worker --state-dir {directory} status")
-    return 0 if report.balanced else 1
+    return exits.OK if report.balanced else exits.CHECK_FAILED
 
 
 def _introduce(output: Output, world: World) -> None:

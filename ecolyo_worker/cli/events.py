@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.importing import pieces, show_report
+from ecolyo_worker.cli.options import Day, Instance
 from ecolyo_worker.cli.session import Session
 
 __all__ = ["register"]
@@ -24,7 +25,7 @@ async def import_events(
     file: Path,
     /,
     *,
-    instance: str | None = None,
+    instance: Instance = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
     """Store the events of a file; what is known already is not stored twice.
@@ -32,9 +33,20 @@ async def import_events(
     Parameters
     ----------
     file
-        NDJSON, a JSON array, or an export of ACH; `-` is stdin.
+        NDJSON, a JSON array, or an export of ACH; a lone hyphen is stdin.
     instance
         Whose the events are that do not say it themselves.
+
+    Returns
+    -------
+    65
+        Lines were refused; the others are stored.
+    75
+        Too much waits to be stored; import the file again.
+
+    Examples
+    --------
+    ecolyo-worker events import events.ndjson --instance alice.example
     """
     accepted = known = 0
     refused: list[ask.LineRefusal] = []
@@ -50,8 +62,8 @@ async def import_events(
 
 async def list_events(
     *,
-    instance: str | None = None,
-    day: str | None = None,
+    instance: Instance = None,
+    day: Day = None,
     state: ask.EventState | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
@@ -62,9 +74,13 @@ async def list_events(
     instance
         Only those of one instance.
     day
-        Only those of one civil day, as YYYY-MM-DD.
+        Only those of one civil day.
     state
         Only those that are in this state.
+
+    Examples
+    --------
+    ecolyo-worker events list --instance alice.example --state waiting
     """
     columns = {
         "instance": "instance",
@@ -74,7 +90,9 @@ async def list_events(
         "context": "context",
         "result": "result",
         "state": "state",
+        "id": "_id",
     }
+    beneath = ("id", "context", "instance", "result", "target")
     async with session.reading() as commands:
         found = commands.events_list(ask.EventsList(instance, day, state))
-        await session.output.stream(found, columns, "no such event")
+        await session.output.stream(found, columns, "no such event", beneath)

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from msgspec import Raw
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.options import Instance, Time
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.commands import Commands
@@ -40,9 +41,9 @@ async def explain(
     day: str | None = None,
     /,
     *,
-    event: str | None = None,
-    instance: str | None = None,
-    as_of: str | None = None,
+    event: Annotated[str | None, Parameter(metavar="ID")] = None,
+    instance: Instance = None,
+    as_of: Time = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Show which events make which indicator, which are left out, and why. It stores nothing.
@@ -59,6 +60,11 @@ async def explain(
         Only of this instance; default: one after the other, those that have anything then.
     as_of
         What waits, as if the next run were at this time; default: by the schedule.
+
+    Examples
+    --------
+    ecolyo-worker explain navigation-count-daily 2026-03-02
+    ecolyo-worker explain --event 6f1c0a52d3b94e7f8091a2b3c4d5e6f7
     """
     if (event is None) == (measure is None) or (measure is None) != (day is None):
         raise CommandRefused(_USAGE)

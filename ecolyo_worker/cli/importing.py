@@ -8,13 +8,13 @@ from typing import IO
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ecolyo_worker import exits
 from ecolyo_worker.cli.files import chunks, opened, read_lines
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.requests import FactsReport, ImportReport, Line
 
 __all__ = ["pieces", "show_report"]
 
-_BAD_DATA = 65
 _MOST_SHOWN = 50
 
 
@@ -40,7 +40,7 @@ def show_report(output: Output, report: ImportReport | FactsReport) -> int:
         _show_refusals(output, report)
         known = f" · known {report.known}" if isinstance(report, ImportReport) else ""
         output.line(f"accepted {report.accepted}{known} · refused {len(report.refused)}")
-    return _BAD_DATA if report.refused else 0
+    return exits.BAD_DATA if report.refused else exits.OK
 
 
 def _pieces(source: IO[bytes], progress: Progress, task: TaskID) -> Iterator[list[Line]]:

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.importing import pieces, show_report
+from ecolyo_worker.cli.options import Time
 from ecolyo_worker.cli.output import Output, cell, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
@@ -40,9 +41,18 @@ async def import_instances(
     Parameters
     ----------
     file
-        NDJSON or a JSON array; `-` is stdin.
+        NDJSON or a JSON array; a lone hyphen is stdin.
     yes
         Allow lines that withdraw a consent, which deletes what waits.
+
+    Returns
+    -------
+    65
+        Lines were refused; the others are stored.
+
+    Examples
+    --------
+    ecolyo-worker instances import people.ndjson
     """
     accepted = 0
     refused: list[ask.LineRefusal] = []
@@ -86,8 +96,8 @@ async def consent(
     instance: str,
     /,
     *,
-    version: str,
-    at: str | None = None,
+    version: Annotated[str, Parameter(metavar="VERSION")],
+    at: Time = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Note that a person accepted a version of the terms.
@@ -100,6 +110,10 @@ async def consent(
         The version of the terms, such as 1.0.0.
     at
         When; civil time, or with an offset a true instant. Default: now.
+
+    Examples
+    --------
+    ecolyo-worker instances consent alice.example --version 1.0.0
     """
     async with session.commands() as commands:
         request = ask.GiveConsent(instance, version, at)
@@ -127,6 +141,10 @@ async def withdraw(
         Whose consents end.
     yes
         Needed, for it cannot be undone.
+
+    Examples
+    --------
+    ecolyo-worker instances withdraw alice.example --yes
     """
     if not yes:
         raise CommandRefused(f"this deletes what waits of {instance}; say --yes to do it")
@@ -155,6 +173,10 @@ async def forget(
         Who is forgotten.
     yes
         Needed, for it cannot be undone.
+
+    Examples
+    --------
+    ecolyo-worker instances forget alice.example --yes
     """
     if not yes:
         raise CommandRefused(f"this deletes all that is known of {instance}; say --yes to do it")

@@ -7,6 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.options import Day
 from ecolyo_worker.cli.output import cell
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
@@ -36,6 +37,10 @@ async def list_rows(
     ----------
     state
         Only those in this state.
+
+    Examples
+    --------
+    ecolyo-worker outbox list --state dead
     """
     columns = {
         "id": "id",
@@ -79,8 +84,8 @@ async def show(row: int, /, *, session: Annotated[Session, Parameter(parse=False
 async def export(
     *,
     state: ask.RowState | None = None,
-    measure: str | None = None,
-    day: str | None = None,
+    measure: Annotated[str | None, Parameter(metavar="MEASURE")] = None,
+    day: Day = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Print rows with all their attempts, each as a line of JSON, in the order they were made in.
@@ -92,7 +97,11 @@ async def export(
     measure
         Only those of one measure.
     day
-        Only those of one start date, as YYYY-MM-DD; a month's is its first day.
+        Only those of one start date; a month's is its first day.
+
+    Examples
+    --------
+    ecolyo-worker outbox export --state dead --measure quiz-stars
     """
     is_found = False
     async with session.reading() as commands:
@@ -118,6 +127,11 @@ async def retry(
         The row's number.
     every
         All dead rows.
+
+    Examples
+    --------
+    ecolyo-worker outbox retry 12
+    ecolyo-worker outbox retry --all
     """
     if (row is None) != every:
         raise CommandRefused("say which: a row's number, or --all")

@@ -5,16 +5,16 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from ecolyo_worker import exits
 from ecolyo_worker import requests as ask
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import SendReport
+from ecolyo_worker.cli.options import Day, Instance, Month, Time
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.ledger import Ledger
 
 __all__ = ["register", "show_ledger", "show_outlook", "show_run", "show_send"]
-
-_TRY_AGAIN = 75
 
 
 def register(app: App) -> None:
@@ -27,9 +27,9 @@ def register(app: App) -> None:
 
 async def aggregate(
     *,
-    as_of: str | None = None,
-    day: str | None = None,
-    month: str | None = None,
+    as_of: Time = None,
+    day: Day = None,
+    month: Month = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Count what waits, and the months that are due, into indicators. Twice changes nothing.
@@ -39,9 +39,13 @@ async def aggregate(
     as_of
         Run as if it were this time, such as 2026-11-21T01:00:00.
     day
-        Count this day only, as YYYY-MM-DD.
+        Count this day only.
     month
-        Count this month only, as YYYY-MM. What was done is never done again.
+        Count this month only. What was done is never done again.
+
+    Examples
+    --------
+    ecolyo-worker aggregate --as-of 2026-11-21T01:00
     """
     async with session.commands() as commands:
         show_run(session.output, await commands.aggregate(ask.Aggregate(as_of, day, month)))
@@ -49,10 +53,10 @@ async def aggregate(
 
 async def preview(
     *,
-    as_of: str | None = None,
-    day: str | None = None,
-    month: str | None = None,
-    instance: str | None = None,
+    as_of: Time = None,
+    day: Day = None,
+    month: Month = None,
+    instance: Instance = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
     """Show what `aggregate` would make, and store nothing.
@@ -62,11 +66,15 @@ async def preview(
     as_of
         As if it were this time, such as 2026-11-21T01:00:00.
     day
-        This day only, as YYYY-MM-DD.
+        This day only.
     month
-        This month only, as YYYY-MM.
+        This month only.
     instance
         This instance only.
+
+    Examples
+    --------
+    ecolyo-worker preview --as-of 2026-11-21T01:00 --json
     """
     async with session.reading() as commands:
         found = commands.preview(ask.Preview(as_of, day, month, instance))
@@ -88,10 +96,12 @@ async def preview(
 async def send(
     *,
     until_empty: bool = False,
-    timeout: float | None = None,  # noqa: ASYNC109  it bounds attempts, not this function
+    timeout: Annotated[  # noqa: ASYNC109  it bounds attempts, not this function
+        float | None, Parameter(metavar="SECONDS")
+    ] = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Send what is due now. Ends with 75 when only rows that must wait remain.
+    """Send what is due now, without waiting for the random delay.
 
     Parameters
     ----------
@@ -100,27 +110,47 @@ async def send(
         minute.
     timeout
         Begin no attempt after so many seconds.
+
+    Returns
+    -------
+    75
+        Only rows that must wait remain.
+
+    Examples
+    --------
+    ecolyo-worker send --until-empty --timeout 60
     """
     async with session.commands() as commands:
         report = await commands.send(ask.Send(until_empty, timeout))
     show_send(session.output, report)
-    return _TRY_AGAIN if report.waiting else 0
+    return exits.TRY_AGAIN if report.waiting else exits.OK
 
 
 async def reconcile(
-    *, echo: str | None = None, session: Annotated[Session, Parameter(parse=False)]
+    *,
+    echo: Annotated[str | None, Parameter(metavar="URL")] = None,
+    session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Check that nothing was lost or doubled unseen. Ends with 1 if it does not balance.
+    """Check that nothing was lost or doubled unseen.
 
     Parameters
     ----------
     echo
         The address of an echo server: compare with what it received.
+
+    Returns
+    -------
+    1
+        Something does not balance; it says which equation.
+
+    Examples
+    --------
+    ecolyo-worker reconcile --echo http://127.0.0.1:8081
     """
     async with session.reading() as commands:
         ledger = await commands.reconcile(ask.Reconcile(echo))
     show_ledger(session.output, ledger)
-    return 0 if ledger.balanced else 1
+    return exits.OK if ledger.balanced else exits.CHECK_FAILED
 
 
 def show_run(output: Output, report: RunReport) -> None:

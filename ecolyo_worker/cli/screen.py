@@ -30,8 +30,10 @@ def _screen(found: Status, directory: Path, width: int) -> list[str]:
     outbox = fitted(_outbox(found), width - 10, lines=2)
     fixed += [f"{name:10}{line}" for name, line in zip(("outbox", ""), outbox, strict=False)]
     fixed += [_cut(line, width) for line in (_sending(found), _targets(found))]
+    if any(found.accounts.values()):
+        fixed.append(_cut(f"accounts  {_counts(found.accounts)}", width))
     tasks = [_cut(line, width) for line in _tasks(found.tasks)]
-    room = _HEIGHT - len(fixed) - len(tasks)  # six lines at least
+    room = _HEIGHT - len(fixed) - len(tasks)  # five lines at least
     advice = _advice(found.advice, width, room)
     more = [_cut(line, width) for line in _more(found, width)]
     return [*fixed, *more[: room - len(advice)], *tasks, *advice]
@@ -75,9 +77,20 @@ def _target(one: DestinationStatus) -> str:
     return f"target    {one.state}, last delivery {last}: {one.name}"
 
 
+def _held(found: Status) -> str:
+    """Tell up to which day something is held of the active accounts, those behind first."""
+    days = [
+        f"{provider} {held.least}"
+        if held.least == held.most
+        else f"{provider} {held.least} to {held.most}"
+        for provider, held in found.held_through.items()
+    ]
+    return f"held to   {', '.join(days)}"
+
+
 def _more(found: Status, width: int) -> list[str]:
     """Give what is left out first where there is no room."""
-    lines = []
+    lines = [_held(found)] if found.held_through else []
     for counts, what in ((found.other_values, "sent as other"), (found.too_large, "too large")):
         if counts:
             lines.append(_by_name(counts, what, width))

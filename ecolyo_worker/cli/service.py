@@ -35,11 +35,12 @@ async def run(*, session: Annotated[Session, Parameter(parse=False)]) -> None:
     # A fifth of what a command needs to start, and no other one needs it.
     from ecolyo_worker.service.running import Service
 
-    notifier = Notifier(os.environ, session.logger("info"))
+    worker = session.worker("info")
+    notifier = Notifier(os.environ, worker.logger)
     if notifier.is_heard:
         faulthandler.enable()  # ended by the watchdog, it says in the log where it hung
     herald = Herald(notifier, SystemClock())
-    service = Service(lambda: session.worker("info"), herald)
+    service = Service(worker, lambda: session.worker("info"), herald)
     failure: EcolyoError | None = None
     async with anyio.create_task_group() as beside:
         await beside.start(_watch, service, notifier.is_heard)

@@ -8,16 +8,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.cli.identity import refuse_root, take_identity
-from ecolyo_worker.cli.logs import LogFormat, LogLevel, make_logger
+from ecolyo_worker.cli.logs import Logging, make_logger
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.configuration import Reading, load, read
-from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.configuration import Reading, read
+from ecolyo_worker.errors import ConfigurationError, EcolyoError
 from ecolyo_worker.service.client import running_service
-from ecolyo_worker.settings import Settings
+from ecolyo_worker.settings import Log, LogFormat, LogLevel, Settings
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -35,17 +36,23 @@ class Session(Struct, frozen=True):
 
     config: Path | None
     state_dir: Path | None
-    log_format: LogFormat
+    log_format: LogFormat | None
     log_level: LogLevel | None
     output: Output
+    logging: Logging = msgspec.field(default_factory=Logging)
 
     def settings(self) -> Settings:
         """Read the settings; raises `ConfigurationError` with all that is wrong."""
-        return load(self.settings_file(), options=self._options())
+        reading = self.read_settings()
+        if reading.problems:
+            raise ConfigurationError(*reading.problems)
+        return reading.settings
 
     def read_settings(self, file: Path | None = None) -> Reading:
         """Read the settings, of this file if one is named, and tell what is wrong."""
-        return read(file or self.settings_file(), options=self._options())
+        reading = read(file or self.settings_file(), options=self._options())
+        self.logging.settings = reading.settings.log
+        return reading
 
     def settings_file(self) -> Path | None:
         """Give `--config`, `$ECOLYO_CONFIG`, or the system's file if there is one."""
@@ -57,21 +64,22 @@ class Session(Struct, frozen=True):
 
     def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
         """Make the logger that was asked for, or one of this level."""
-        return make_logger(self.log_format, self.log_level or level)
+        log = self._log
+        return make_logger(log.format, log.level or level, self.logging.repeats)
 
     def fail(self, error: EcolyoError) -> None:
         """Say what a command ends with: to a person in words, to a collector as a line of the log.
 
         So the journal knows that it is an error.
         """
-        if self.log_format == "console":
+        if self._log.format == "console":
             self.output.error(str(error))
         else:
             self.logger().error("ended by an error", reason=str(error), code=error.exit_code)
 
     def fail_by_bug(self, error: Exception) -> None:
         """Say where an error came from that nobody expected, as `fail` says the others."""
-        if self.log_format == "console":
+        if self._log.format == "console":
             traceback.print_exception(error)
             sys.stderr.write(f"error: {_BUG}; the lines above say where\n")
         else:
@@ -103,8 +111,20 @@ class Session(Struct, frozen=True):
         refuse_root(settings.directory)
         return Worker(settings, logger=self.logger(level))
 
-    def _options(self) -> dict[str, Path]:
-        return {} if self.state_dir is None else {"worker.state_dir": self.state_dir}
+    @property
+    def _log(self) -> Log:
+        """The settings of the log as they were last read; before that, as the options say."""
+        return self.logging.settings or Log(
+            format=self.log_format or "console", level=self.log_level
+        )
+
+    def _options(self) -> dict[str, object]:
+        options = {
+            "worker.state_dir": self.state_dir,
+            "log.format": self.log_format,
+            "log.level": self.log_level,
+        }
+        return {key: value for key, value in options.items() if value is not None}
 
     @asynccontextmanager
     async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:

@@ -43,6 +43,10 @@ async def migrate(
     ----------
     dry_run
         Only tell what would be done; no byte is changed.
+
+    Examples
+    --------
+    ecolyo-worker migrate --dry-run
     """
     if dry_run:
         _tell_plan(session.output, await _plan(session.settings().directory))

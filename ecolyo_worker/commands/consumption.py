@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.clock import day_bounds, day_text, month_of
+from ecolyo_worker.clock import MINUTE_MS, day_bounds, day_text, month_of
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.documents import interval_start
 from ecolyo_worker.errors import CommandRefused, InputRefused
@@ -23,7 +23,6 @@ _MOST_BARS = 2000
 # So many days of half-hours are read at once.
 _DAYS = 31
 _LENGTHS_MS = {"half-hour": 1_800_000, "hour": 3_600_000}
-_MINUTE_MS = 60_000
 
 
 class ConsumptionCommands(Group):
@@ -174,5 +173,5 @@ def _with_gaps(
         if item is None and start < covered:
             continue
         if item is not None and item.minutes is not None:
-            covered = start + item.minutes * _MINUTE_MS
+            covered = start + item.minutes * MINUTE_MS
         yield start, item

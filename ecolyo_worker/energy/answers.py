@@ -4,6 +4,7 @@ The codes stand in `meanings`. A code goes before the status of HTTP that it cam
 every status above 499, and 429, says for itself.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.energy.codes import Said, said_in
+from ecolyo_worker.energy.decoding import read_json
 from ecolyo_worker.energy.enedis import is_of_enedis
 from ecolyo_worker.energy.meanings import (
     ENEDIS,
@@ -102,7 +104,7 @@ def read_answer(
     Never raises. The decoders may still find that data has not the agreed shape: that is
     `vendor_down` too.
     """
-    answer = _Answer(provider, asked, status, headers, now, read_objects(body))
+    answer = _Answer(provider, asked, status, headers, now, _objects(provider, body))
     if status == 429:
         return answer.means(STATUSES["429"])
     if status >= 500:
@@ -112,6 +114,16 @@ def read_answer(
     if status >= 400:
         return _refused(answer, is_empty=not body.strip())
     return answer.unreadable(f"the status {status}")
+
+
+def _objects(provider: Provider, body: bytes) -> Objects:
+    """Find what an answer says; measures of Enedis are one object, which need not be searched."""
+    if provider == "enedis":
+        with contextlib.suppress(AnswerUnreadable):
+            found = read_json(body)
+            if isinstance(found, dict) and is_of_enedis(found):
+                return Objects((found,))
+    return read_objects(body)
 
 
 def vendor_down(provider: Provider, why: str) -> Meaning:

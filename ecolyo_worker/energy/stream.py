@@ -62,8 +62,6 @@ class ObjectStream:
             return
         self._rest += chunk
         self._cut()
-        if len(self._rest) > self._most_of_one:
-            self._give_up(f"one object is longer than {self._most_of_one} bytes")
 
     def end(self) -> Objects:
         """Give what was found, after the last chunk."""
@@ -86,6 +84,9 @@ class ObjectStream:
                 begin = found.start()
                 self._at = begin
             end = self._end_of_one()
+            if (end or len(self._rest)) - begin > self._most_of_one:
+                self._give_up(f"one object is longer than {self._most_of_one} bytes")
+                return
             if end is None:
                 break
             self._take(bytes(self._rest[begin:end]))

@@ -97,22 +97,48 @@ class Application:
 
 def enedis(settings: Enedis) -> Application:
     """Give the application at Enedis."""
-    setting, credential = "enedis.client_secret_file", "enedis-client-secret"
-    secret = TokenFile(settings.client_secret_file, setting=setting, credential=credential)
-    return Application("enedis", settings.client_id, secret, settings)
+    return Application("enedis", settings.client_id, _enedis_secret(settings), settings)
 
 
 def grdf(settings: Grdf) -> Application:
     """Give the application at GRDF."""
-    setting, credential = "grdf.client_secret_file", "grdf-client-secret"
-    secret = TokenFile(settings.client_secret_file, setting=setting, credential=credential)
-    return Application("grdf", settings.client_id, secret, settings)
+    return Application("grdf", settings.client_id, _grdf_secret(settings), settings)
 
 
 def grdf_revocation(settings: Grdf) -> Application:
     """Give the application that may revoke consents at GRDF: the same one, or one of its own."""
     if settings.revocation_client_id is None:
         return grdf(settings)
-    setting, credential = "grdf.revocation_secret_file", "grdf-revocation-secret"
-    secret = TokenFile(settings.revocation_secret_file, setting=setting, credential=credential)
-    return Application("grdf", settings.revocation_client_id, secret, settings)
+    return Application(
+        "grdf", settings.revocation_client_id, _revocation_secret(settings), settings
+    )
+
+
+def secret_files(enedis: Enedis, grdf: Grdf) -> list[TokenFile]:
+    """Give the files of secrets that settings name, or systemd hands over."""
+    files = [_enedis_secret(enedis), _grdf_secret(grdf), _revocation_secret(grdf)]
+    return [file for file in files if file.path is not None]
+
+
+def _enedis_secret(settings: Enedis) -> TokenFile:
+    return TokenFile(
+        settings.client_secret_file,
+        setting="enedis.client_secret_file",
+        credential="enedis-client-secret",
+    )
+
+
+def _grdf_secret(settings: Grdf) -> TokenFile:
+    return TokenFile(
+        settings.client_secret_file,
+        setting="grdf.client_secret_file",
+        credential="grdf-client-secret",
+    )
+
+
+def _revocation_secret(settings: Grdf) -> TokenFile:
+    return TokenFile(
+        settings.revocation_secret_file,
+        setting="grdf.revocation_secret_file",
+        credential="grdf-revocation-secret",
+    )

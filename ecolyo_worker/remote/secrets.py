@@ -5,8 +5,12 @@ from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.secret import Secret, fits_header
+from ecolyo_worker.section import said
+from ecolyo_worker.settings import is_token_itself
 
 __all__ = ["TokenFile", "TokenUnusable", "check_token"]
+
+_LONGEST = 8192
 
 
 class TokenUnusable(ConfigurationError):
@@ -17,7 +21,10 @@ class TokenUnusable(ConfigurationError):
 
 
 class TokenFile:
-    """A token in a file: the setting's, else systemd's credential, else none."""
+    """A token in a file: the setting's, else systemd's credential, else none.
+
+    Where several are allowed, each stands on a line of its own.
+    """
 
     def __init__(
         self,
@@ -25,15 +32,24 @@ class TokenFile:
         *,
         setting: str = "dacc.token_file",
         credential: str = "dacc-token",
+        most: int = 1,
     ) -> None:
-        """`path` is what the setting says, `credential` the name that systemd knows it by."""
+        """`path` is what the setting says, `credential` the name that systemd knows it by.
+
+        `most` is how many tokens it may hold.
+        """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        if path is None and credentials and (Path(credentials) / credential).exists():
-            path = Path(credentials) / credential
+        self.is_credential = bool(
+            path is None and credentials and (Path(credentials) / credential).exists()
+        )
+        """Whether systemd hands it over, which it does at a start alone."""
+        if self.is_credential:
+            path = Path(credentials or "") / credential
         self.path = path
-        self._setting = setting
+        self.setting = setting
+        self._most = most
         self._time = 0
-        self._secret: Secret | None = None
+        self._secrets: tuple[Secret, ...] = ()
 
     @property
     def time(self) -> int:
@@ -44,35 +60,58 @@ class TokenFile:
             return 0
 
     def read(self) -> Secret | None:
-        """Give the token, read anew when the file changed; None if no file is named.
+        """Give the token, the first one of several; None if no file is named.
+
+        Raises `TokenUnusable` for a file that cannot be used.
+        """
+        return next(iter(self.read_all()), None)
+
+    def read_all(self) -> tuple[Secret, ...]:
+        """Give the tokens in their order, read anew when the file changed; none if none is named.
 
         Raises `TokenUnusable` for a file that cannot be used.
         """
         if self.path is None:
-            return None
+            return ()
         time = self.time
-        if self._secret is None or time != self._time:
-            self._secret, self._time = self._read(), time
-        return self._secret
+        if not self._secrets or time != self._time:
+            self._secrets, self._time = self._read(self.path), time
+        return self._secrets
 
-    def _read(self) -> Secret:
-        assert self.path is not None
+    def _read(self, path: Path) -> tuple[Secret, ...]:
+        longest = self._most * (_LONGEST + 2)
         try:
-            with self.path.open("rb") as file:
-                text = file.read(8193).decode("ascii").strip()
+            with path.open("rb") as file:
+                text = file.read(longest + 1)
         except OSError as error:
+            if is_token_itself(path):
+                raise TokenUnusable(
+                    said(
+                        self.setting,
+                        "what seems to be the token itself",
+                        "the path of a file that holds it",
+                    )
+                ) from None
             raise TokenUnusable(
-                f"{self._setting}: {self.path} cannot be read: {error.strerror}"
+                f"{self.setting}: {path} cannot be read: {error.strerror}"
             ) from None
-        except UnicodeDecodeError:
-            text = ""
-        return check_token(text, f"{self._setting}: {self.path} must hold one token")
+        lines = [line for line in map(bytes.strip, text.split(b"\n")) if line]
+        what = f"{self.setting}: {path} must hold one token"
+        if self._most > 1:
+            what += f", or up to {self._most} with a line for each"
+        if not lines or len(lines) > self._most or len(text) > longest:
+            raise _unusable(what)
+        return tuple(check_token(line.decode("ascii", "replace"), what) for line in lines)
 
 
 def check_token(text: str, what: str) -> Secret:
     """Check that a token can stand in a header; raises `TokenUnusable` that begins so."""
     if not fits_header(text):
-        raise TokenUnusable(
-            f"{what}: a line of printable ASCII without blanks, at most 8192 characters"
-        )
+        raise _unusable(what)
     return Secret(text)
+
+
+def _unusable(what: str) -> TokenUnusable:
+    return TokenUnusable(
+        f"{what}: a line of printable ASCII without blanks, at most {_LONGEST} characters"
+    )

@@ -76,6 +76,20 @@ class Target:
         return self.settings.is_cozy
 
     @property
+    def token_advice(self) -> str:
+        """What lets a refused token be tried again, or what to do about it."""
+        if self._function is not None:
+            return "tried again at once when the host gives another one"
+        if self._token.is_credential:
+            return "hand the right one over as the credential dacc-token, and restart the service"
+        if self._token.path is not None:
+            return "tried again at once when the token file changes"
+        own = (
+            f", of a path with {INSTANCE} in it if each person has her own" if self.is_cozy else ""
+        )
+        return f"name a file with the right one in dacc.token_file{own}"
+
+    @property
     def identity(self) -> str:
         """Tell this target from another one: after a change, nothing is held back any more."""
         host = self._function is not None

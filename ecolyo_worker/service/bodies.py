@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ecolyo_worker.service import codes
 from ecolyo_worker.service.web import Refused
 
 __all__ = ["split_events"]
@@ -22,7 +23,7 @@ def split_events(body: bytes, *, is_ndjson: bool) -> Sequence[bytes]:
     """
     text = body.removeprefix(_BOM).strip()
     if not text:
-        raise Refused(400, "invalid_json", "found an empty body; allowed: one event or more")
+        raise Refused(codes.INVALID_JSON, "found an empty body; allowed: one event or more")
     if is_ndjson or _is_ndjson(text):
         texts = text.split(b"\n")  # an empty one between others is refused, and counts
     elif text.startswith(b"["):
@@ -32,7 +33,7 @@ def split_events(body: bytes, *, is_ndjson: bool) -> Sequence[bytes]:
         texts = [text]
     if len(texts) > _MOST_EVENTS:
         message = f"found {len(texts)} events; allowed: {_MOST_EVENTS} in one request"
-        raise Refused(413, "too_many", message)
+        raise Refused(codes.TOO_MANY, message)
     return texts
 
 
@@ -51,7 +52,7 @@ def _decode(text: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except RecursionError:
-        raise Refused(400, "invalid_json", "found JSON nested too deep") from None
+        raise Refused(codes.INVALID_JSON, "found JSON nested too deep") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = f"found no valid JSON: {error} (for NDJSON, say application/x-ndjson)"
-        raise Refused(400, "invalid_json", message) from None
+        raise Refused(codes.INVALID_JSON, message) from None

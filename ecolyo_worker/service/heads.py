@@ -9,6 +9,8 @@ import re
 import h11
 from msgspec import Struct
 
+from ecolyo_worker.service import codes
+from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.service.web import Bounds
 
 __all__ = ["Connection", "HeadRefusal"]
@@ -20,10 +22,9 @@ _VERSIONS = (b"1.0", b"1.1")
 
 
 class HeadRefusal(Struct, frozen=True):
-    """Why what came is no request: the status, a code for programs, a sentence for people."""
+    """Why what came is no request: a code for programs, a sentence for people."""
 
-    status: int = 400
-    code: str = "bad_request"
+    code: ErrorCode = codes.BAD_REQUEST
     message: str = "found no valid HTTP request"
 
 
@@ -60,7 +61,7 @@ class Connection(h11.Connection):
                 f"found a head of more than {bounds.head_bytes} bytes or {bounds.head_lines} lines,"
                 " which is the most"
             )
-            raise self._refused(HeadRefusal(431, "head_too_large", message))
+            raise self._refused(HeadRefusal(codes.HEAD_TOO_LARGE, message))
         if lines != head.count(b"\n"):
             raise self._refused(_because("a line feed alone; allowed: behind a carriage return"))
         if _FOLDED.search(head):
@@ -71,7 +72,7 @@ class Connection(h11.Connection):
         names = {name for name, _ in request.headers}
         if request.http_version not in _VERSIONS:
             message = "found another version of HTTP; allowed: 1.1 and 1.0"
-            raise self._refused(HeadRefusal(505, "http_version", message))
+            raise self._refused(HeadRefusal(codes.HTTP_VERSION, message))
         is_old = request.http_version == b"1.0"
         if b"transfer-encoding" in names and (is_old or b"content-length" in names):
             words = "Transfer-Encoding with Content-Length, or in HTTP/1.0; allowed: one of them"
@@ -80,7 +81,7 @@ class Connection(h11.Connection):
 
     def _refused(self, refusal: HeadRefusal) -> h11.RemoteProtocolError:
         self.refusal = refusal
-        return h11.RemoteProtocolError(refusal.message, error_status_hint=refusal.status)
+        return h11.RemoteProtocolError(refusal.message, error_status_hint=refusal.code.status)
 
 
 def _because(words: str) -> HeadRefusal:

@@ -1,6 +1,5 @@
 """The HTTP face (section 3 of the interfaces): events and facts come in, the state is told."""
 
-import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +26,11 @@ from ecolyo_worker.errors import (
 )
 from ecolyo_worker.events import decode_object
 from ecolyo_worker.remote.secrets import TokenFile
-from ecolyo_worker.service import metrics
+from ecolyo_worker.secret import Secret
+from ecolyo_worker.service import codes, metrics
 from ecolyo_worker.service.bodies import split_events
 from ecolyo_worker.service.readiness import Readiness
+from ecolyo_worker.service.tokens import place_of
 from ecolyo_worker.service.web import (
     Bounds,
     Refused,
@@ -38,22 +39,9 @@ from ecolyo_worker.service.web import (
     error_answer,
     read_body,
 )
-from ecolyo_worker.settings import Http
 from ecolyo_worker.worker import Worker
 
-__all__ = ["http_app", "http_token"]
-
-
-def http_token(settings: Http) -> TokenFile:
-    """Give the token that clients must show; raises `ConfigurationError` if there is none."""
-    token = TokenFile(settings.token_file, setting="http.token_file", credential="http-token")
-    if token.read() is None:
-        raise ConfigurationError(
-            "http.token_file: found none; over TCP every client must show a token: write a long"
-            " random one into a file that only the service can read, and name the file here (or"
-            " pass it as systemd's credential http-token), or listen on a Unix socket"
-        )
-    return token
+__all__ = ["http_app"]
 
 
 def http_app(
@@ -84,34 +72,45 @@ def http_app(
 
 
 class _Guard:
-    """Lets nobody in who does not show the token, and nobody at all before the worker is ready."""
+    """Lets nobody in who does not show a token, and nobody at all before the worker is ready."""
 
     def __init__(self, app: ASGIApp, worker: Worker, token: TokenFile | None) -> None:
         self._app = app
         self._worker = worker
         self._token = token
+        self._known: tuple[Secret, ...] = ()
+        self._told: set[int] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._token is not None:
             self._check(self._token, dict(scope["headers"]).get(b"authorization", b""))
         if not self._worker.is_ready:
             message = "the service is starting or stopping; try again"
-            raise Refused(503, "not_ready", message, headers={"retry-after": "1"})
+            raise Refused(codes.NOT_READY, message)
         await self._app(scope, receive, send)
 
     def _check(self, token: TokenFile, shown: bytes) -> None:
         try:
-            secret = token.read()
+            tokens = token.read_all()
         except ConfigurationError as error:
             self._worker.logger.warning("no client can be let in", reason=str(error))
             message = "the service cannot read its token; its log says why"
-            raise Refused(503, "misconfigured", message) from None
+            raise Refused(codes.MISCONFIGURED, message) from None
         scheme, _, given = shown.partition(b" ")
-        expected = b"" if secret is None else secret.reveal().encode()
-        is_right = hmac.compare_digest(given.strip(), expected) and bool(expected)
-        if not (scheme.lower() == b"bearer" and is_right):
+        place = place_of(given.strip(), tokens)
+        if scheme.lower() != b"bearer" or place is None:
             message = "show the token of http.token_file: Authorization: Bearer …"
-            raise Refused(401, "unauthorized", message, headers={"www-authenticate": "Bearer"})
+            raise Refused(codes.UNAUTHORIZED, message, headers={"www-authenticate": "Bearer"})
+        self._tell(place, tokens)
+
+    def _tell(self, place: int, tokens: tuple[Secret, ...]) -> None:
+        """Log once who still shows a token below the first, each time the file was read."""
+        if tokens is not self._known:
+            self._known = tokens
+            self._told = {0}
+        if place not in self._told:
+            self._told.add(place)
+            self._worker.logger.info("a client shows a token below the first", place=place + 1)
 
 
 class _Face:
@@ -129,7 +128,7 @@ class _Face:
     async def events(self, request: Request) -> Response:
         """Take events in: the answer comes when they are on disk."""
         if self._worker.settings.mode == "off":
-            raise Refused(409, "mode_off", "the mode is off (worker.mode): no event is taken")
+            raise Refused(codes.MODE_OFF, "the mode is off (worker.mode): no event is taken")
         body = await read_body(request, self._bounds)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts = split_events(body, is_ndjson=kind == "application/x-ndjson")
@@ -154,7 +153,7 @@ class _Face:
                 return answer(await self._commands.instances_forget(name))
             return answer(await self._commands.instances_show(name))
         except CommandRefused as error:
-            raise Refused(404, "not_found", str(error)) from None
+            raise Refused(codes.NOT_FOUND, str(error)) from None
 
     async def _facts(self, request: Request, name: str) -> dict[str, Any]:
         facts = decode_object(await read_body(request, self._bounds))
@@ -179,7 +178,7 @@ class _Face:
         actors = self._worker.health()
         dead = [actor.name for actor in actors if not actor.alive]
         if dead:
-            return error_answer(503, "not_alive", "some actors show no life", dead)
+            return error_answer(codes.NOT_ALIVE, "some actors show no life", dead)
         # Not what they crashed with, for this is for anybody.
         told = [
             {"name": item.name, "state": item.state, "restarts": item.restarts} for item in actors
@@ -196,7 +195,8 @@ class _Face:
         problems = await self._readiness.problems()
         if problems:
             first = problems[0]
-            return error_answer(503, first.code, first.message, problems)
+            told = [{"code": one.code.name, "message": one.message} for one in problems]
+            return error_answer(first.code, first.message, told)
         return answer({"ready": True})
 
 
@@ -206,7 +206,7 @@ def _owner(request: Request) -> str | None:
     if given and [name for name, _ in given] != ["instance"]:
         found = ", ".join(name for name, _ in given)
         message = f"found the query parameters {found}; allowed: instance, once"
-        raise Refused(400, "invalid_query", message[:300])
+        raise Refused(codes.INVALID_QUERY, message[:300])
     return given[0][1] if given else None
 
 
@@ -214,9 +214,9 @@ def _render(error: Exception) -> Response:
     """Say an error of ours as the client must know it."""
     if isinstance(error, InputRefused):
         details = [{"field": error.field, "reason": error.reason}]
-        return error_answer(422, "refused", str(error), details)
+        return error_answer(codes.REFUSED, str(error), details)
     if isinstance(error, IntakeFull):
-        return error_answer(503, "busy", str(error), headers={"retry-after": "1"})
+        return error_answer(codes.BUSY, str(error))
     if isinstance(error, StoreUnavailable | StateRefused | ActorFailed):
-        return error_answer(503, "unavailable", str(error), headers={"retry-after": "10"})
-    return error_answer(409, "refused", str(error))
+        return error_answer(codes.UNAVAILABLE, str(error))
+    return error_answer(codes.IMPOSSIBLE, str(error))

@@ -1,5 +1,7 @@
 """Where the service listens: addresses as the settings write them, and sockets bound to them."""
 
+import errno
+import grp
 import ipaddress
 import os
 import re
@@ -11,9 +13,22 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.errors import AddressUnavailable, ConfigurationError, EcolyoError
+from ecolyo_worker.section import wrong
+from ecolyo_worker.settings import Http
 
-__all__ = ["Tcp", "Unix", "bound_tcp", "bound_unix", "parse_listen", "short_path"]
+__all__ = [
+    "OWNER_ONLY",
+    "Access",
+    "Tcp",
+    "Unix",
+    "bound_tcp",
+    "bound_unix",
+    "not_listening",
+    "parse_access",
+    "parse_listen",
+    "short_path",
+]
 
 _ALLOWED = 'an address as "127.0.0.1:8787" or "[::1]:8787", "unix:/path/of/socket", or "" for none'
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
@@ -43,6 +58,24 @@ class Unix(Struct, frozen=True):
         return f"unix:{self.path}"
 
 
+class Access(Struct, frozen=True):
+    """Who may use a socket in the file system."""
+
+    mode: int = 0o600
+    group: str | None = None
+    """The group that it belongs to; None for the process's own."""
+
+
+OWNER_ONLY = Access()
+
+
+def parse_access(settings: Http) -> Access:
+    """Read `http.socket_mode` and `http.socket_group`; raises `ConfigurationError` naming it."""
+    if settings.socket_group is not None:
+        _group_id(settings.socket_group)
+    return Access(int(settings.socket_mode, 8), settings.socket_group)
+
+
 def parse_listen(text: str) -> Tcp | Unix | None:
     """Read `http.listen`, None for an empty one; raises `ConfigurationError` naming it."""
     if not text:
@@ -57,7 +90,7 @@ def parse_listen(text: str) -> Tcp | Unix | None:
             if host.startswith("[") and host.endswith("]"):
                 return Tcp(str(ipaddress.IPv6Address(host[1:-1])), int(port))
             return Tcp(str(ipaddress.IPv4Address(host)), int(port))
-    raise ConfigurationError(f"http.listen: found {text!r}; allowed: {_ALLOWED}")
+    raise wrong("http.listen", text, _ALLOWED)
 
 
 @contextmanager
@@ -73,19 +106,21 @@ def bound_tcp(address: Tcp) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def bound_unix(path: Path, *, is_ours: bool = False) -> Iterator[socket.socket]:
-    """Give a bound socket that does not listen yet, for its owner only; its file goes afterwards.
+def bound_unix(
+    path: Path, access: Access = OWNER_ONLY, *, is_ours: bool = False
+) -> Iterator[socket.socket]:
+    """Give a bound socket that does not listen yet; its file goes afterwards.
 
     One that an earlier process left is replaced: at once if the path `is_ours`, because its lock
-    is; else only if nobody answers there. Raises `OSError`.
+    is; else only if nobody answers there. Raises `OSError`, and `ConfigurationError` for a group
+    that this process may not give it to.
     """
     with short_path(path) as short, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         _remove_stale(short, is_ours=is_ours)
         sock.bind(short)
-        # Nobody can connect before it listens, so that no moment's mode lets anybody in.
-        os.chmod(short, 0o600)  # noqa: PTH101  the path is no real one
         own = os.lstat(short).st_ino
         try:
+            _let_in(short, access)
             yield sock
         finally:
             with suppress(OSError):
@@ -106,15 +141,48 @@ def short_path(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+def not_listening(address: Tcp | Unix, error: OSError) -> EcolyoError:
+    """Give the error for an address of `http.listen` that cannot be bound."""
+    words = f"http.listen: {address} cannot be listened on: {error.strerror}"
+    if error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
+        return AddressUnavailable(words)
+    if isinstance(error, PermissionError) and isinstance(address, Tcp):
+        words += "; take a port from 1024 on, or let a proxy listen on this one"
+    return ConfigurationError(words)
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError):
+        allowed = "a group of this machine, as `getent group` lists them"
+        raise wrong("http.socket_group", name, allowed) from None
+
+
+def _let_in(path: str, access: Access) -> None:
+    """Set a socket's group and mode; nobody can connect yet, so that no moment lets anybody in."""
+    group = None if access.group is None else _group_id(access.group)
+    if group not in {None, os.lstat(path).st_gid}:
+        try:
+            os.chown(path, -1, group)
+        except OSError as error:
+            allowed = (
+                f"a group that the service is in ({error.strerror}): put Group={access.group} into"
+                " its unit, or add its user to the group"
+            )
+            raise wrong("http.socket_group", access.group, allowed) from None
+    os.chmod(path, access.mode)  # noqa: PTH101
+
+
 def _remove_stale(path: str, *, is_ours: bool) -> None:
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise FileExistsError(0, "there is something that is no socket")
+        raise FileExistsError(errno.EEXIST, "there is something that is no socket")
     if not is_ours and _answers(path):
-        raise FileExistsError(0, "another process listens there")
+        raise OSError(errno.EADDRINUSE, "another process listens there")
     os.unlink(path)  # noqa: PTH108
 
 

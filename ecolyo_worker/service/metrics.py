@@ -279,6 +279,13 @@ METRICS = (
         ("state",),
     ),
     Metric(
+        "ecolyo_accounts",
+        "gauge",
+        "Energy accounts, by state.",
+        _each(lambda o: o.status.accounts),
+        ("state",),
+    ),
+    Metric(
         "ecolyo_values_other_total",
         "counter",
         "Group values sent as `other`; it survives a restart.",

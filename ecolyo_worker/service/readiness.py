@@ -7,6 +7,8 @@ import anyio
 from msgspec import Struct
 
 from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.service import codes
+from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.service.metrics import free_bytes
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.worker import Worker
@@ -20,7 +22,7 @@ _PROBE_BYTES = 64 * 1024
 class Problem(Struct, frozen=True):
     """What stands in the way: a code for programs, a sentence for people. It names nobody."""
 
-    code: str
+    code: ErrorCode
     message: str
 
 
@@ -36,24 +38,26 @@ class Readiness:
     async def problems(self) -> list[Problem]:
         """Give what stands in the way now; nothing is written unless the last writing failed."""
         if self._worker.is_stopping or self._is_stopping():
-            return [Problem("stopping", "the service is stopping")]
+            return [Problem(codes.STOPPING, "the service is stopping")]
         if not self._worker.is_ready:
-            return [Problem("starting", "the service has not started yet")]
+            return [Problem(codes.STARTING, "the service has not started yet")]
         return [*self._of_actors(), *self._of_the_disk(), *await self._of_the_database()]
 
     def _of_actors(self) -> Iterator[Problem]:
         for actor in self._worker.health():
             if not actor.alive:
                 state = "shows no life" if actor.state == "working" else f"is {actor.state}"
-                yield Problem("actor_dead", f"the part {actor.name} {state}")
+                yield Problem(codes.ACTOR_DEAD, f"the part {actor.name} {state}")
 
     def _of_the_disk(self) -> Iterator[Problem]:
         free = free_bytes(self._worker.settings.directory)
         if free is None:
-            yield Problem("state_missing", "the state directory cannot be reached")
+            yield Problem(codes.STATE_MISSING, "the state directory cannot be reached")
         elif free < self._bounds.free_bytes:
             least = self._bounds.free_bytes
-            yield Problem("disk_full", f"the disk has {free} bytes left; needed: {least} at least")
+            yield Problem(
+                codes.DISK_FULL, f"the disk has {free} bytes left; needed: {least} at least"
+            )
 
     async def _of_the_database(self) -> list[Problem]:
         database = self._worker.database
@@ -65,10 +69,10 @@ class Readiness:
                     await database.run(_write)
         except TimeoutError:
             seconds = f"{self._bounds.ready_s:g} s"
-            return [Problem("database_busy", f"the database did not answer within {seconds}")]
+            return [Problem(codes.DATABASE_BUSY, f"the database did not answer within {seconds}")]
         except EcolyoError:
             words = database.trouble or "nothing can be read"
-            return [Problem("database_failing", f"the database does not work now: {words}")]
+            return [Problem(codes.DATABASE_FAILING, f"the database does not work now: {words}")]
         return []
 
 

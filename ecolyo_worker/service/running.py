@@ -19,11 +19,14 @@ _NOT_READ = "the settings are wrong and were not taken, the log says why: those 
 class Service:
     """Works until it is stopped; told to reload, it goes on with a worker of other settings."""
 
-    def __init__(self, make_worker: Callable[[], Worker], herald: Herald) -> None:
-        """`make_worker` reads the settings; raises what it raises. Nothing is opened yet."""
+    def __init__(self, worker: Worker, make_worker: Callable[[], Worker], herald: Herald) -> None:
+        """`worker` is the first one; `make_worker` makes another of the settings as they are then.
+
+        Nothing is opened yet.
+        """
         self._make_worker = make_worker
         self._herald = herald
-        self._worker = make_worker()
+        self._worker = worker
         self._before: Worker | None = None
         self._asked = anyio.Event()
         self._is_stopped = False

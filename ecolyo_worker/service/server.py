@@ -11,9 +11,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.service.control import CONTROL_BOUNDS, control_app
-from ecolyo_worker.service.http import http_app, http_token
-from ecolyo_worker.service.listen import Tcp, bound_tcp, bound_unix, parse_listen
+from ecolyo_worker.service.http import http_app
+from ecolyo_worker.service.listen import (
+    Tcp,
+    bound_tcp,
+    bound_unix,
+    not_listening,
+    parse_access,
+    parse_listen,
+)
 from ecolyo_worker.service.serving import serve
+from ecolyo_worker.service.tokens import http_token
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.service.wire import SOCKET
 from ecolyo_worker.worker import Worker
@@ -30,11 +38,12 @@ class HttpFace(Actor):
     name: ClassVar[str] = "http"
 
     def __init__(self, worker: Worker, bounds: Bounds | None = None) -> None:
-        """Raises `ConfigurationError` for a wrong address, or for TCP without a token."""
+        """Raises `ConfigurationError` for a wrong address or group, or for TCP without a token."""
         settings = worker.settings.http
         listen = parse_listen(settings.listen)
         if listen is None:
             raise ConfigurationError("http.listen: is empty, so there is no HTTP face to run")
+        self._access = parse_access(settings)
         token = http_token(settings) if isinstance(listen, Tcp) else None
         super().__init__(worker.clock)
         self._bounds = bounds or Bounds()
@@ -54,13 +63,13 @@ class HttpFace(Actor):
 
     def _bind(self, stack: ExitStack) -> "socket.socket":
         listen = self.listen
-        bound = bound_tcp(listen) if isinstance(listen, Tcp) else bound_unix(listen.path)
+        bound = (
+            bound_tcp(listen) if isinstance(listen, Tcp) else bound_unix(listen.path, self._access)
+        )
         try:
             return stack.enter_context(bound)
         except OSError as error:
-            raise ConfigurationError(
-                f"http.listen: {listen} cannot be listened on: {error.strerror}"
-            ) from None
+            raise not_listening(listen, error) from None
 
     def _warn(self, listen: Tcp) -> None:
         if not listen.is_loopback:

@@ -17,6 +17,8 @@ from anyio import CancelScope
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ecolyo_worker.service import codes
+from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.service.heads import Connection
 from ecolyo_worker.service.web import Bounds, error_answer
 
@@ -36,6 +38,7 @@ async def serve(
 ) -> None:
     """Answer requests on a bound socket until `rest` gives False, then finish those under way.
 
+    Answers in pieces are not finished then, nor those that are not read: the connection ends.
     `ready` is called when it listens; `rest` waits about a second. Cancelled, it breaks off what
     is under way. Whatever ends it, no task and no connection stays behind.
     """
@@ -92,8 +95,11 @@ class _Server(uvicorn.Server):
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no connection any more, and finish the requests under way."""
+        """Take no connection any more, and finish the requests under way, but no stream."""
         await _accepted()
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, _Protocol)
+            connection.end_stream()
         await super().shutdown(sockets)
 
     async def clear(self) -> None:
@@ -157,6 +163,13 @@ class _Protocol(H11Protocol):
         super().resume_writing()
         self._forget_answer()
 
+    def end_stream(self) -> None:
+        """Break off an answer that comes in pieces, or is not read: it may last as it likes."""
+        has_one = self.cycle is not None  # uvicorn begins with None
+        has_begun = has_one and self.cycle.response_started
+        if self.flow.write_paused or (has_begun and not self.cycle.response_complete):
+            self.transport.abort()
+
     def _forget_answer(self) -> None:
         if self._answer is not None:
             self._answer.cancel()
@@ -169,7 +182,7 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  it is always the same
         refusal = self.conn.refusal
-        self._refuse(refusal.status, refusal.code, refusal.message)
+        self._refuse(refusal.code, refusal.message)
 
     def _watch_head(self, *, arrived: bool = False) -> None:
         """Wait for the next request for so long, however much of it has come."""
@@ -182,20 +195,20 @@ class _Protocol(H11Protocol):
     def _head_is_late(self) -> None:
         if self.conn.our_state is h11.IDLE:
             message = f"the request did not arrive within {self._bounds.head_s:g} s"
-            self._refuse(408, "too_slow", message)
+            self._refuse(codes.TOO_SLOW, message)
         else:
             self.transport.close()
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def _refuse(self, code: ErrorCode, message: str) -> None:
         """Answer what never became a whole request, unless it was answered before."""
         if self.cycle is not None:
             self.cycle.disconnected = True  # whoever answers it has nothing more to say
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.transport.close()
             return
-        response = error_answer(status, code, message, headers=_CLOSE)
+        response = error_answer(code, message, headers=_CLOSE)
         for event in (
-            h11.Response(status_code=status, headers=response.raw_headers),
+            h11.Response(status_code=code.status, headers=response.raw_headers),
             h11.Data(data=b"" if self.conn.wants_no_body else bytes(response.body)),
             h11.EndOfMessage(),
         ):
@@ -205,6 +218,5 @@ class _Protocol(H11Protocol):
 
 async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
     """Send a client away, because too many are there."""
-    headers = {**_CLOSE, "retry-after": "1"}
     message = "too many connections; close those that are not needed, and try again"
-    await error_answer(503, "busy", message, headers=headers)(scope, receive, send)
+    await error_answer(codes.BUSY, message, headers=_CLOSE)(scope, receive, send)

@@ -16,6 +16,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecolyo_worker.service import codes
+from ecolyo_worker.service.codes import ErrorCode
+
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
@@ -56,19 +59,17 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """A request is not taken: the status, a code for programs, a sentence for people."""
+    """A request is not taken: a code for programs, a sentence for people."""
 
     def __init__(
         self,
-        status: int,
-        code: str,
+        code: ErrorCode,
         message: str,
         details: Sequence[object] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`headers` go with the answer."""
         super().__init__(message)
-        self.status = status
         self.code = code
         self.message = message
         self.details = details
@@ -76,7 +77,7 @@ class Refused(Exception):
 
     def response(self) -> Response:
         """Give what the client is told."""
-        return error_answer(self.status, self.code, self.message, self.details, self.headers)
+        return error_answer(self.code, self.message, self.details, self.headers)
 
 
 def answer(
@@ -89,24 +90,25 @@ def answer(
 
 
 def error_answer(
-    status: int,
-    code: str,
+    code: ErrorCode,
     message: str,
     details: Sequence[object] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Give an error as section 3 of the interfaces has it."""
-    error = {"code": code, "message": message, "details": list(details)}
-    return answer({"error": error}, status, headers)
+    error = {"code": code.name, "message": message, "details": list(details)}
+    if code.retry_after_s is not None:
+        headers = {"retry-after": str(code.retry_after_s), **(headers or {})}
+    return answer({"error": error}, code.status, headers)
 
 
 async def read_body(request: Request, bounds: Bounds) -> bytes:
     """Read a request's body within its bounds; raises `Refused`."""
     too_large = Refused(
-        413, "too_large", f"found a body of more than {bounds.body_bytes} bytes, which is the most"
+        codes.TOO_LARGE, f"found a body of more than {bounds.body_bytes} bytes, which is the most"
     )
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refused(415, "unsupported_encoding", "allowed: a body without Content-Encoding")
+        raise Refused(codes.UNSUPPORTED_ENCODING, "allowed: a body without Content-Encoding")
     declared = request.headers.get("content-length", "0")
     if len(declared) > 15 or int(declared) > bounds.body_bytes:
         raise too_large
@@ -119,7 +121,7 @@ async def read_body(request: Request, bounds: Bounds) -> bytes:
                     raise too_large
     except TimeoutError:
         message = f"the body did not arrive within {bounds.body_s:g} s"
-        raise Refused(408, "too_slow", message, headers={"connection": "close"}) from None
+        raise Refused(codes.TOO_SLOW, message, headers={"connection": "close"}) from None
     return bytes(body)
 
 
@@ -152,8 +154,9 @@ def _handler(renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Res
 
 def _http(error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-    return error_answer(error.status_code, code, _words(error), headers=error.headers)
+    known = {404: codes.NOT_FOUND, 405: codes.METHOD_NOT_ALLOWED}
+    code = known.get(error.status_code, codes.BAD_REQUEST)
+    return error_answer(code, _words(error), headers=error.headers)
 
 
 def _words(error: HTTPException) -> str:
@@ -203,4 +206,4 @@ class _Edge:
             log_bug(self._logger, error)
             if not has_begun:
                 message = "this is a bug in ecolyo-worker; its log says more"
-                await error_answer(500, "internal", message)(scope, receive, send)
+                await error_answer(codes.INTERNAL, message)(scope, receive, send)

@@ -27,7 +27,7 @@ from ecolyo_worker.store.migrations import (
 )
 from ecolyo_worker.store.owner import LOCK, Owner
 
-__all__ = ["DATABASE", "Database", "look"]
+__all__ = ["DATABASE", "Database", "look", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,13 +87,16 @@ class Database:
         """
         _running_loop()
         path = directory / DATABASE
+        _refuse_unreachable(directory)
         if migrating:
             _make_directory(directory)
-        elif not path.exists():
-            raise CommandRefused(f"{directory} holds no database yet: import something first")
+        elif not (path.exists() or (directory / LOCK).exists()):
+            raise _no_database(directory)
         owner = Owner(directory)
         try:
             _refuse_missing(path, owner)
+            if not (migrating or path.exists()):
+                raise _no_database(directory)
             _refuse_foreign_log(path)
             async with _connected(path) as connection:
                 database = cls(connection, observe)
@@ -229,6 +232,7 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
     Raises `StoreOwned` while a process uses it, and `StateRefused` where opening it would, too.
     """
     path = directory / DATABASE
+    _refuse_unreachable(directory)
     owner = Owner(directory, looking=True) if (directory / LOCK).exists() else None
     try:
         if owner is not None:
@@ -246,6 +250,28 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
     finally:
         if owner is not None:
             owner.release()
+
+
+def unreachable(directory: Path) -> str | None:
+    """Say why this user cannot get at what is in a state directory; None if nothing is in the way.
+
+    One that is not there is not in the way.
+    """
+    try:
+        (directory / DATABASE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{directory} cannot be looked into: {error.strerror}"
+    return None
+
+
+def _refuse_unreachable(directory: Path) -> None:
+    if (words := unreachable(directory)) is not None:
+        raise StateRefused(
+            f"{words}; do it as the user that the service runs as, or as root, who then works as"
+            " that user"
+        )
 
 
 def _whole(
@@ -318,6 +344,10 @@ def _make_directory(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StateRefused(f"{directory}: cannot be made: {error.strerror}") from None
+
+
+def _no_database(directory: Path) -> CommandRefused:
+    return CommandRefused(f"{directory} holds no database yet: import something first")
 
 
 def _refuse_missing(path: Path, owner: Owner) -> None:

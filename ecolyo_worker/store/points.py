@@ -7,12 +7,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ecolyo_worker.clock import MINUTE_MS
 from ecolyo_worker.energy.points import Point
 from ecolyo_worker.store.ladder import Ladder
 
 __all__ = ["Change", "Series", "between", "put", "series_of"]
 
-_MINUTE_MS = 60_000
 
 _POINTS = Ladder(
     "points",
@@ -119,7 +119,7 @@ def _overlapped(
     gone = []
     for start in others:
         # The last interval that begins before the other one ends is the only one to look at.
-        place = bisect_left(begins, start + known[start][0] * _MINUTE_MS) - 1
+        place = bisect_left(begins, start + known[start][0] * MINUTE_MS) - 1
         if place >= 0 and start < _end(points[place]):
             gone.append(start)
     return gone
@@ -134,4 +134,4 @@ def _put_details(connection: sqlite3.Connection, series: int, points: Iterable[P
 
 
 def _end(point: Point) -> int:
-    return point.start + point.minutes * _MINUTE_MS
+    return point.start + point.minutes * MINUTE_MS

@@ -18,8 +18,12 @@ _HALF_HOUR_MS = 1_800_000
 _HALF_HOUR = 30
 
 _COLUMNS = ["instance", "fluid", "step", "start", "amount", "is_whole"]
-# Of an interval the polled values go before the imported ones, and meters add up.
 _CURVE = (
+    "SELECT start, minutes, amount FROM points"
+    " WHERE series = :series AND start >= :begin AND start < :end"
+)
+# Of an interval the polled values go before the imported ones, and meters add up.
+_CURVES = (
     "SELECT p.start, max(p.minutes) AS minutes,"
     " coalesce(sum(p.amount) FILTER (WHERE s.source != 'import'), sum(p.amount)) AS amount"
     " FROM series AS s JOIN points AS p ON p.series = s.id"
@@ -88,10 +92,11 @@ def half_hours(
 
     Quarters of an hour and the like are added up; what a meter gives by the hour stays an hour.
     """
+    curve, asked = _curve(connection, (instance, fluid), starts.start, starts.stop)
     rows = connection.execute(
-        f"SELECT min(start), sum(amount), sum(minutes) FROM ({_CURVE})"  # noqa: S608  texts of ours
+        f"SELECT min(start), sum(amount), sum(minutes) FROM ({curve})"  # noqa: S608  texts of ours
         " GROUP BY (start - :begin) / :length ORDER BY start",
-        _asked((instance, fluid), starts.start, starts.stop, length=_HALF_HOUR_MS),
+        asked | {"length": _HALF_HOUR_MS},
     )
     return [
         Interval(start, amount, minutes >= _HALF_HOUR, None if minutes == _HALF_HOUR else minutes)
@@ -99,9 +104,18 @@ def half_hours(
     ]
 
 
-def _asked(household: tuple[int, str], begin: int, end: int, **more: int) -> dict[str, int | str]:
+def _curve(
+    connection: sqlite3.Connection, household: tuple[int, str], begin: int, end: int
+) -> tuple[str, dict[str, int | str | None]]:
+    """Give the query for a household's half-hours, and what it asks; most have one series."""
+    (count, series) = connection.execute(
+        "SELECT count(*), max(id) FROM series"
+        " WHERE instance = ? AND fluid = ? AND step = 'half-hour'",
+        household,
+    ).fetchone()
     instance, fluid = household
-    return {"instance": instance, "fluid": fluid, "begin": begin, "end": end, **more}
+    asked = {"instance": instance, "fluid": fluid, "begin": begin, "end": end, "series": series}
+    return _CURVES if count > 1 else _CURVE, asked
 
 
 def _runs(days: list[int]) -> Iterator[range]:
@@ -118,12 +132,13 @@ def _renew_hours(
 ) -> None:
     begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
     _delete(connection, household, "hour", begin, end)
+    curve, asked = _curve(connection, household, begin, end)
     connection.execute(
         f"INSERT INTO rollups ({', '.join(_COLUMNS)})"  # noqa: S608  texts of ours
         " SELECT :instance, :fluid, 'hour', :begin + (start - :begin) / :length * :length,"
-        f" sum(amount), sum(minutes) >= :minutes FROM ({_CURVE})"
+        f" sum(amount), sum(minutes) >= :minutes FROM ({curve})"
         " GROUP BY (start - :begin) / :length",
-        _asked(household, begin, end, length=_HOUR_MS, minutes=_HOUR),
+        asked | {"length": _HOUR_MS, "minutes": _HOUR},
     )
 
 

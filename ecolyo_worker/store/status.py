@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.clock import instant_text
+from ecolyo_worker.clock import day_text, instant_text
 from ecolyo_worker.health import ActorHealth
-from ecolyo_worker.store import events, outbox, totals
+from ecolyo_worker.store import accounts, events, outbox, totals
 from ecolyo_worker.store.database import DATABASE
 
 __all__ = [
     "DestinationStatus",
+    "HeldThrough",
     "Sizes",
     "Snapshot",
     "Status",
@@ -20,6 +21,7 @@ __all__ = [
     "file_sizes",
     "make_status",
     "take_snapshot",
+    "trouble_advice",
 ]
 
 _STATES = ("ready", "paused", "open")
@@ -37,6 +39,14 @@ class DestinationStatus(Struct, frozen=True):
     reason: str | None
     next_try: str | None
     last_delivered: str | None
+
+
+class HeldThrough(Struct, frozen=True):
+    """The last civil days held of a provider's active accounts, as YYYY-MM-DD."""
+
+    least: str
+    """Of the account that is furthest behind, among those of which something is held."""
+    most: str
 
 
 class Sizes(Struct, frozen=True):
@@ -61,8 +71,14 @@ class Status(Struct, frozen=True, kw_only=True):
     maybe_delivered: int
     """Attempts of which nobody knows the end: as many doubles there may be at most."""
     attempts: int
+    accounts: dict[str, int]
+    """Energy accounts, by state."""
+    held_through: dict[str, HeldThrough]
+    """By provider, of whose active accounts something is held."""
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
+    trouble: str | None
+    """Why nothing could be stored the last time, or the files not be reached; None if all works."""
     sizes: Sizes
     other_values: dict[str, int]
     """Group values sent as `other`, by `measure.key`."""
@@ -87,6 +103,7 @@ class Snapshot(Struct, frozen=True):
     destinations: str
     oldest_pending: int | None
     free: int
+    held_through: str = "{}"
 
 
 def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -98,13 +115,9 @@ def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
 
 
 def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
-    """Give how large the files of a state are now."""
+    """Give how large the files of a state are now; what cannot be looked at counts as nothing."""
     path = directory / DATABASE
-    database, log = (
-        file.stat().st_size if file.exists() else 0
-        for file in (path, path.with_name(f"{DATABASE}-wal"))
-    )
-    return Sizes(database, log, snapshot.free)
+    return Sizes(_size(path), _size(path.with_name(f"{DATABASE}-wal")), snapshot.free)
 
 
 def make_status(
@@ -114,6 +127,7 @@ def make_status(
     url: str | None,
     sizes: Sizes,
     tasks: list[ActorHealth],
+    trouble: str | None = None,
 ) -> Status:
     """Make a status of what was read, for whoever asks."""
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
@@ -122,6 +136,9 @@ def make_status(
         for one in msgspec.json.decode(snapshot.destinations, type=list[_Destination])
     ]
     states = {state: counts.get(f"destinations.{state}", 0) for state in _STATES}
+    states_of_accounts: dict[str, int] = {
+        state: counts.get(f"accounts.{state}", 0) for state in accounts.STATES
+    }
     oldest = snapshot.oldest_pending
     rows = {state: counts.get(f"outbox.{state}", 0) for state in outbox.STATES}
     return Status(
@@ -133,7 +150,10 @@ def make_status(
         outbox=rows,
         maybe_delivered=counts.get("outbox.maybe_delivered", 0),
         attempts=counts.get("attempts", 0),
+        accounts=states_of_accounts,
+        held_through=_held(snapshot.held_through),
         oldest_pending=None if oldest is None else instant_text(oldest),
+        trouble=trouble,
         sizes=sizes,
         other_values=_behind(counts, totals.OTHER),
         too_large=_behind(counts, totals.TOO_LARGE),
@@ -142,9 +162,11 @@ def make_status(
         destination_states=states,
         tasks=tasks,
         advice=[
+            *trouble_advice(trouble),
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
+            *_account_advice(states_of_accounts),
             *_log_advice(sizes),
         ],
     )
@@ -154,9 +176,21 @@ def anonymous_advice(status: Status) -> list[str]:
     """Give a status's advice as everybody may read it: no person's destination is named."""
     native = [one for one in status.destinations if one.name == _NATIVE]
     return [
+        *trouble_advice(status.trouble),
         *_advice(status.outbox, status.mode, status.url),
         *_destination_advice(native, status.destination_states),
     ]
+
+
+def trouble_advice(trouble: str | None) -> list[str]:
+    """Say of what keeps anything from being stored what to look at; nothing if nothing does."""
+    if trouble is None:
+        return []
+    words = (
+        f"the database did not work the last time: {trouble}; look at the disk, and at who may use"
+        " the state directory; it is tried again by itself"
+    )
+    return [words]
 
 
 # The native destination, or of the people's own those of which there is something to say.
@@ -173,10 +207,23 @@ _SNAPSHOT = """
                           FROM destinations AS d JOIN instances AS i ON i.id = d.instance
                          WHERE d.reason IS NOT NULL ORDER BY d.state, d.id LIMIT ?))),
            (SELECT min(created) FROM outbox WHERE state = 'pending'),
-           (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)
+           (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size),
+           (SELECT json_group_object(provider, json_array(
+                    (SELECT min(held_through) FROM accounts
+                      WHERE state = 'active' AND provider = p.provider),
+                    (SELECT max(held_through) FROM accounts
+                      WHERE state = 'active' AND provider = p.provider)))
+              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p)
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _behind(counts: dict[str, int], prefix: str) -> dict[str, int]:
@@ -212,6 +259,29 @@ def _task_advice(tasks: list[ActorHealth]) -> list[str]:
     return advice
 
 
+def _held(text: str) -> dict[str, HeldThrough]:
+    """Read the last days held; where nothing is held yet there are none."""
+    found = msgspec.json.decode(text, type=dict[str, tuple[int | None, int | None]])
+    return {
+        provider: HeldThrough(day_text(least), day_text(most))
+        for provider, (least, most) in found.items()
+        if least is not None and most is not None
+    }
+
+
+def _account_advice(states: dict[str, int]) -> list[str]:
+    words = {
+        "needs_consent": "need a consent",
+        "suspended": "are suspended",
+        "removing": "wait for their consent to be revoked",
+    }
+    return [
+        f"energy accounts that {said}: {states[state]}; `ecolyo-worker accounts list` tells why"
+        for state, said in words.items()
+        if states[state]
+    ]
+
+
 def _log_advice(sizes: Sizes) -> list[str]:
     if sizes.log < _LARGE_LOG:
         return []
@@ -231,8 +301,9 @@ def _advice(rows: dict[str, int], mode: str, url: str | None) -> list[str]:
     if rows["pending"] and url is None:
         advice.append("dacc.url is not set: indicators wait until it is")
     if rows["dead"]:
+        are = "indicator is" if rows["dead"] == 1 else "indicators are"
         advice.append(
-            f"{rows['dead']} indicators are dead: `ecolyo-worker outbox list --state dead` says"
+            f"{rows['dead']} {are} dead: `ecolyo-worker outbox list --state dead` says"
             " why, `outbox retry` sends them again, `outbox discard` gives them up"
         )
     return advice

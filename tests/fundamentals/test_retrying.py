@@ -43,7 +43,7 @@ async def test_a_refused_row_is_dead_with_its_answer(
         (dead,) = await rows(worker, "dead")
         assert dead.answer is not None
         assert dead.answer.startswith("400: ")
-        assert any("1 indicators are dead" in advice for advice in worker.status().advice)
+        assert any("1 indicator is dead" in advice for advice in worker.status().advice)
 
 
 async def test_a_dead_row_is_moved_by_hand_only(

@@ -144,6 +144,41 @@ async def test_what_a_host_gives_wrongly_holds_one_person_back(
         assert worker.status().destination_states == {"ready": 1, "paused": 1, "open": 0}
 
 
+REFUSED = b"HTTP/1.1 401 NO\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "words"),
+    [
+        ("native", "none", "; name a file with the right one in dacc.token_file"),
+        ("cozy-v2", "none", "dacc.token_file, of a path with {instance} in it if each person has"),
+        ("native", "file", "; tried again at once when the token file changes"),
+        ("cozy-v2", "file", "; tried again at once when the token file changes"),
+        ("native", "credential", "; hand the right one over as the credential dacc-token, and"),
+        ("cozy-v2", "host", "; tried again at once when the host gives another one"),
+    ],
+)
+async def test_what_to_do_about_a_refused_token_fits_where_it_comes_from(
+    fill: Filled, quick: Quick, wire: Any, tmp_path: Path, monkeypatch: Any,
+    target: str, source: str, words: str,
+) -> None:  # fmt: skip
+    """What is advised can be done: a file to name or change, a credential, or the host's turn."""
+    (tmp_path / "dacc-token").write_text("wrong")
+    if source == "credential":
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    file = {"token_file": tmp_path / "dacc-token"} if source == "file" else {}
+    function = (lambda _: (wire.url, "wrong")) if source == "host" else None
+    wire.answer = lambda _: REFUSED
+    await fill("alice.example", PAGES[:1])
+    settings = quick(wire.url, target=target, **file)
+    async with Worker(settings, destination=function).opened() as worker:
+        assert (await worker.send()).outcomes == {"unauthorized": 1}
+        (advice,) = worker.status().advice
+        assert words in advice
+        if source != "host":
+            assert "the host" not in advice
+
+
 async def test_a_host_function_wants_a_cozy_target() -> None:
     """The native target has one address for all, so that a function for each is refused."""
     with pytest.raises(ConfigurationError, match="set it to cozy-v1 or cozy-v2"):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.cli.logs import make_logger
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused, StoreUnavailable
 from ecolyo_worker.facts import InstanceFacts
@@ -95,6 +96,24 @@ async def test_an_unusable_token_file_is_not_asked_again_and_again(
         report = await worker.send(until_empty=True, timeout_s=3600)
         assert 3 <= report.outcomes["unauthorized"] <= 6  # in an hour, every 15 minutes
     assert wire.requests == []
+
+
+@pytest.mark.parametrize("token", ["s3cret", "c2VzYW1l/c2VzYW1l+c2VzYW1l="])
+async def test_a_token_in_the_place_of_its_file_is_told_to_nobody(
+    fill: Filled, quick: Quick, wire: Any, rows: Rows, capsys: Any, token: str
+) -> None:
+    """Status, rows and log say what stands there, and what should, and do not repeat it."""
+    await fill(pages=PAGES[:1])
+    settings = quick(wire.url, token_file=Path(token))
+    logger = make_logger("json", "debug")
+    async with Worker(settings, logger=logger).opened() as worker:
+        assert (await worker.send()).outcomes == {"unauthorized": 1}
+        (row,) = await rows(worker)
+        told = [*worker.status().advice, str(row.answer), capsys.readouterr().err]
+    assert wire.requests == []
+    assert not any(token in text for text in told)
+    said = "dacc.token_file: found what seems to be the token itself; allowed: the path of a file"
+    assert all(said in text for text in told)
 
 
 async def test_what_was_answered_goes_with_the_person(

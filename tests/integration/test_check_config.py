@@ -108,6 +108,17 @@ def test_what_is_no_token_is_told(tmp_path: Path, content: str) -> None:
     assert not content.strip() or content.strip() not in problem.message
 
 
+async def test_a_token_in_the_place_of_its_file_is_not_repeated(cli: Cli) -> None:
+    """`check-config`, `doctor`, `config show` and `run` say what stands there, not which."""
+    env = {f"ECOLYO_{section}__TOKEN_FILE": "sesame" for section in ("DACC", "HTTP")}
+    env["ECOLYO_HTTP__LISTEN"] = "127.0.0.1:0"
+    for command, code in (("check-config", 78), ("doctor", 1), ("config show", 0), ("run", 78)):
+        done = await cli(*command.split(), env=env)
+        said = done.stdout + done.stderr
+        assert (done.returncode, b"sesame" in said) == (code, False)
+        assert b"what seems to be the token itself" in said
+
+
 @pytest.mark.parametrize("key", ["dacc.token_file", "http.token_file"])
 def test_a_token_that_everybody_can_read_is_told(tmp_path: Path, key: str) -> None:
     """The file of a token is for the service alone, or its group; how to mend it is said."""

@@ -220,6 +220,24 @@ async def test_logs_have_the_form_that_was_asked_for(cli: Cli, log_format: str) 
     )
 
 
+async def test_the_settings_say_how_logs_are(cli: Cli, tmp_path: Path) -> None:
+    """`[log]` stands for the options, which win; other keys that are wrong change nothing of it."""
+    path = tmp_path / "config.toml"
+    path.write_text('[log]\nlevel = "info"\nformat = "json"\n')
+    consent = ("instances", "consent", "alice.example", "--version", "1.0.0")
+    assert (await cli(*consent, "--config", path)).stderr == b""
+    done = await cli("aggregate", "--config", path)
+    assert json.loads(done.stderr)["event"] == "run finished"
+    done = await cli("aggregate", "--config", path, "--log-format", "journal")
+    assert done.stderr.startswith(b"<6>event='run finished'")
+    assert (await cli("aggregate", "--config", path, "--log-level", "error")).stderr == b""
+    done = await cli("config", "show", "--origin", "--config", path, "--log-level", "error")
+    assert 'level = "error"  # --log-level' in done.stdout.decode().splitlines()
+    path.write_text('[log]\nformat = "journal"\n[dacc]\nrate = -1\n')
+    done = await cli("status", "--config", path)
+    assert (done.returncode, done.stderr[:24]) == (78, b"<3>event='ended by an er")
+
+
 async def test_a_terminal_gets_no_orders_from_outside(cli: Cli) -> None:
     """What stands in events and in faulty lines is shown escaped: it cannot steer a terminal."""
     evil = "\x1b]0;x\x07\x9b31m\u202e\nfake row"

@@ -37,6 +37,11 @@ from .conftest import commands_of, service
 Cli = Any
 
 EVENT = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": "gas"}
+# More than fits between a service and who does not read.
+LINES = [
+    Line(n, json.dumps({**EVENT, "_id": str(n), "target": "x" * 200}).encode()) for n in range(5000)
+]
+LIMIT_S = 30
 ALICE = {
     "instance": "alice.example",
     "consent": {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"},
@@ -289,16 +294,31 @@ async def test_a_client_that_leaves_ends_its_drain(state_dir: Path) -> None:
 async def test_a_client_that_stops_reading_harms_nobody(state_dir: Path) -> None:
     """A reader that leaves in the middle of a stream is no error, and others are answered."""
     async with service(Settings(state_dir=state_dir)), commands_of(state_dir) as commands:
-        lines = [
-            Line(n, json.dumps({**EVENT, "_id": str(n), "target": "x" * 200}).encode())
-            for n in range(5000)
-        ]
-        await commands.events_import(EventsImport(lines, "alice.example"))
+        await commands.events_import(EventsImport(LINES, "alice.example"))
         async with asking(state_dir) as client:
             async with client.stream("POST", "/control/v1/events_list", content=b"{}") as response:
                 assert response.status_code == 200
         found = [item async for item in commands.events_list(EventsList())]
         assert len(found) == 5000
+
+
+async def test_a_stream_keeps_no_stop_waiting(state_dir: Path) -> None:
+    """Who reads a list slowly loses it when the service stops, and is told so, with 69."""
+    async with Worker(Settings(state_dir=state_dir)) as worker:
+        control = ControlSocket(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(control.run)
+            async with commands_of(state_dir) as commands:
+                await commands.events_import(EventsImport(LINES, "alice.example"))
+                events = commands.events_list(EventsList())
+                assert await anext(aiter(events))
+                control.stop()
+                with anyio.fail_after(LIMIT_S):
+                    while await anyio.Path(state_dir / "control.sock").exists():
+                        await anyio.lowlevel.checkpoint()
+                with pytest.raises(StoreUnavailable, match="the service went away") as caught:
+                    _ = [event async for event in events]
+                assert caught.value.exit_code == 69
 
 
 async def test_a_service_that_goes_away_is_said_so(state_dir: Path, examples: Path) -> None:

@@ -162,6 +162,11 @@ async def test_a_token_is_looked_for_and_not_shown(cli: Cli, tmp_path: Path) -> 
     found = [one for one in await findings(cli, env=env) if one.check == "tokens"]
     assert [one.result for one in found] == ["ok", "ok"]
     assert "sesame" not in str(found)
+    secret.write_text("sesame\nanother\n")
+    found = [one for one in await findings(cli, code=1, env=env) if one.check == "tokens"]
+    assert [one.result for one in found] == ["failed", "ok"]
+    assert "must hold one token: a line of" in found[0].found
+    assert "holds 2, and others cannot read" in found[1].found
     secret.chmod(0o644)
     found = [one for one in await findings(cli, code=1, env=env) if one.check == "tokens"]
     assert ["mode 0644" in one.found for one in found] == [True, True]

@@ -293,6 +293,23 @@ def test_odd_gas(asker: Asker) -> None:
     assert "2026-02-23" not in first
 
 
+def test_wavering_gas(asker: Asker) -> None:
+    """What was final may come as provisional again, on Sundays, with the value of before."""
+    odd(asker, "gas,wavering,corrected", PCE)
+    found = []
+    try:
+        for today in ("2026-02-19", "2026-03-07", "2026-03-08", "2026-03-09"):
+            asker.api("PUT", "today", today)
+            used = asker.grdf("2026-02-16", "2026-02-17").lines[0]["consommation"]
+            found.append((used["statut_conso"], used["energie"]))
+    finally:
+        asker.api("PUT", "today", "2026-11-21")
+        odd(asker, "gas", PCE)
+    kwh = found[1][1]
+    first, last = ("Provisoire", kwh - 1), ("Définitive", kwh)
+    assert found == [first, last, first, last]
+
+
 def test_leap_day(asker: Asker) -> None:
     """The 29th of February is a day as any other."""
     asker.api("PUT", "today", "2024-03-05")

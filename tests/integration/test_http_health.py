@@ -2,8 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ecolyo_worker import Settings, StoreUnavailable, Worker
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.service import asgi
+from ecolyo_worker.service.herald import sentence
 from ecolyo_worker.service.http import http_app
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
@@ -161,13 +162,38 @@ async def test_a_database_that_takes_nothing(state_dir: Path, pragma: str, words
             done = await client.get("/readyz")
             assert code_of(done) == (503, "database_failing")
             assert words in done.json()["error"]["message"]
+        (advice,) = worker.status().advice
+        assert advice.startswith("the database did not work the last time: ")
+        assert words in advice
+        assert advice in sentence(worker.status())
         for text in ("max_page_count = 1073741823", "query_only = OFF"):
             with suppress(StoreUnavailable):  # a read, so that its own writing proves nothing
                 await worker.database.read(do, text)
         assert worker.database.trouble is not None
         assert (await client.get("/readyz")).status_code == 200
         assert worker.database.trouble is None
+        assert worker.status().advice == []
         await worker.record("alice.example", MANY)
+
+
+async def test_a_state_directory_that_cannot_be_reached_any_more(state_dir: Path) -> None:
+    """Status goes on, and says why the files cannot be looked at."""
+    async with Worker(Settings(state_dir=state_dir)) as worker:
+        with out_of_reach(state_dir):
+            status = worker.status()
+        assert f"{state_dir} cannot be looked into: Too many levels" in status.advice[0]
+        assert (status.sizes.database, status.sizes.log) == (0, 0)
+        assert worker.status().advice == []
+
+
+@contextmanager
+def out_of_reach(directory: Path) -> Iterator[None]:
+    """Put a loop of links in a directory's place, which stops root too."""
+    aside = directory.rename(directory.with_name("aside"))
+    directory.symlink_to(directory)
+    yield
+    directory.unlink()
+    aside.rename(directory)
 
 
 async def test_a_ready_service_writes_nothing(state_dir: Path) -> None:

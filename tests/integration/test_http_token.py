@@ -1,20 +1,25 @@
 """The HTTP face's token: whom it lets in, and when it changes."""
 
+import grp
 import hmac
+import io
 import os
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
+import structlog
 
 from ecolyo_worker import ConfigurationError, Settings, Worker
+from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.configuration import read
 from ecolyo_worker.service import asgi
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.settings import Http
 from ecolyo_worker.testing.ledger import assert_balanced
 
-from .conftest import TOKEN, Served
+from .conftest import TOKEN, Serve, Served
 
 ALICE = "/v1/instances/alice.example"
 CONSENT = {"version": "1.0.0", "accepted_at": "2026-01-05T10:00:00"}
@@ -56,13 +61,38 @@ async def test_a_new_token_holds_at_once(served: Served, token_file: Path) -> No
         assert str(token_file) not in done.text
 
 
+async def test_several_tokens_are_good_at_once(serve: Serve, token_file: Path) -> None:
+    """While clients change one by one, the old and the new token are good, each on its line."""
+    replace(token_file, f"another-one\r\n\n  {TOKEN}".encode())
+    out = io.StringIO()
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(out), processors=[structlog.processors.KeyValueRenderer()]
+    )
+    told = "place=2 event='a client shows a token below the first'\n"
+    async with serve(logger=logger) as served, served.client(token="another-one") as new:
+        async with served.client() as old, served.client(token="third") as stranger:
+            assert (await new.get("/v1/status")).status_code == 200
+            assert "below" not in out.getvalue()
+            for _ in range(2):
+                assert (await old.get("/v1/status")).status_code == 200
+            assert (await stranger.get("/v1/status")).status_code == 401
+            assert out.getvalue().count(told) == 1
+            replace(token_file, b"another-one\nthird")
+            os.utime(token_file, ns=(2, 2))
+            assert (await old.get("/v1/status")).status_code == 401
+            assert (await stranger.get("/v1/status")).status_code == 200
+            assert out.getvalue().count(told) == 2
+        assert (await new.get("/v1/status")).status_code == 200
+
+
 SHOWN = [b"", b"t", TOKEN[:-1].encode(), b"x" * 5000, b"\xff\xfe", "é".encode(), b"x y"]
 
 
 async def test_tokens_are_compared_in_constant_time(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is shown, of any length, is compared as bytes, in a time that tells nothing."""
+    """Whatever is shown is compared with all tokens, as bytes, in a time that tells nothing."""
+    replace(token_file, f"{TOKEN}\nsecond".encode())
     compared: list[tuple[object, object]] = []
     compare = hmac.compare_digest
 
@@ -75,16 +105,21 @@ async def test_tokens_are_compared_in_constant_time(
         for shown in SHOWN:
             headers = {b"authorization": (b"Bearer " + shown).strip()}
             assert (await client.get("/v1/status", headers=headers)).status_code == 401
-    assert compared == [(shown, TOKEN.encode()) for shown in SHOWN]
+    assert compared == [(shown, one) for shown in SHOWN for one in (TOKEN.encode(), b"second")]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"two words", "é".encode(), b"\xff", b"x" * 8193])
+NO_TOKENS = [b"", b"\n", b"two words", "é".encode(), b"\xff", b"x" * 8193]
+TOO_MANY = b"\n".join(b"token-%d" % number for number in range(9))
+TOO_LONG = b"good\n" + b"x" * 8193
+
+
+@pytest.mark.parametrize("content", [*NO_TOKENS, TOO_MANY, TOO_LONG, b"good\n" + b"\n" * 70_000])
 async def test_what_is_no_token_lets_nobody_in(
     served: Served, token_file: Path, content: bytes
 ) -> None:
     """A file that holds no token is refused at a start; later it lets nobody in, with nothing."""
     replace(token_file, content)
-    for shown in (b"", content.strip(), TOKEN.encode()):
+    for shown in (b"", content.strip().partition(b"\n")[0], TOKEN.encode()):
         headers = {b"authorization": (b"Bearer " + shown).strip()}
         async with served.client(token=None) as client:
             done = await client.get("/v1/status", headers=headers)
@@ -145,3 +180,46 @@ async def test_a_unix_socket_asks_for_no_token(state_dir: Path, tmp_path: Path) 
             face.stop()
         assert not path.exists()
     await assert_balanced(state_dir)
+
+
+async def test_a_unix_socket_lets_a_group_in(state_dir: Path, tmp_path: Path) -> None:
+    """It has the mode and the group that the settings say, from the moment that it listens."""
+    group = a_group()
+    http = Http(listen=f"unix:{tmp_path}/s", socket_mode="0660", socket_group=group.gr_name)
+    async with Worker(Settings(state_dir=state_dir, http=http)) as worker:
+        face = HttpFace(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            found = (tmp_path / "s").stat()
+            assert (found.st_mode & 0o777, found.st_gid) == (0o660, group.gr_gid)
+            face.stop()
+
+
+def a_group() -> grp.struct_group:
+    """Give a group that this process may give its files to: another than its own if it can."""
+    mine = set(os.getgroups()) - {os.getegid()}
+    others = [one for one in grp.getgrall() if one.gr_gid in mine or os.geteuid() == 0]
+    return next((one for one in others if one.gr_gid != os.getegid()), grp.getgrgid(os.getegid()))
+
+
+@pytest.mark.parametrize("name", ["no-such-group", "", "x" * 1000])
+def test_an_unknown_group_is_a_wrong_setting(state_dir: Path, name: str) -> None:
+    """A group that is not there is named by `check-config`, and no face is made with it."""
+    http = Http(listen="unix:/run/s", socket_group=name)
+    worker = Worker(Settings(state_dir=state_dir, http=http))
+    with pytest.raises(
+        ConfigurationError, match=r"^http\.socket_group: found .*; allowed: a group"
+    ):
+        HttpFace(worker)
+    environ = {"ECOLYO_HTTP__LISTEN": "unix:/run/s", "ECOLYO_HTTP__SOCKET_GROUP": name}
+    (problem,) = check_settings(read(None, environ))
+    assert (problem.key, problem.place) == ("http.socket_group", "$ECOLYO_HTTP__SOCKET_GROUP")
+
+
+@pytest.mark.parametrize("mode", ["660", "0666", "0000"])
+def test_a_mode_is_octal(mode: str) -> None:
+    """A mode has three octal digits, and may begin with a zero, as chmod takes it."""
+    assert Http(socket_mode=mode).socket_mode == mode
+    for wrong in (f"1{mode}", "u=rw", "888", f"{mode}\n", f"0o{mode}"):
+        with pytest.raises(ConfigurationError, match=r"^http\.socket_mode"):
+            Http(socket_mode=wrong)

@@ -10,6 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 
@@ -269,6 +271,26 @@ async def test_who_never_reads_is_left(serve: Serve, tmp_path: Path) -> None:
                 never_read.connect(str(tmp_path / "s"))
                 assert never_read.send(request + more + body) > len(body)
                 await until_served(tmp_path / "s")
+
+
+async def test_who_does_not_read_keeps_no_stop_waiting(state_dir: Path, tmp_path: Path) -> None:
+    """An answer that its client does not read is broken off when the face stops."""
+    body = b"[" + b'{"type": "NoEvent"},' * 5000 + b"{}]"
+    head = b"POST /v1/events HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body)
+    http = Http(listen=f"unix:{tmp_path}/s")
+    async with Worker(Settings(state_dir=state_dir, http=http)) as worker:
+        face = HttpFace(worker, Bounds(answer_s=None))
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            with closing(socket.socket(socket.AF_UNIX)) as never_read:
+                never_read.setblocking(False)
+                never_read.connect(str(tmp_path / "s"))
+                assert never_read.send(head + body) > len(body)
+                await anyio.wait_readable(never_read)
+                face.stop()
+                with anyio.fail_after(30):
+                    while await anyio.Path(tmp_path / "s").exists():
+                        await anyio.lowlevel.checkpoint()
 
 
 async def until_served(path: Path) -> None:

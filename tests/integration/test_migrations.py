@@ -159,6 +159,18 @@ async def test_nothing_to_read(state_dir: Path) -> None:
     assert names(state_dir.parent) == []
 
 
+async def test_a_lost_database_is_not_called_a_new_one(state_dir: Path) -> None:
+    """Where one was before, reading says that it is missing; where none was, that none is."""
+    await open_and_close(state_dir)
+    (state_dir / DATABASE).unlink()
+    with pytest.raises(StateRefused, match="is missing, and what it held with it"):
+        await open_and_close(state_dir, migrating=False)
+    (state_dir / "owner.lock").write_text("")
+    with pytest.raises(CommandRefused, match="holds no database yet"):
+        await open_and_close(state_dir, migrating=False)
+    assert names(state_dir) == ["owner.lock"]
+
+
 async def test_an_older_schema_is_not_read(older: Path) -> None:
     """An older database is refused for reading, and nothing is written to it."""
     before = set_version(older / DATABASE, 0)

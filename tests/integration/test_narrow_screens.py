@@ -47,6 +47,21 @@ async def test_a_list_of_rows_breaks_no_name(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("full")
+async def test_a_list_of_events_breaks_no_name(cli: Cli) -> None:
+    """An event's time, type and state stand whole in one line; the rest is named beneath it."""
+    lines = await printed(cli, 80, "events", "list")
+    events = list(map(json.loads, (await cli("events", "list", "--json")).stdout.splitlines()))
+    rows = [n for n, line in enumerate(lines) if re.match(r"\d{4}-", line)]
+    assert (len(rows), max(map(len, lines)) <= 80) == (len(events), True)
+    for found, at, end in zip(events, rows, [*rows[1:], len(lines)], strict=True):
+        assert lines[at].split()[:2] == [found["eventDate"], found["type"]]
+        assert lines[at].split()[-1] == found["state"]
+        beneath = " ".join(line.strip() for line in lines[at + 1 : end])
+        assert f"id: {found['_id']}" in beneath
+        assert f"instance: {found['instance']}" in beneath
+
+
+@pytest.mark.usefixtures("full")
 @pytest.mark.parametrize("columns", [60, 80])
 async def test_a_preview_breaks_no_name(cli: Cli, columns: int) -> None:
     """Groups go under their row, and the person too where her name is long."""

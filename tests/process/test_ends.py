@@ -42,6 +42,8 @@ async def test_called_wrongly(cli: Cli) -> None:
         ({"ECOLYO_AGGREGATION__MEASURES_FILE": "/nowhere"}, "aggregation.measures_file"),
         ({"ECOLYO_HTTP__TOKEN_FILE": None}, "http.token_file"),
         ({"ECOLYO_HTTP__LISTEN": "unix:/nowhere/http.sock"}, "cannot be listened on"),
+        ({"ECOLYO_HTTP__SOCKET_MODE": "rw"}, "http.socket_mode"),
+        ({"ECOLYO_HTTP__SOCKET_GROUP": "no-such-group"}, "http.socket_group"),
     ],
 )
 async def test_wrong_settings(run: Run, settings: dict[str, str | None], said: str) -> None:
@@ -66,12 +68,19 @@ async def test_a_collector_knows_an_error_when_it_ends(
 
 
 async def test_an_address_that_is_taken(run: Run) -> None:
-    """A port on which another process listens: 78."""
+    """A port on which another process listens: 69, so that systemd tries it again."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         async with run(ready=False, ECOLYO_HTTP__LISTEN=f"127.0.0.1:{port}") as service:
-            assert await service.end() == 78
+            assert await service.end() == 69
             assert "Address already in use" in await service.rest()
+
+
+async def test_an_address_that_is_not_there_yet(run: Run) -> None:
+    """An address that this machine does not have, or not yet: 69."""
+    async with run(ready=False, ECOLYO_HTTP__LISTEN="192.0.2.1:8787") as service:
+        assert await service.end() == 69
+        assert "Cannot assign requested address" in await service.rest()
 
 
 async def test_a_state_that_is_not_what_it_was(run: Run, state_dir: Path) -> None:

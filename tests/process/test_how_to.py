@@ -136,6 +136,16 @@ async def test_restoring_goes_as_the_page_says(checkout: Path, env: dict[str, st
     await follow("back-up-and-restore.md", checkout, env)
 
 
+async def test_requeueing_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """Rows die, are looked at, sent again and given up, and the books balance."""
+    await follow("requeue-dead-rows.md", checkout, env)
+
+
+async def test_moving_goes_as_the_page_says(checkout: Path, env: dict[str, str]) -> None:
+    """A state moves with all that waits, the old one is shut, and each indicator arrives once."""
+    await follow("move-to-a-new-machine.md", checkout, env)
+
+
 class Terminal:
     """The first terminal, where the echo server runs, on a port that is free."""
 
@@ -301,25 +311,51 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_installing_the_service_goes_as_the_page_says(tmp_path: Path) -> None:
-    """Each block is written or typed on a machine that systemd runs, and prints what it shows.
+@pytest.mark.timeout(400)
+def test_operating_a_service_goes_as_the_pages_say(tmp_path: Path) -> None:
+    """On a machine that systemd runs, a service is installed and lives as its pages say.
 
-    What pip would fetch is there already.
+    Each block is written or typed there, and prints what it shows. What pip would fetch is there
+    already.
     """
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     with booted(tmp_path) as machine:
-        for step in steps("install-as-a-service.md"):
-            if step.verb == "Create":
-                lines = ["mkdir -p $(dirname {0})", "cat > {0} << 'END'", f"{step.code}END"]
-                machine.run("\n".join(lines).replace("{0}", step.path))
-            elif step.code == "python3 tools/dacc_echo.py --port 8081\n":
-                machine.start_echo()
-            else:
-                printed = type_offline(machine, step.code)
-                if step.printed is not None:
-                    shown = "\n".join(line.rstrip() for line in printed.splitlines()).strip()
-                    assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"
+        follow_there("install-as-a-service.md", machine)
+        follow_there("rotate-a-secret.md", machine)
+        machine.run(NEWER_VERSION)
+        follow_there("upgrade.md", machine, folder="/opt/newer")
+        follow_there("leave.md", machine)
+
+
+NEWER_VERSION = """
+mkdir /opt/newer
+cp -r deploy ecolyo_worker migrations requirements tools LICENSE README.md pyproject.toml /opt/newer
+cd /opt/newer
+echo '__version__ = "99.0"' > ecolyo_worker/version.py
+number=$(printf '%04d' $(($(ls migrations/*.sql | wc -l) + 1)))
+echo 'CREATE TABLE notes (text TEXT NOT NULL) STRICT;' > migrations/${number}_notes.sql
+"""
+
+
+def follow_there(page: str, machine: Machine, folder: str = ".") -> None:
+    """Do what a page says as root of a machine; it goes on where the page before it stopped.
+
+    `folder` is the checkout that it is done in.
+    """
+    for step in steps(page):
+        if step.verb == "Create":
+            lines = ["mkdir -p $(dirname {0})", "cat > {0} << 'END'", f"{step.code}END"]
+            machine.run("\n".join(lines).replace("{0}", step.path))
+        elif step.code == "python3 tools/dacc_echo.py --port 8081\n":
+            machine.start_echo()
+        else:
+            if step.printed is not None and step.code.startswith("journalctl "):
+                machine.wait_for("ecolyo-worker", re.split('[…"]', step.printed.strip())[0])
+            printed = type_offline(machine, f"cd {folder}\n{step.code}")
+            if step.printed is not None:
+                shown = "\n".join(line.rstrip() for line in printed.splitlines()).strip()
+                assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"
 
 
 def type_offline(machine: Machine, script: str) -> str:

@@ -42,6 +42,18 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+LOW_PORT = """
+[http]
+listen = "127.0.0.1:7"
+token_file = "{home}/token"
+"""
+FOREIGN_GROUP = """
+[http]
+listen = "unix:{home}/state/http.sock"
+socket_group = "root"
+"""
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A folder that everybody can reach, unlike those of pytest."""
@@ -79,6 +91,44 @@ def run(
 
 def owners(state: Path) -> set[tuple[int, int]]:
     return {(path.stat().st_uid, path.stat().st_gid) for path in [state, *state.iterdir()]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (LOW_PORT, "http.listen: 127.0.0.1:7 cannot be listened on: Permission denied; take a"),
+        (FOREIGN_GROUP, "http.socket_group: found 'root'; allowed: a group that the service is in"),
+    ],
+)
+def test_what_this_user_may_not_do_is_a_wrong_setting(
+    home: Path, state: Path, settings: str, said: str
+) -> None:
+    """A port or a group that needs more rights ends the service with 78 and what to do."""
+    (home / "token").write_text("t0ken")
+    config = home / "config.toml"
+    config.write_text(settings.format(home=home))
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 7:
+        config.write_text(FOREIGN_GROUP.format(home=home))
+        said = "http.socket_group"
+    done = run("run", "--config", config, state=state, user=OWNER, group=GROUP)
+    assert done.returncode == 78
+    assert said in " ".join(done.stderr.decode().split())
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("status", 78), ("events list", 78), ("migrate --dry-run", 78), ("run", 78), ("doctor", 1)],
+)
+def test_a_directory_that_cannot_be_looked_into(
+    home: Path, state: Path, command: str, code: int
+) -> None:
+    """Whoever may not get at the state is told so, and as whom to ask; `doctor` goes on."""
+    (home / "closed").mkdir(mode=0o700)
+    inner = state.rename(home / "closed" / "state")
+    done = run(*command.split(), state=inner, user=OWNER, group=GROUP)
+    said = " ".join((done.stdout + done.stderr).decode().split())
+    assert done.returncode == code
+    assert f"{inner} cannot be looked into: Permission denied; do it as the user" in said
 
 
 def test_root_works_as_the_owner(state: Path) -> None:

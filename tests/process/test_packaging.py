@@ -37,31 +37,6 @@ def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_works_from_a_wheel(unpacked: Path) -> None:
-    """The wheel holds all that `demo` needs: migrations, definitions and the echo server."""
-    where = run(unpacked, "-c", "import ecolyo_worker; print(ecolyo_worker.__file__)")
-    assert where.stdout.startswith(str(unpacked))
-    done = run(unpacked, "-m", "ecolyo_worker", "demo", "--days", "2", "--instances", "3")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("· missing 0 · maybe delivered 1")
-
-
-def test_the_fixture_works_from_a_wheel(unpacked: Path, tmp_path: Path) -> None:
-    """A host's tests, and such as know no event loop, get both stand-ins out of the wheel."""
-    (tmp_path / "test_host.py").write_text(
-        "import asyncio\n"
-        "import ecolyo_worker\n"
-        "from ecolyo_worker.testing import dacc_echo, energy_twin\n"
-        "def test_nothing_came(dacc_echo):\n"
-        f"    assert ecolyo_worker.__file__.startswith({str(unpacked)!r})\n"
-        "    asyncio.run(dacc_echo.expect_nothing())\n"
-        "def test_nothing_was_called_for(energy_twin):\n"
-        "    assert asyncio.run(energy_twin.count()) == 0\n"
-    )
-    done = run(unpacked, "-m", "pytest", "-q", "-W", "error", str(tmp_path))
-    assert done.stdout.splitlines()[-1].startswith("2 passed in "), done.stdout + done.stderr
-
-
 def test_the_fixture_is_all_that_needs_pytest(unpacked: Path) -> None:
     """`ecolyo_worker.testing` imports neither pytest nor httpx until the fixture is asked for."""
     blocked = (
@@ -84,14 +59,6 @@ def test_the_library_needs_no_extra(unpacked: Path) -> None:
     lazy = [*EXTRAS, "httpx", "croniter", "device_detector", "structlog"]
     seen = f"import sys, ecolyo_worker; print([m for m in {lazy} if m in sys.modules])"
     assert run(unpacked, "-c", seen).stdout == "[]\n"
-
-
-def test_the_command_line_names_the_extra_it_needs(unpacked: Path) -> None:
-    """Without the extra `service` the command says which to install, and ends with 69."""
-    blocked = "import sys; sys.modules['cyclopts'] = None"
-    done = run(unpacked, "-c", f"{blocked}; from ecolyo_worker.cli import main; main()")
-    assert done.returncode == 69
-    assert 'pip install "ecolyo-worker[service]"' in done.stderr
 
 
 def test_a_host_is_checked_against_its_types(unpacked: Path, tmp_path: Path) -> None:

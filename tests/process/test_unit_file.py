@@ -219,6 +219,19 @@ def test_it_does_all_its_work_inside(fresh: Machine) -> None:
     assert fresh.show("Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
 
 
+def test_root_is_told_that_all_is_well(fresh: Machine) -> None:
+    """The checks know the service's own directory, and the tokens that systemd hands to it."""
+    fresh.start_echo("--token", "s3cret")
+    configure(fresh, '[dacc]\nurl = "http://127.0.0.1:8081"')
+    start(fresh)
+    told = fresh.run("ecolyo-worker doctor --online; ecolyo-worker check-config")
+    credential = f"/run/credentials/{NAME}/dacc-token"
+    assert f"dacc.token_file: {credential} holds one, and others cannot read it" in told
+    assert "/var/lib/ecolyo-worker, for ecolyo-worker alone; commands get there by" in told
+    assert "config.toml: all right" in told
+    fresh.run("systemctl stop echo")
+
+
 def test_systemd_lets_it_read_its_settings_again(fresh: Machine) -> None:
     """`systemctl reload` ends when the new settings hold; wrong ones change nothing."""
     start(fresh)

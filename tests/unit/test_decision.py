@@ -2,7 +2,6 @@
 
 import random
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +33,8 @@ def decided(
     seed: int = 1,
 ) -> Decision:
     outcome = Outcome(kind, f"said of {kind}", 418, retry_after)
-    return decide(claimed or row(), outcome, settings or Dacc(), NOW, random.Random(seed))
+    draw = random.Random(seed)
+    return decide(claimed or row(), outcome, settings or Dacc(), NOW, draw, "do this or that")
 
 
 def test_delivered_is_sent() -> None:
@@ -54,7 +54,7 @@ def test_rejected_is_dead_with_its_answer() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("unauthorized", ["does not accept the token", "a file with the right one in dacc.token"]),
+        ("unauthorized", ["does not accept the token", "; do this or that"]),
         ("misconfigured", ["does not answer as a DACC"]),
     ],
 )
@@ -72,12 +72,6 @@ def test_a_wrong_token_or_address_pauses_the_destination(
     assert decision.settlement == Settlement(
         "pending", kind, failing_since=NOW - HOUR, answer=f"418: said of {kind}"
     )
-
-
-def test_a_token_file_is_said_to_be_watched(tmp_path: Path) -> None:
-    """Where a token file is named, the reason says that changing it is enough."""
-    decision = decided("unauthorized", settings=Dacc(token_file=tmp_path / "token"))
-    assert "at once when the token file changes" in (decision.reason or "")
 
 
 def test_a_token_that_cannot_be_read_is_not_the_daccs_doing() -> None:

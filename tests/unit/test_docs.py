@@ -7,12 +7,16 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
+from msgspec import NODEFAULT
 
 from ecolyo_worker.configuration import SECTIONS
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import ALL
+from ecolyo_worker.section import Section
 from ecolyo_worker.store.migrations import MIGRATIONS
 from ecolyo_worker.tools.twins.dacc.indicator import weigh
 
@@ -69,6 +73,38 @@ def test_every_setting_has_a_row() -> None:
         assert [row[0] for row in rows] == [f"| `{key}`" for key in keys]
         assert all(len(row) == 4 and all(row) for row in rows)
     assert '| a duration of 0.001 s to 86400 s | `"15min"` |' in page
+
+
+FIELDS = [
+    (section, field)
+    for section in SECTIONS.values()
+    for field in msgspec.structs.fields(section)
+    if field.name not in SECTIONS
+]
+
+
+@pytest.mark.parametrize(
+    ("section", "field"), FIELDS, ids=[section.key(field.name) for section, field in FIELDS]
+)
+def test_every_setting_says_unit_default_and_range(section: type[Section], field: Any) -> None:
+    """A number has bounds and tells what it counts, text has a form, what may be absent a default.
+
+    A duration has its unit in its value, and its bounds in its type.
+    """
+    purpose, takes = section.describe(field.name)
+    assert purpose.endswith(".")
+    if takes.startswith(("a number", "a whole number", "a duration")):
+        assert re.search(r"( from | of | above )\S+( s)? to \S+", takes)
+    if "number" in takes:
+        assert re.search(
+            "days?|events|attempts|per second|per hour", f"{field.name} {purpose}".lower()
+        )
+    if takes in {"text", "text, or left out"} or "at most" in takes:
+        assert re.search("such as|YYYY-MM-DD", purpose)
+    if takes.endswith("or left out"):
+        assert re.search("default: |without one", purpose)
+    else:
+        assert field.default is not NODEFAULT
 
 
 def test_the_page_of_retention_leaves_no_table_out() -> None:

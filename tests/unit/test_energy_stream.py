@@ -86,10 +86,11 @@ def test_nothing_is_nothing() -> None:
     assert read_objects(b"") == read_objects(b"\r\n\n") == Objects(())
 
 
-def test_an_object_has_a_longest_length() -> None:
+@pytest.mark.parametrize("size", [10, 1000])
+def test_an_object_has_a_longest_length(size: int) -> None:
     """What came before one that is too long is kept; nothing behind it is read."""
     body = "\n".join([LINES[0], '{"long": "' + "x" * 500 + '"}', LINES[1]]).encode()
-    found = cut(body, 10, most_of_one=200)
+    found = cut(body, size, most_of_one=200)
     assert len(found.found) == 1
     assert found.broken == "one object is longer than 200 bytes"
 

@@ -5,13 +5,14 @@ import json
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from ecolyo_worker.cli.logs import LogFormat, make_logger
+from ecolyo_worker.cli.logs import Repeats, make_logger
 from ecolyo_worker.secret import Secret
+from ecolyo_worker.settings import LogFormat
 from ecolyo_worker.testing.clock import FakeClock
 
 FORMATS = get_args(LogFormat)
@@ -104,20 +105,60 @@ def test_a_secret_is_no_data(give: Callable[[Secret], object]) -> None:
 def test_what_repeats_is_told_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     """The first like line comes at once, the next after a minute, with how many were left out."""
     clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
-    logger = make_logger("json", "info", clock)
+    logger = make_logger("json", "info", Repeats(clock.monotonic))
     for second in range(150):
-        logger.info("indicator not delivered", row=second, outcome="failed", answer="503")
+        fail(logger, second)
         clock.advance(1)
     lines = [json.loads(line) for line in printed(capsys).splitlines()]
     found = [(line["row"], line.get("left_out")) for line in lines]
     assert found == [(0, None), (60, 59), (120, 59)]
 
 
+def test_the_end_of_a_burst_is_told_with_the_next_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """After the minute, any line brings the last one left out, its count, and how old it is."""
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    logger = make_logger("json", "info", Repeats(clock.monotonic))
+    for second in range(10):
+        fail(logger, second)
+        clock.advance(1)
+    logger.info("run finished", days=1, indicators=1)
+    clock.advance(50)
+    logger.info("run finished", days=2, indicators=2)
+    logger.info("run finished", days=3, indicators=3)
+    lines = [json.loads(line) for line in printed(capsys).splitlines()]
+    assert [line.get("row") or line.get("days") for line in lines] == [None, 1, 9, 2, 3]
+    told = {"outcome": "failed", "answer": "503", "left_out": 8, "late_s": 51.0, "level": "info"}
+    assert told.items() <= lines[2].items()
+
+
+def test_the_end_of_a_burst_is_told_when_all_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was left out is told at the end, once, by the logger that left it out."""
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    repeats = Repeats(clock.monotonic)
+    logger = make_logger("json", "info", repeats)
+    other = make_logger("journal", "info", repeats)
+    for row in range(2):
+        fail(logger, row)
+        fail(other, row, answer="500")
+    printed(capsys)
+    repeats.tell_rest()
+    repeats.tell_rest()
+    first, second = printed(capsys).splitlines()
+    assert (json.loads(first)["row"], json.loads(first)["late_s"]) == (1, 0.0)
+    assert "left_out" not in first
+    assert second.startswith("<6>event='indicator not delivered' row=1")
+
+
+def fail(logger: Any, row: int, answer: str = "503") -> None:
+    logger.info("indicator not delivered", row=row, outcome="failed", answer=answer)
+
+
 def test_what_differs_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Another answer is another line, and events that tell of a change are all logged."""
-    logger = make_logger("json", "info", FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC)))
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    logger = make_logger("json", "info", Repeats(clock.monotonic))
     for row, answer in enumerate(("503", "500", "503")):
-        logger.info("indicator not delivered", row=row, outcome="failed", answer=answer)
+        fail(logger, row, answer)
         logger.warning("destination is held back", destination=1, reason=answer)
     lines = [json.loads(line) for line in printed(capsys).splitlines()]
     assert [line["event"][:9] for line in lines].count("indicator") == 2
@@ -126,8 +167,13 @@ def test_what_differs_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_what_repeats_is_remembered_within_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     """A flood of ever other lines makes room of the oldest ones, which are then told anew."""
-    logger = make_logger("json", "info", FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC)))
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    logger = make_logger("json", "info", Repeats(clock.monotonic))
     for number in [*range(1000), 999, 0]:
-        logger.info("indicator not delivered", row=number, outcome="failed", answer=str(number))
+        fail(logger, number, str(number))
     rows = [json.loads(line)["row"] for line in printed(capsys).splitlines()]
     assert rows == [*range(1000), 0]
+    for number in range(1000, 1256):  # what is forgotten is told before
+        fail(logger, number, str(number))
+    lines = [json.loads(line) for line in printed(capsys).splitlines()]
+    assert [line["row"] for line in lines if "late_s" in line] == [999]

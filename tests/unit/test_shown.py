@@ -46,7 +46,7 @@ on_unknown = "drop"
 key_file = "key"
 [enedis]
 client_id = "worker"
-client_secret_file = "secret"
+client_secret_file = "/run/secret"
 redirect_uri = "https://cozy.example/back"
 consent_duration = "P6M"
 id_token_key_file = "key.pem"
@@ -66,7 +66,7 @@ per_second = 2
 per_hour = 50
 [grdf]
 client_id = "worker"
-client_secret_file = "secret"
+client_secret_file = "/run/secret"
 redirect_uri = "http://127.0.0.1:8788/"
 consent_duration = "P2Y"
 id_token_key_file = "key.pem"
@@ -78,17 +78,24 @@ token_url = "https://proxy.example/token"
 scope = "/adict/bas/v6"
 login_hint = ";;;METROPOLE"
 revocation_client_id = "revoker"
-revocation_secret_file = "other"
+revocation_secret_file = "/run/other"
 schedule = "0 10 * * *"
 spread = "1h"
 per_second = 2
 per_hour = 50
 [http]
 listen = "unix:/run/x.sock"
-token_file = "http-token"
+token_file = "/run/http-token"
+socket_mode = "0660"
+socket_group = "root"
 [retention]
 events_days = 60
 sent_days = 30
+
+[log]
+level = "debug"
+format = "json"
+instances = true
 """
 
 

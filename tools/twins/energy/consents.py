@@ -28,7 +28,6 @@ LONGEST_STATE = 100
 MOST_DAYS = 3 * 366
 _DURATION = re.compile(r"P(?P<number>[0-9]{1,4})(?P<unit>[DWMY])")
 _DAYS = {"D": 1, "W": 7, "M": 30, "Y": 365}
-_KINDS = {"authorize-v1": "v4", "authorize-grdf": "grdf"}
 
 
 def consent_number(ident: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..exchange import Answer
 from .errors import text_of
-from .history import days
+from .history import Period, days
 from .refused import RefusedError
 
 if TYPE_CHECKING:
@@ -25,13 +25,6 @@ MORE_DAYS = 15
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _METER = re.compile("[0-9]{14}")
 _PARAMETERS_2026 = {"pointId", "dateDebut", "dateFin"}
-
-
-class Period(NamedTuple):
-    """The days that are asked for, without the last."""
-
-    begin: date
-    end: date
 
 
 def answer(call: Call, view: View | None) -> Answer:

@@ -107,7 +107,6 @@ SHAPES: Mapping[str, frozenset[Family]] = {
     "no-services": frozenset({"services"}),
 }
 _TOKENS = ("invalid-grant", "invalid-client")
-_ENEDIS: frozenset[Family] = frozenset({"v4", "v5", "2026"})
 _DOC = "https://example.invalid/doc"
 
 
@@ -160,6 +159,7 @@ _EMPTY: Mapping[str, Answer] = {
     "html-503": Answer(503, b"<!doctype html><h1>Service indisponible</h1>", "text/html"),
     "html-200": Answer(200, b"<!doctype html><form>Identifiant</form>", "text/html"),
 }
+_QUOTAS = {"quota-second": "(quota, per second)", "quota-hour": "(quota)"}
 _OF_ALL = ("token-expired", "reduced-scope", "quota-second", "quota-hour", "unavailable")
 _OF_ENEDIS = ("not-subscribed", "quota-nested", "quota-nonsense")
 _OF_GRDF = ("unknown-meter", "too-early", "invalid-request", "technical-error")
@@ -260,7 +260,7 @@ def _gateway(name: str, family: Family, now: datetime) -> Answer | None:
     if name == "quota-nonsense":
         words = "Quota Q4 reached Call threshold allowed on 0:-30:-40"
         return _json(429, {"error": "429", "error_description": words})
-    if name in ("quota-second", "quota-hour"):
+    if name in _QUOTAS:
         return _quota(name, family, now)
     return None
 
@@ -276,7 +276,7 @@ def _quota(name: str, family: Family, now: datetime) -> Answer:
     told = {
         "code": "900804",
         "message": "Message throttled out",
-        "description": "(quota)",
+        "description": _QUOTAS[name],
         "nextAccessTime": f"{next_at:%Y-%b-%d %H:%M:%S}+0000 UTC",
     }
     return _json(429, told)
@@ -287,8 +287,9 @@ def _by_grdf(name: str, about: Mapping[str, object]) -> Answer:
         return _json(401, {"error": "invalid_token"})
     if name == "reduced-scope":
         return _json(403, {"error": "insufficient_scope"})
-    if name in ("quota-second", "quota-hour"):
-        return _json(429, {"error": "too_many_requests"})
+    if name in _QUOTAS:
+        told = {"error": "too_many_requests", "error_description": _QUOTAS[name]}
+        return _json(429, told)
     if name == "unknown-meter":
         return treated(404, "1000000006", "(PCE inconnu)")
     if name == "technical-error":

@@ -6,12 +6,12 @@ import calendar
 import json
 import re
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..exchange import Answer
 from .errors import text_of, treated
 from .gas import gas_day, index_m3, published_on
-from .history import days
+from .history import Period, days
 from .paris import gas_day_begin
 from .refused import RefusedError
 
@@ -31,7 +31,7 @@ _INFORMATIVE_YEARS, _PUBLISHED_YEARS = 3, 5
 _MOST_PCE = 1000
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PERIOD = re.compile(r"(?P<year>[0-9]{4})(?:-(?:W(?P<week>[0-9]{2})|(?P<number>[0-9]{2,3})))?")
-_THURSDAY, _MONDAY = 3, 0
+_MONDAY, _THURSDAY, _SUNDAY = 0, 3, 6
 _NDJSON = "application/nd-json"
 _READ_NORMALLY = {
     "raison_releve": "RNO",
@@ -39,13 +39,6 @@ _READ_NORMALLY = {
     "qualite_releve": "Mesure",
     "statut_releve": "Normal",
 }
-
-
-class Period(NamedTuple):
-    """The gas days that are asked for, without the last."""
-
-    begin: date
-    end: date
 
 
 def answer(call: Call, view: View | None) -> Answer:
@@ -159,10 +152,11 @@ def _check_depth(call: Call, view: View, period: Period) -> None:
 
 
 def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
+    relapsed = view.has("wavering") and view.now.weekday() == _SUNDAY
     for day in days(*period):
         if not view.came(day, _DAYS_AFTER):
             continue
-        final = view.now.date() >= published_on(day)
+        final = view.now.date() >= published_on(day) and not relapsed
         gas = gas_day(view.seed, view.meter, day)
         estimated = view.has("estimated") and day.weekday() == _THURSDAY and not final
         low = view.has("corrected") and day.weekday() == _MONDAY and not final

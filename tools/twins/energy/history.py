@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .electricity import Interval
     from .meters import Meter
 
-__all__ = ["READY", "CurvePoint", "View", "days"]
+__all__ = ["READY", "CurvePoint", "Period", "View", "days"]
 
 READY = time(8)
 _TUESDAY, _WEDNESDAY, _THURSDAY, _FRIDAY, _SATURDAY, _SUNDAY = range(1, 7)
@@ -37,6 +37,13 @@ class CurvePoint(NamedTuple):
     label: str
     minutes: int
     watts: str | None
+
+
+class Period(NamedTuple):
+    """The days that are asked for, without the last."""
+
+    begin: date
+    end: date
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ electricity has 14 digits; a number of gas says ``gas``, or is ``GI`` and 6 digi
 ``consented=2026-01-15``  its consent began on that day
 ``revoked``               its holder has taken the consent back
 ``estimated``             of gas: Thursdays are estimated until the month is published
+``wavering``              of gas: on Sundays it tells again what it told before it was final
 ``no-informative``        of gas: the right does not hold for days
 ``no-published``          of gas: the right does not hold for what is published
 ========================  ======================================================================
@@ -36,10 +37,6 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["DEFAULTS", "Meter", "MeterSyntaxError", "day_of", "parse_meter", "traits_of"]
 
@@ -72,6 +69,7 @@ _PLAIN = (
     "production",
     "revoked",
     "estimated",
+    "wavering",
     "no-informative",
     "no-published",
 )
@@ -163,11 +161,6 @@ def day_of(text: str) -> date:
     except ValueError:
         pass
     raise MeterSyntaxError(f"{_cut(text)} is no day; allowed are days as in 2026-01-15")
-
-
-def by_ident(texts: list[str]) -> Mapping[str, Meter]:
-    """Read several meters; raises MeterSyntaxError."""
-    return {meter.ident: meter for meter in map(parse_meter, texts)}
 
 
 def _hint(name: str) -> str:

@@ -1,25 +1,29 @@
 """How many calls for data there may be: by the second and by the hour, for each generation.
 
+A second is any second, an hour is one of the twin's own clock, from full hour to full hour.
 A quota is written as ``2026=1000/h``, ``grdf=2/s`` or ``v5=off``; ``off`` alone ends them all.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import threading
+from collections import Counter
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from ..pace import Pace, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from .routes import Call
 
 __all__ = ["QuotaSyntaxError", "Quotas"]
 
-_WINDOWS_S = {"s": 1.0, "h": 3600.0}
-_NAMES = {"s": "quota-second", "h": "quota-hour"}
+_UNITS = ("s", "h")
 _USUAL: Mapping[tuple[str, str], int] = {
     ("v4", "s"): 5,
     ("v5", "s"): 5,
@@ -38,11 +42,18 @@ class QuotaSyntaxError(ValueError):
 class Quotas:
     """Counts calls, and says which are too many; safe between threads.
 
-    ``clock`` gives seconds that only grow. A call that is too many is not counted as one made.
+    ``clock`` gives seconds that only grow, ``now`` the time whose hours count. A call that is too
+    many is not counted as one made.
     """
 
-    def __init__(self, clock: Callable[[], float], changes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        changes: tuple[str, ...] = (),
+    ) -> None:
         self._clock = clock
+        self._now = now
         self._lock = threading.Lock()
         self._limits = dict(_USUAL)
         for change in changes:
@@ -80,21 +91,32 @@ class Quotas:
         """Begin anew, as if nothing had come yet."""
         with self._lock:
             self._paces = {
-                key: Pace(Rate(count, _WINDOWS_S[key[1]]), self._clock)
-                for key, count in self._limits.items()
+                name: Pace(Rate(count, 1), self._clock)
+                for (name, unit), count in self._limits.items()
+                if unit == "s"
             }
+            self._hour = ""
+            self._in_hour: Counter[str] = Counter()
             self._busiest = {name: Pace(None, self._clock) for name in ("enedis", "grdf")}
 
     def arrive(self, call: Call) -> str | None:
         """Take note of a call; give the name of the error if it is one too many."""
+        name = call.generation or call.family
         with self._lock:
-            paces, busiest = self._paces, self._busiest
-        busiest[call.provider].arrive()
-        family = call.generation or call.family
-        for unit, name in _NAMES.items():
-            if (family, unit) in paces and paces[family, unit].arrive() > 0:
-                return name
-        return None
+            self._busiest[call.provider].arrive()
+            if name in self._paces and self._paces[name].arrive() > 0:
+                return "quota-second"
+            return None if self._is_within_hour(name) else "quota-hour"
+
+    def _is_within_hour(self, name: str) -> bool:
+        """Count a call in its hour, if it is not one too many there."""
+        hour = f"{self._now().astimezone(UTC):%Y-%m-%d %H}"
+        if hour != self._hour:
+            self._hour, self._in_hour = hour, Counter()
+        if self._in_hour[name] >= self._limits.get((name, "h"), math.inf):
+            return False
+        self._in_hour[name] += 1
+        return True
 
     def _change(self, text: str) -> None:
         if text == "off":
@@ -110,5 +132,5 @@ class Quotas:
         if match["number"]:
             self._limits[match["name"], match["unit"]] = int(match["number"])
         else:
-            for unit in _WINDOWS_S:
+            for unit in _UNITS:
                 self._limits.pop((match["name"], unit), None)

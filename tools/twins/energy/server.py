@@ -74,7 +74,7 @@ class EnergyTwin(StandIn):
         known = tuple(meter.ident for meter in self.world.meters)
         for place, spec in (faults_for or {}).items():
             self.plans.replace(spec, place, known)
-        self.quotas = Quotas(clock, tuple(quotas))
+        self.quotas = Quotas(clock, lambda: self.world.now, tuple(quotas))
         self.calls = Calls()
         self.api = Api(self.world, self.plans, self.quotas, self.calls)
         self.show = show

@@ -1,0 +1,189 @@
+"""The client of Enedis and GRDF: whatever comes, or does not, is one reply, and shows nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from ecolyo_worker.remote.energy import Ask, EnergyClient, Reply
+from ecolyo_worker.remote.http import Clients
+from ecolyo_worker.secret import Secret
+
+METER, TOKEN = "11111111111111", "t0ken-0f-alice"
+OK = b"HTTP/1.1 200 OK\r\nX-Kind: Daily\r\nContent-Length: 2\r\n\r\n{}"
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+class Raw:
+    """A server that answers with bytes, and keeps what it was sent."""
+
+    def __init__(self, answer: bytes, *, hangs: bool = False) -> None:
+        self.answer = answer
+        self.hangs = hangs
+        self.url = ""
+        self.heard: list[str] = []
+        self.connections = 0
+
+    async def handle(self, stream: SocketStream) -> None:
+        self.connections += 1
+        async with stream:
+            try:
+                while True:
+                    self.heard.append((await stream.receive()).decode())
+                    if self.hangs:
+                        await anyio.sleep_forever()
+                    await stream.send(self.answer)
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                pass
+
+
+@asynccontextmanager
+async def serving(answer: bytes = OK, *, hangs: bool = False) -> AsyncIterator[Raw]:
+    raw = Raw(answer, hangs=hangs)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    raw.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, raw.handle)
+        yield raw
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[EnergyClient]:
+    client = EnergyClient(Clients(), "0.1.0")
+    yield client
+    await client.close()
+
+
+def shown(reply: Reply, ask: Ask) -> str:
+    return f"{reply!r} {reply.trouble} {ask!r}"
+
+
+async def test_what_is_asked_goes_out_as_it_is(client: EnergyClient) -> None:
+    """Query, bearer, form and JSON stand where they should; no other header tells of anybody."""
+    async with serving() as raw:
+        query = {"start": "2026-11-20"}
+        get = Ask(url=f"{raw.url}/daily", query=query, bearer=Secret(TOKEN))
+        reply = await client.ask(get, 9)
+        assert (reply.status, reply.body, reply.headers["x-kind"]) == (200, b"{}", "Daily")
+        await client.ask(Ask(method="POST", url=raw.url, form={"a": "b c"}), 9)
+        await client.ask(Ask(method="POST", url=raw.url, json={"id_pce": [METER]}), 9)
+        await client.ask(Ask(method="PATCH", url=raw.url), 9)
+    first, form, json, patch = raw.heard
+    assert first.startswith("GET /daily?start=2026-11-20 HTTP/1.1\r\n")
+    assert f"Authorization: Bearer {TOKEN}\r\n" in first
+    assert "User-Agent: ecolyo-worker/0.1.0\r\n" in first
+    assert "Cookie" not in first
+    assert form.endswith("\r\n\r\na=b+c")
+    assert json.endswith('\r\n\r\n{"id_pce":["11111111111111"]}')
+    assert "application/json" in json
+    assert patch.startswith("PATCH / ")
+    assert raw.connections == 1
+
+
+async def test_requests_at_once_have_their_own_connections(client: EnergyClient) -> None:
+    """None waits for another, and what is idle afterwards is used again."""
+    async with serving() as raw:
+        for _ in range(2):
+            async with anyio.create_task_group() as at_once:
+                for _ in range(3):
+                    at_once.start_soon(client.ask, Ask(url=raw.url), 9)
+        assert len(raw.heard) == 6
+        assert raw.connections == 3
+
+
+async def test_no_redirect_is_followed(client: EnergyClient) -> None:
+    """A token is sent to no address that the settings do not name."""
+    async with serving() as other:
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {other.url}\r\nContent-Length: 0\r\n\r\n"
+        async with serving(moved.encode()) as raw:
+            reply = await client.ask(Ask(url=raw.url, bearer=Secret(TOKEN)), 9)
+        assert (reply.status, other.heard) == (302, [])
+        assert reply.meaning("enedis", "daily", NOW).kind == "vendor_down"
+
+
+async def test_no_proxy_of_the_environment_is_used(
+    client: EnergyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others set for their programs leads no token elsewhere."""
+    async with serving() as proxy, serving() as raw:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        assert (await client.ask(Ask(url=raw.url), 9)).status == 200
+        assert proxy.heard == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "RemoteProtocolError"),
+        (b"\x00\x01" + METER.encode() + b"\r\n\r\n", "RemoteProtocolError"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}",
+            "a coding that cannot be read",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n" + b" " * 33_554_433,
+            "more than 33554432 bytes",
+        ),
+    ],
+    ids=["nothing", "cut", "garbage", "coding", "too long"],
+)
+async def test_what_cannot_be_read_is_said_in_words(
+    client: EnergyClient, answer: bytes, words: str
+) -> None:
+    """It counts as the provider's trouble; the words hold nothing that came or went."""
+
+    class Once(Raw):
+        async def handle(self, stream: SocketStream) -> None:
+            async with stream:
+                await stream.receive()
+                await stream.send(answer) if answer else None
+
+    raw = Once(answer)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, raw.handle)
+        port = listener.extra(SocketAttribute.local_port)
+        ask = Ask(url=f"http://127.0.0.1:{port}/pce/{METER}", bearer=Secret(TOKEN))
+        reply = await client.ask(ask, 30)
+        tasks.cancel_scope.cancel()
+    assert words in (reply.trouble or "")
+    meaning = reply.meaning("grdf", "gas_days", NOW)
+    assert meaning.kind == "vendor_down"
+    text = f"{shown(reply, ask)} {meaning}"
+    assert METER not in text
+    assert TOKEN not in text
+
+
+async def test_who_does_not_answer_in_time_is_left(client: EnergyClient) -> None:
+    """One deadline holds for all of a request; its connection is not used again."""
+    async with serving(hangs=True) as raw:
+        ask = Ask(url=raw.url)
+        assert (await client.ask(ask, 0.05)).trouble == "no answer in time"
+        raw.hangs = False
+        assert (await client.ask(ask, 9)).status == 200
+        assert raw.connections == 2
+
+
+async def test_nobody_there_and_no_address(client: EnergyClient, free_tcp_port: int) -> None:
+    """A closed port, and what is no address at all, are replies too."""
+    for url in (f"http://127.0.0.1:{free_tcp_port}/{METER}", f"http://[::{METER}", "ftp://x"):
+        reply = await client.ask(Ask(url=url), 9)
+        assert reply.status is None
+        assert reply.trouble
+        assert METER not in reply.trouble
+
+
+async def test_a_cancelled_request_leaves_nothing_open(client: EnergyClient) -> None:
+    """Who is cancelled while waiting has the connection closed."""
+    async with serving(hangs=True) as raw:
+        with anyio.move_on_after(0.05):
+            await client.ask(Ask(url=raw.url), 9)
+        raw.hangs = False
+        assert (await client.ask(Ask(url=raw.url), 9)).status == 200
+        assert raw.connections == 2

@@ -1,0 +1,112 @@
+"""Energy accounts in `status`, `/metrics` and `doctor`; no meter is in any of them."""
+
+import json
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.checks.energy import check_energy
+from ecolyo_worker.clock import parse_day
+from ecolyo_worker.energy.answers import Provider
+from ecolyo_worker.providers import Enedis, Energy, Grdf
+from ecolyo_worker.service.metrics import exposition, observe
+from ecolyo_worker.store import accounts, instances
+from ecolyo_worker.store.accounts import Trouble
+from tests.energy_accounts import NOW, PCE, PRM
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+LOST = Trouble("the consent is gone", "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """Make active accounts that are held to different days, and others in trouble."""
+    person = instances.identify(connection, "alice.example")
+    meters: list[tuple[Provider, str, str]] = [
+        ("enedis", PRM, "2026-11-20"),
+        ("enedis", "12222222222222", "2026-11-12"),
+        ("grdf", PCE, "2026-11-18"),
+        ("enedis", "13333333333333", "2026-01-01"),
+    ]
+    ident = 0
+    for provider, meter, day in meters:
+        ident = accounts.add(connection, person, provider, meter, NOW, consented=True) or 0
+        accounts.hold(connection, ident, parse_day(day))
+        accounts.hold(connection, ident, parse_day("2026-01-01"))
+        accounts.move(connection, ident, "active", NOW)
+    accounts.move(connection, ident, "needs_consent", NOW, LOST)
+    left = accounts.add(connection, person, "grdf", "GI123456", NOW, consented=True) or 0
+    accounts.leave(connection, left, NOW, keeps_data=False)
+
+
+async def test_the_status_tells_of_accounts(cli: Cli, state_dir: Path) -> None:
+    """How many are in each state, up to which day the active ones are held, and what to do."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        assert worker.status().held_through == {}
+        await worker.database.run(fill)
+        text = exposition(observe(worker)).decode()
+    assert 'ecolyo_accounts{state="active"} 3\n' in text
+    assert 'ecolyo_accounts{state="removing"} 1\n' in text
+    done = await cli("status")
+    screen = done.stdout.decode()
+    assert "accounts  3 active, 1 needs_consent, 1 removing\n" in screen
+    assert "held to   enedis 2026-11-12 to 2026-11-20, grdf 2026-11-18\n" in screen
+    assert "! energy accounts that need a consent: 1; `ecolyo-worker accounts list`" in screen
+    found = json.loads((await cli("status", "--json")).stdout)
+    assert found["accounts"]["active"] == 3
+    assert found["held_through"] == {
+        "enedis": {"least": "2026-11-12", "most": "2026-11-20"},
+        "grdf": {"least": "2026-11-18", "most": "2026-11-18"},
+    }
+    everything = text + screen + json.dumps(found)
+    assert not any(meter in everything for meter in (PRM, PCE, "GI123456"))
+
+
+async def test_without_accounts_the_screen_says_nothing_of_them(cli: Cli) -> None:
+    """Nobody who fetches nothing reads of it."""
+    await cli("migrate")
+    assert "\naccounts" not in (await cli("status")).stdout.decode()
+
+
+def found(settings: Settings) -> list[tuple[str, str]]:
+    return [(one.result, one.found) for one in check_energy(settings)]
+
+
+def test_the_doctor_looks_at_what_accounts_need(tmp_path: Path) -> None:
+    """Secrets and the key: whether they are there, and nobody else's to read."""
+    state: dict[str, Any] = {"state_dir": tmp_path}
+    assert [result for result, _ in found(Settings(**state))] == ["note"]
+    missing = Settings(**state, grdf=Grdf(client_id="ecolyo"))
+    assert [result for result, _ in found(missing)] == ["failed", "note"]
+    assert "there is no secret of ecolyo" in found(missing)[0][1]
+    secret, key = tmp_path / "secret", tmp_path / "energy.key"
+    secret.write_text("s3cret")
+    secret.chmod(0o604)
+    chosen = Settings(**state, enedis=Enedis(client_id="e", client_secret_file=secret))
+    assert [result for result, _ in found(chosen)] == ["failed", "note"]
+    secret.chmod(0o600)
+    assert [result for result, _ in found(chosen)] == ["ok", "note"]
+    key.write_text("00" * 32)
+    key.chmod(0o640)
+    assert found(chosen)[1] == ("failed", f"{key}: others can read the key of the tokens")
+    key.chmod(0o600)
+    assert [result for result, _ in found(chosen)] == ["ok", "ok"]
+    key.write_text("00")
+    assert found(chosen)[1][0] == "failed"
+    elsewhere = chosen.replace(energy=Energy(key_file=tmp_path / "other.key"))
+    assert found(elsewhere)[1][1].startswith(f"{tmp_path / 'other.key'}: the key of the tokens is")
+    assert "s3cret" not in str(found(chosen))
+
+
+def test_the_doctor_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where accounts are set up and cryptography is missing, it says what to install."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    settings: dict[str, Any] = {"state_dir": tmp_path, "enedis": Enedis(client_id="e")}
+    (first, *_) = list(check_energy(Settings(**settings)))
+    assert (first.result, first.advice) == ("failed", 'pip install "ecolyo-worker[energy]"')

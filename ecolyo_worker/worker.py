@@ -20,7 +20,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
-from ecolyo_worker.actors.poller import EnedisPoller, GrdfPoller
+from ecolyo_worker.actors.poller import Poller
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
@@ -370,10 +370,7 @@ class Worker:
             provider: Visits(Asking(context, provider, self.tokens, self.energy))
             for provider in PROVIDERS
         }
-        self.pollers = (
-            EnedisPoller(context, self.visits["enedis"], self.consents),
-            GrdfPoller(context, self.visits["grdf"], self.consents),
-        )
+        self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

@@ -66,7 +66,7 @@ class Actor(ABC):
     waking can be lost, it also looks by itself, every `LOOK_S` seconds at the latest.
     """
 
-    name: ClassVar[str]
+    name: str
     LOOK_S: ClassVar[float] = 30.0
 
     channel: ClassVar[type[Channel]] = Channel

@@ -8,7 +8,6 @@ one visit. What could not be asked is asked again after a growing while, in the 
 import hashlib
 from contextlib import aclosing
 from datetime import UTC
-from typing import ClassVar
 
 import anyio
 from anyio.abc import TaskStatus
@@ -23,7 +22,7 @@ from ecolyo_worker.clock import civil_datetime, utc_ms
 from ecolyo_worker.store import accounts, visits
 from ecolyo_worker.store.accounts import Account
 
-__all__ = ["EnedisPoller", "GrdfPoller", "Poller"]
+__all__ = ["Poller"]
 
 _PAGE = 200
 _FIRST_RETRY_MS = 300_000
@@ -36,8 +35,6 @@ _METER_MS = 600_000
 class Poller(Actor):
     """Visits accounts one after the other, those first that wait the longest."""
 
-    name: ClassVar[str]
-
     def __init__(self, context: Context, visits: Visits, consents: Consents) -> None:
         """It looks for accounts when it is run."""
         super().__init__(context.clock)
@@ -45,6 +42,7 @@ class Poller(Actor):
         self._visits = visits
         self._consents = consents
         self._provider = visits.asking.provider
+        self.name = self._provider
         settings = context.settings
         section = settings.enedis if self._provider == "enedis" else settings.grdf
         self._spread_s = int(section.spread.total_seconds())
@@ -154,15 +152,3 @@ class Poller(Actor):
 
     def _now(self) -> int:
         return utc_ms(self._clock.now())
-
-
-class EnedisPoller(Poller):
-    """Fetches electricity."""
-
-    name = "enedis"
-
-
-class GrdfPoller(Poller):
-    """Fetches gas."""
-
-    name = "grdf"

@@ -190,7 +190,7 @@ async def remove(
         output.line(f"account {account} is removed: {several(sum(gone.rows.values()), 'row')}")
     if not gone.removed:
         output.talk(f"account {account} is not removed yet, and nothing is fetched: {gone.reason}")
-        output.talk("it is tried again by itself; --no-revoke leaves the consent to its holder")
+        output.talk("do it again later; --no-revoke leaves the consent to its holder")
     return exits.OK if gone.removed else exits.TRY_AGAIN
 
 

@@ -4,13 +4,12 @@ An id points to a person's home: no error, log or list shows more of it than its
 """
 
 import re
-from typing import Final, Literal
+from typing import Final
 
+from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.errors import InputRefused, kind_of
 
-__all__ = ["FLUIDS_OF", "PROVIDERS", "Provider", "check_meter", "shortened"]
-
-Provider = Literal["enedis", "grdf"]
+__all__ = ["FLUIDS_OF", "PROVIDERS", "check_meter", "shortened"]
 
 PROVIDERS: Final[tuple[Provider, ...]] = ("enedis", "grdf")
 """Who gives readings, always in this order."""

@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import civil_days
-from ecolyo_worker.energy.meters import FLUIDS_OF, Provider
+from ecolyo_worker.energy.answers import Provider
+from ecolyo_worker.energy.meanings import CozyWord
+from ecolyo_worker.energy.meters import FLUIDS_OF
 from ecolyo_worker.store import erasing, rollups, totals
 
 __all__ = [
@@ -16,7 +18,6 @@ __all__ = [
     "Moment",
     "State",
     "Trouble",
-    "Word",
     "add",
     "authorized",
     "delete",
@@ -32,12 +33,6 @@ __all__ = [
 
 State = Literal[
     "new", "authorized", "meter_known", "active", "needs_consent", "suspended", "removing"
-]
-Word = Literal[
-    "LOGIN_FAILED",
-    "USER_ACTION_NEEDED.OAUTH_OUTDATED",
-    "VENDOR_DOWN",
-    "UNKNOWN_ERROR.PARTIAL_SYNC",
 ]
 
 STATES: tuple[State, ...] = (
@@ -65,7 +60,7 @@ class Trouble(Struct, frozen=True):
     """What is wrong with an account: in words, and in Cozy's."""
 
     reason: str
-    word: Word
+    word: CozyWord
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -79,7 +74,7 @@ class Account(Struct, frozen=True, kw_only=True):
     meter: str | None
     state: State
     reason: str | None
-    word: Word | None
+    word: CozyWord | None
     since: int
     suspect_since: int | None
     consent: int | None

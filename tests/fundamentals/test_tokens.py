@@ -13,6 +13,7 @@ import structlog
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.tokens import NoToken
+from ecolyo_worker.commands import Commands
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.testing.clock import FakeClock
@@ -81,10 +82,11 @@ async def requests(twin: Twin) -> dict[tuple[str, int], int]:
     return found
 
 
-def shreds(directory: Path, *texts: str) -> list[str]:
+def shreds(directory: Path, *texts: str | bytes) -> list[str | bytes]:
     """Tell which of some texts stand in any file below a directory."""
     files = [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
-    return [text for text in texts if any(text.encode() in file for file in files)]
+    wanted = {text: text if isinstance(text, bytes) else text.encode() for text in texts}
+    return [text for text, content in wanted.items() if any(content in file for file in files)]
 
 
 async def test_ten_accounts_need_one_request(
@@ -160,6 +162,7 @@ async def test_a_refresh_that_a_crash_lost_ends_the_consent(
             opened.clock.advance(LIFE_S)
         lost = await again(worker, account)
         assert (lost.state, lost.word) == ("needs_consent", "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+        assert lost.reason == "Enedis does not renew the token: its grant has ended."
         assert isinstance(await worker.tokens.bearer(lost), NoToken)
         assert (await requests(energy_twin))["refresh_token", 400] == 1
         (line,) = opened.told(LOST)
@@ -268,3 +271,41 @@ async def test_a_wrong_key_loses_nothing(
     key.write_text(right)
     async with opened(chosen) as worker:
         await bearer(worker, account)
+
+
+async def test_a_backup_holds_no_token_that_can_be_read(
+    state_dir: Path, energy_twin: Twin, opened: Open
+) -> None:
+    """It has them sealed, without the key; put back beside the key, they are good again."""
+    chosen = settings(state_dir, energy_twin, "v4")
+    async with opened(chosen) as worker:
+        account = await consent(worker, await add(worker), PRM)
+        token = await bearer(worker, account)
+        found = [piece.data async for piece in Commands(worker).backup()]
+    key = state_dir / "energy.key"
+    restored = state_dir.with_name("restored")
+    restored.mkdir(mode=0o700)
+    (restored / "ecolyo.db").write_bytes(b"".join(found))
+    assert shreds(restored, token.reveal(), key.read_text(), bytes.fromhex(key.read_text())) == []
+    shutil.copy(key, restored)
+    async with opened(chosen.replace(state_dir=restored)) as worker:
+        assert (await bearer(worker, account)).reveal() == token.reveal()
+
+
+async def test_nothing_that_is_said_tells_a_secret(
+    state_dir: Path, energy_twin: Twin, opened: Open
+) -> None:
+    """No token, secret, code or meter is in a line of the log, an account's reason or a status."""
+    secrets = [SECRET, PRM]
+    async with opened(settings(state_dir, energy_twin, "v4")) as worker:
+        account = await consent(worker, await add(worker), PRM)
+        secrets.append((await bearer(worker, account)).reveal())
+        for fault in ("html-200", "garbage", "invalid-client", "invalid-grant"):
+            await energy_twin.fail_next(1, fault, "token")
+            opened.clock.advance(LIFE_S)
+            await worker.tokens.bearer(account)
+        lost = await again(worker, account)
+        assert lost.state == "needs_consent"
+        said = f"{opened.lines} {lost.reason} {lost!r} {worker.status()} {worker.tokens.__dict__}"
+    assert len(opened.lines) == 4
+    assert not [secret for secret in secrets if secret in said]

@@ -95,7 +95,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     """`systemd-analyze verify` finds nothing, also with the lines that are offered as comments."""
     text = UNIT.read_text()
     offered = re.sub(r"^#(?=\w+=)", "", text, flags=re.MULTILINE)
-    assert offered.count("\nLoadCredential=") == 2
+    assert offered.count("\nLoadCredential=") == 4
     for form in (text, offered):
         done = analyze("verify", with_start(tmp_path, form))
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -5,8 +5,7 @@ from msgspec import Struct
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.quota import Quota
 from ecolyo_worker.actors.tokens import NoToken, Tokens
-from ecolyo_worker.energy.answers import Meaning
-from ecolyo_worker.energy.meters import Provider
+from ecolyo_worker.energy.answers import Meaning, Provider
 from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.series import ask_for

@@ -11,8 +11,7 @@ import anyio
 from ecolyo_worker.actors.actor import Channel
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import utc_ms
-from ecolyo_worker.energy.answers import Meaning
-from ecolyo_worker.energy.meters import Provider
+from ecolyo_worker.energy.answers import Meaning, Provider
 from ecolyo_worker.store import quotas
 from ecolyo_worker.store.quotas import Pause
 

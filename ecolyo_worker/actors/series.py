@@ -12,12 +12,13 @@ from ecolyo_worker.actors.tokens import NoToken
 from ecolyo_worker.clock import day_text, instant_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Meaning, vendor_down
+from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
 from ecolyo_worker.energy.windows import LONGEST, PolledSeries, newest, number, within, without
 from ecolyo_worker.errors import AnswerUnreadable
 from ecolyo_worker.store import accounts, cursors, totals
-from ecolyo_worker.store.accounts import Account, Trouble, Word
+from ecolyo_worker.store.accounts import Account, Trouble
 from ecolyo_worker.store.cursors import Answered, Cursor, Stored
 
 __all__ = ["ALL", "End", "SeriesVisit", "Step", "Visit", "Wanted"]
@@ -27,8 +28,8 @@ _TOKEN_PAUSE_MS = 900_000
 # A wait that is not worth to end a visit for, and how often.
 _SHORT_MS = 5_000
 _MOST_SHORT = 3
-_PARTIAL: Final[Word] = "UNKNOWN_ERROR.PARTIAL_SYNC"
-_OUTDATED: Final[Word] = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
+_PARTIAL: Final[CozyWord] = "UNKNOWN_ERROR.PARTIAL_SYNC"
+_OUTDATED: Final[CozyWord] = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
 _NAMES: Final = {"enedis": "Enedis", "grdf": "GRDF"}
 
 

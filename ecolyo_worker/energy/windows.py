@@ -6,7 +6,7 @@ Civil days are days since 1970, a window is a half-open range of them.
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from ecolyo_worker.energy.meters import Provider
+from ecolyo_worker.energy.answers import Provider
 
 __all__ = [
     "LONGEST",

@@ -4,7 +4,7 @@ import sqlite3
 
 from msgspec import Struct
 
-from ecolyo_worker.energy.meters import Provider
+from ecolyo_worker.energy.answers import Provider
 
 __all__ = ["Pause", "calls", "note_call", "pause", "pause_of"]
 

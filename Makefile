@@ -1,20 +1,29 @@
 # `make demo` and `make test` need nothing but Python >= 3.11; both set up .venv by themselves.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 
-.PHONY: demo test test-oldest check lint types docs bench screenshots lock clean
+.PHONY: demo test test-oldest check check-pythons lint types docs bench screenshots lock clean
 
-demo: .venv/.run
+demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
 
-test: .venv/.test
+test: $(VENV)/.test
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 check: lint types test
 
-# Unit and integration tests on the oldest versions that pyproject.toml allows.
+# The same on every Python of this machine that the package runs on, each with an environment of its
+# own: the newest 3.11, the newest 3.12, and so on.
+check-pythons:
+	set -e; pythons=$$($(PYTHON) requirements/pythons.py); for python in $$pythons; do \
+		echo "== $$python"; $(MAKE) check PYTHON=$$python VENV=.pythons/$${python##*/}; \
+	done
+
+# Unit and integration tests on the oldest versions that pyproject.toml allows; the system's zones,
+# which go before those of tzdata, are kept away.
 test-oldest: .oldest/.test
-	.oldest/bin/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/integration $(PYTEST_ARGS)
+	PYTHONTZPATH= .oldest/bin/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/integration $(PYTEST_ARGS)
 
 .oldest/.test: requirements/oldest.lock pyproject.toml
 	$(PYTHON) -m venv --clear .oldest
@@ -22,49 +31,49 @@ test-oldest: .oldest/.test
 	.oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-lint: .venv/.test
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 
-types: .venv/.test
+types: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tools
 
 # The pages that are made from the package; a test tells when one is stale.
-docs: .venv/.run
+docs: $(VENV)/.run
 	$(BIN)/python docs/generate.py
 
 # One line of JSON each, or a few; the other files of bench/ are what they share.
 # night_1m makes a million events first, which takes minutes.
 BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m rollup_3y page_filter echo_start
 
-bench: .venv/.test
+bench: $(VENV)/.test
 	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done
 
-# A stamp says what .venv holds; the locks decide when it is made anew. The build back end is locked
+# A stamp says what the environment holds; the locks decide when it is made anew. The build back end is locked
 # too, so the package itself is installed without build isolation. What was downloaded is kept, for
 # the tests that install the wheel into an empty environment.
-.venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/bin/python
 	$(call INSTALL_LOCKED,$<)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/.test: requirements/test.lock .venv/.run
+$(VENV)/.test: requirements/test.lock $(VENV)/.run
 	$(call INSTALL_LOCKED,$<)
 	touch $@
 
 define INSTALL_LOCKED
-$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --dest .venv/wheels -r $(1)
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --find-links .venv/wheels --require-hashes -r $(1)
+$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --dest $(VENV)/wheels -r $(1)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --find-links $(VENV)/wheels --require-hashes -r $(1)
 endef
 
-.venv/bin/python:
+$(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("ecolyo-worker needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
 # The pictures of docs/, as the page and the commands are now.
-screenshots: .venv/.test
+screenshots: $(VENV)/.test
 	SCREENSHOTS=write $(BIN)/pytest tests/browser/test_screenshots.py tests/process/test_pictures.py
 
 # New versions of what is locked; needs uv.
@@ -77,4 +86,4 @@ lock:
 		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 
 clean:
-	rm -rf .venv .oldest dist
+	rm -rf .venv .oldest .pythons dist

@@ -16,6 +16,10 @@ from ecolyo_worker.testing import energy_twin as energy_twin
 
 # Tests that run side by side have a screen's width set, and commands would fold their tables to it.
 os.environ.pop("COLUMNS", None)
+# The tests start some thousand processes; without compiled modules each of them starts three times
+# slower. They are kept away from the sources, which a test may copy.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(sys.prefix, "compiled"))
 
 EXAMPLES = Path(__file__).parent / "data" / "indicators"
 

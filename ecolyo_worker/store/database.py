@@ -8,6 +8,7 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -313,13 +314,27 @@ def _is_trouble(error: sqlite3.DatabaseError) -> bool:
 
 @asynccontextmanager
 async def _connected(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    connecting = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    opened: Future[sqlite3.Connection] = Future()
+
+    def connect() -> sqlite3.Connection:
+        # Any thread may close it; all else is done in one.
+        connection = sqlite3.connect(
+            path, isolation_level=None, cached_statements=256, check_same_thread=False
+        )
+        opened.set_result(connection)
+        return connection
+
+    connecting = aiosqlite.Connection(connect, iter_chunk_size=64)
     try:
         connection = await connecting
     except sqlite3.Error as error:
         # Its thread has been told to end, and still answers to this event loop.
         await to_thread.run_sync(connecting._thread.join)  # noqa: SLF001
         raise StateRefused(f"{path}: cannot be opened: {error}") from None
+    except BaseException:
+        # Cancelled: aiosqlite forgets the connection that its thread opens, or has just opened.
+        opened.add_done_callback(lambda done: done.result().close())
+        raise
     try:
         yield connection
     finally:

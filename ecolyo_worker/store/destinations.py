@@ -199,8 +199,8 @@ def allow_probes(connection: sqlite3.Connection, ids: Iterable[int] | None = Non
     connection.execute(
         "UPDATE destinations SET not_before = 0 WHERE reason IS NOT NULL AND state != 'ready'"
         " AND (state = 'open' OR secret_mark IS NOT NULL)"
-        " AND (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))",
-        (None if ids is None else json.dumps(list(ids)),),
+        " AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))",
+        {"ids": None if ids is None else json.dumps(list(ids))},
     )
 
 

@@ -314,15 +314,16 @@ def _keep_facts(connection: sqlite3.Connection, kept: Sequence[tuple[int, int, E
                 ends += (instance, event.type, event.target or "", event.start, event.time, seq)
         elif event.type == "ChallengeLaunchEvent":
             connection.execute(
-                "UPDATE instances SET first_launch_time = ?1, first_launch_seq = ?2 WHERE id = ?3"
-                " AND (first_launch_time IS NULL OR first_launch_time > ?1)",
-                (event.time, seq, instance),
+                "UPDATE instances SET first_launch_time = :time, first_launch_seq = :seq"
+                " WHERE id = :instance"
+                " AND (first_launch_time IS NULL OR first_launch_time > :time)",
+                {"time": event.time, "seq": seq, "instance": instance},
             )
         elif event.type == "ConnectionEvent" and event.outcome == "firstconnection":
             connection.execute(
                 "UPDATE instances SET first_connection_seen ="
-                " min(coalesce(first_connection_seen, ?1), ?1) WHERE id = ?2",
-                (event.time, instance),
+                " min(coalesce(first_connection_seen, :time), :time) WHERE id = :instance",
+                {"time": event.time, "instance": instance},
             )
     _ENDS.insert(connection, ends)
     _EVER.insert(connection, ever)

@@ -153,8 +153,8 @@ def next_after(
     """Give the ids of the next instances behind this one, in order; with a name, only its one."""
     (text,) = connection.execute(
         "SELECT json_group_array(id) FROM (SELECT id FROM instances"
-        " WHERE id > ?1 AND (?3 IS NULL OR name = ?3) ORDER BY id LIMIT ?2)",
-        (instance, limit, name),
+        " WHERE id > :instance AND (:name IS NULL OR name = :name) ORDER BY id LIMIT :limit)",
+        {"instance": instance, "limit": limit, "name": name},
     ).fetchone()
     return sorted(json.loads(text))
 
@@ -178,10 +178,10 @@ def note_run(
     connection, by the id of each instance where that is new.
     """
     connection.execute(
-        "UPDATE instances SET months_from = coalesce(months_from, ?1),"
-        " connected_through = max(coalesce(connected_through, ?2), coalesce(?2, connected_through))"
-        " WHERE id IN (SELECT value FROM json_each(?3))",
-        (months_from, connected_through, json.dumps(ids)),
+        "UPDATE instances SET months_from = coalesce(months_from, :months), connected_through ="
+        " max(coalesce(connected_through, :through), coalesce(:through, connected_through))"
+        " WHERE id IN (SELECT value FROM json_each(:ids))",
+        {"months": months_from, "through": connected_through, "ids": json.dumps(ids)},
     )
     if launch_rows:
         connection.execute(
@@ -239,17 +239,17 @@ def withdraw(connection: sqlite3.Connection, instance: int) -> list[int]:
     connection.execute(
         "UPDATE instances"
         " SET withdrawn_through = max(coalesce(withdrawn_through, accepted), accepted)"
-        " FROM (SELECT max(accepted_at) AS accepted FROM consents WHERE instance = ?1)"
-        " WHERE id = ?1 AND accepted IS NOT NULL",
-        (instance,),
+        " FROM (SELECT max(accepted_at) AS accepted FROM consents WHERE instance = :instance)"
+        " WHERE id = :instance AND accepted IS NOT NULL",
+        {"instance": instance},
     )
     totals.note_removed(connection, "withdrawn", events.remove_all(connection, instance))
     abandoned = outbox.remove_unsent(connection, instance)
     connection.execute(
         "UPDATE instances SET first_connection_seen = NULL, first_launch_time = NULL,"
         " first_launch_seq = NULL, counted_through = (SELECT max(day) FROM countings"
-        " WHERE instance = ?1) WHERE id = ?1",
-        (instance,),
+        " WHERE instance = :instance) WHERE id = :instance",
+        {"instance": instance},
     )
     for table in ("countings", "month_countings"):  # it may be the time of an event that is gone
         connection.execute(

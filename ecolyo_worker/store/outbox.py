@@ -359,8 +359,8 @@ def retry(connection: sqlite3.Connection, ident: int | None) -> int:
     """Make one dead row, or all of them, pending again, as if never tried; give how many."""
     cursor = connection.execute(
         "UPDATE outbox SET state = 'pending', due = 0, attempts = 0, tries = 0,"
-        " failing_since = NULL WHERE state = 'dead' AND (?1 IS NULL OR id = ?1)",
-        (ident,),
+        " failing_since = NULL WHERE state = 'dead' AND (:id IS NULL OR id = :id)",
+        {"id": ident},
     )
     totals.add(connection, {"outbox.dead": -cursor.rowcount, "outbox.pending": cursor.rowcount})
     return cursor.rowcount

@@ -125,8 +125,9 @@ def give_space_back(connection: sqlite3.Connection, pages: int) -> bool:
 def _note_pruned(connection: sqlite3.Connection, instance: int, day: int) -> None:
     """Note up to which civil day an instance's events, and what was made of them, are gone."""
     connection.execute(
-        "UPDATE instances SET pruned_through = max(coalesce(pruned_through, ?1), ?1) WHERE id = ?2",
-        (day, instance),
+        "UPDATE instances SET pruned_through = max(coalesce(pruned_through, :day), :day)"
+        " WHERE id = :instance",
+        {"day": day, "instance": instance},
     )
 
 

@@ -57,7 +57,8 @@ def removed(connection: sqlite3.Connection, reason: str | None = None) -> dict[s
     """Give how many rows were removed, by what they were, for one reason or for all together."""
     return dict(
         connection.execute(
-            "SELECT what, sum(count) FROM removed WHERE ?1 IS NULL OR reason = ?1 GROUP BY what",
-            (reason,),
+            "SELECT what, sum(count) FROM removed WHERE :reason IS NULL OR reason = :reason"
+            " GROUP BY what",
+            {"reason": reason},
         )
     )

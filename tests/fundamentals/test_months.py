@@ -15,11 +15,14 @@ import pytest
 from ecolyo_worker import CommandRefused, Settings, Worker
 from ecolyo_worker.actors.night import InstanceNight
 from ecolyo_worker.actors.report import RunReport
-from ecolyo_worker.clock import civil_from_instant
+from ecolyo_worker.clock import MINUTE_MS, civil_from_instant, day_bounds, parse_day
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.energy.points import Point
 from ecolyo_worker.measures import MONTHLY, Month, Observation, Rules, measure
 from ecolyo_worker.requests import ConsumptionImport, Line
 from ecolyo_worker.settings import Aggregation
+from ecolyo_worker.store import consumption
+from ecolyo_worker.store.points import Series
 from ecolyo_worker.testing.clock import FakeClock, SteppedClock
 from ecolyo_worker.testing.ledger import assert_balanced
 
@@ -499,28 +502,19 @@ async def test_only_half_hours_of_electricity_count(open_worker: Any, agree: Agr
         assert await made(worker, "fluid-data-granularity-monthly") == {"2026-10": 0}
 
 
-POLLED_SERIES = (
-    "INSERT INTO series (instance, fluid, step, meter, source) VALUES (1, 'gas', 'day', ?, 'grdf')"
-)
-POLLED_POINT = (
-    "INSERT INTO points SELECT (SELECT max(id) FROM series), start, minutes, 16000 FROM points"
-    " WHERE series = 1 ORDER BY start DESC LIMIT 1"
-)
-
-
 async def test_a_polled_day_goes_before_an_imported_one(
-    open_worker: Any, agree: Agree, event: Event, state_dir: Path
+    open_worker: Any, agree: Agree, event: Event
 ) -> None:
     """A day that was polled and imported counts once, as it was polled; meters add up."""
     async with open_worker() as worker:
         await agree(worker, said(first_connection_at="2026-01-01T10:00"))
         await worker.record(ALICE, event("ConnectionEvent", "2026-10-05T10:00"))
         await consume(worker, *days("2026-09-01", "2026-10-31", 1))
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
+        begin, end = day_bounds(parse_day("2026-10-31"), worker.settings.civil_zone)
+        day = Point(begin, (end - begin) // MINUTE_MS, 16000)
         for meter in ("GI000001", "GI000002"):
-            other.execute(POLLED_SERIES, (meter,))
-            other.execute(POLLED_POINT)
-    async with open_worker() as worker:
+            polled = Series(1, "gas", "day", meter, "grdf")
+            await worker.database.run(consumption.store, polled, [day], worker.settings.civil_zone)
         await worker.run_once(NIGHT)
         # 30 days of 1 kWh, then 30 of 1 and one of 32.
         assert await made(worker, VARIATION) == {"2026-10": pytest.approx(106.67)}

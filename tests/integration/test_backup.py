@@ -20,6 +20,7 @@ from ecolyo_worker.crashpoints import VARIABLE
 from ecolyo_worker.requests import InstancesImport, Line, Reconcile
 from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.store.backups import check
+from ecolyo_worker.store.migrations import latest_version
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -98,7 +99,7 @@ async def test_it_holds_the_whole_state(
     async with service(filled) if is_served else nullcontext():
         done = await cli("backup", file)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert f"{file}: 0.2 MB, schema 1, made 20".encode() in done.stdout
+    assert f"{file}: 0.2 MB, schema {latest_version()}, made 20".encode() in done.stdout
     assert b", checked" in done.stdout
     assert (mode(file), names(file.parent)) == (0o600, {file.name})
     assert names(filled) == before
@@ -114,7 +115,7 @@ async def test_it_says_what_it_is_as_json(cli: Cli, filled: Path, file: Path) ->
     """With `--json` file, size, schema and moment come as one object."""
     told = msgspec.json.decode((await cli("backup", file, "--json")).stdout)
     assert told.pop("made").startswith("20")
-    assert told == {"file": str(file), "bytes": len(read(file)), "schema": 1}
+    assert told == {"file": str(file), "bytes": len(read(file)), "schema": latest_version()}
 
 
 async def test_nothing_deleted_is_in_it(cli: Cli, filled: Path, file: Path) -> None:
@@ -186,7 +187,7 @@ async def test_a_file_that_is_there_stays(cli: Cli, filled: Path, file: Path) ->
     assert "is there already; name another one, or say --force" in done.stderr.decode()
     assert read(file) == b"the last one"
     assert (await cli("backup", file, "--force")).returncode == 0
-    assert check(file).schema == 1
+    assert check(file).schema == latest_version()
     assert names(file.parent) == {file.name}
 
 

@@ -52,6 +52,13 @@ JOURNEY = [
     "consumption import CONSUMPTION",
     "consumption import CONSUMPTION --json",
     "consumption import BAD",
+    "consumption export --instance alice.example --step day",
+    "consumption export --instance alice.example --step month --format doctype",
+    "consumption export --instance nobody.example --step day",
+    "chart --instance alice.example --step day",
+    "chart --instance alice.example --step day --json",
+    "chart --instance nobody.example --step day",
+    "chart --instance alice.example --step week",
     "instances list",
     "instances list --json",
     "instances show alice.example",
@@ -212,6 +219,7 @@ def test_the_journey_leaves_no_command_out() -> None:
     taken |= {command.split(" ")[0] for command in JOURNEY} | {
         "explain_rule",
         "explain_event",
+        "consumption_chart",
         "examine",
         "migrate_plan",
     }

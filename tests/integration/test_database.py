@@ -1,5 +1,6 @@
 """One function is one transaction: what `Database` promises of it, on real files."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +13,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+import ecolyo_worker
 from ecolyo_worker import StoreUnavailable
 from ecolyo_worker.store.database import DATABASE, Database
 
@@ -345,3 +347,10 @@ async def test_the_settings_of_the_connection(database: Database) -> None:
         }
     )
     assert found == expected
+
+
+def test_no_statement_numbers_its_values() -> None:
+    """`?1` with values in an order makes a warning on Python 3.12.0 to 3.12.3; names do not."""
+    package = Path(ecolyo_worker.__file__).parent
+    sources = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    assert [path for path, text in sources.items() if re.search(r"[ (,]\?\d", text)] == []

@@ -160,7 +160,7 @@ async def test_an_address_is_one_face_s(serve: Serve, token_file: Path) -> None:
     async with serve() as served:
         listen = served.face.listen
         async with anyio.create_task_group() as other:
-            with pytest.raises(ConfigurationError, match="Address already in use"):
+            with pytest.raises(AddressUnavailable, match="Address already in use"):
                 await other.start(served.face.run)
     http = Http(listen=str(listen), token_file=token_file)
     async with serve(http=http) as again:

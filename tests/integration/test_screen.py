@@ -116,7 +116,7 @@ def churn(connection: sqlite3.Connection) -> None:
 
 
 MANY = """
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
     INSERT INTO {} SELECT {} FROM n
 """
 ROW = (
@@ -141,15 +141,15 @@ def steps_of_a_snapshot(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
 def grow(connection: sqlite3.Connection, rows: int) -> None:
     instances.identify(connection, "alice.example")
     destinations.identify(connection, None)
-    connection.execute(MANY.format(*ROW), (rows,))
-    people = "instances (name, salt)", "'p' || i || '-' || ?1, randomblob(16)"
-    connection.execute(MANY.format(*people), (rows // 10,))
+    connection.execute(MANY.format(*ROW), {"rows": rows})
+    people = "instances (name, salt)", "'p' || i || '-' || :rows, randomblob(16)"
+    connection.execute(MANY.format(*people), {"rows": rows // 10})
     homes = (
         "destinations (instance, state, reason)",
-        """i + (SELECT max(id) FROM instances) - ?1,
+        """i + (SELECT max(id) FROM instances) - :rows,
         CASE i % 3 WHEN 0 THEN 'open' WHEN 1 THEN 'paused' ELSE 'ready' END, 'no'""",
     )
-    connection.execute(MANY.format(*homes), (rows // 10,))
+    connection.execute(MANY.format(*homes), {"rows": rows // 10})
 
 
 async def test_it_costs_the_same_however_much_there_is(tmp_path: Path) -> None:

@@ -205,6 +205,7 @@ EVENTS: Final = (
         "A provider answered a request for readings by something else; it is asked again, unless"
         " the reason names somebody who can help. Told once, until it changes.",
         {**_SERIES, "reason": _REASON, "code": "the provider's, or the status of HTTP"},
+        repeats_by=("series", "reason"),
     ),
     LogEvent(
         "a series of readings is given up",

@@ -325,7 +325,8 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        actors = (self.janitor, *self.pollers, self.sender, self.aggregator, self.intake)
+        pollers = [poller for poller in self.pollers if poller.has_application]
+        actors = (*pollers, self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)

@@ -47,6 +47,8 @@ class Poller(Actor):
         self.name = self._provider
         settings = context.settings
         section = settings.enedis if self._provider == "enedis" else settings.grdf
+        self.has_application = section.is_set
+        """Whether the provider knows us; else there is nothing to run for."""
         self.longest_step_s = _MOST_REQUESTS * section.attempt_timeout.total_seconds()
         self._spread_s = int(section.spread.total_seconds())
         self._schedule = Schedule(section.schedule, settings.civil_zone)

@@ -4,12 +4,10 @@ It is for anybody: no label and no value is a person's. Labels are states, outco
 worker, and the measures and group keys of the definitions, so there are few of each.
 """
 
-import os
 import platform
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
@@ -23,10 +21,10 @@ from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.outcome import Kind
 from ecolyo_worker.store import outbox
 from ecolyo_worker.store.migrations import latest_version
-from ecolyo_worker.store.status import Status
+from ecolyo_worker.store.status import Status, free_bytes
 from ecolyo_worker.worker import Worker
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Observed", "exposition", "free_bytes", "observe"]
+__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Observed", "exposition", "observe"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -74,15 +72,6 @@ def observe(worker: Worker) -> Observed:
         is_writable=worker.database.trouble is None,
         free_bytes=free_bytes(worker.settings.directory),
     )
-
-
-def free_bytes(directory: Path) -> int | None:
-    """Give how many bytes a directory's disk has left for those who are not root; None if gone."""
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
 
 
 def exposition(observed: Observed) -> bytes:

@@ -1,5 +1,6 @@
 """What can be said of the state at once, from counters alone."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from ecolyo_worker.clock import day_text, instant_text
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store import accounts, events, outbox, totals
 from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.place import DELETED, LOST_ADVICE, REPLACED
 
 __all__ = [
+    "LEAST_FREE",
     "DestinationStatus",
     "HeldThrough",
     "ProviderPause",
@@ -20,10 +23,14 @@ __all__ = [
     "Status",
     "anonymous_advice",
     "file_sizes",
+    "free_bytes",
     "make_status",
     "take_snapshot",
     "trouble_advice",
 ]
+
+LEAST_FREE = 16 * 1024 * 1024
+"""With fewer bytes left on the disk, the service says that it is not ready."""
 
 _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
@@ -134,6 +141,15 @@ def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
     return Sizes(_size(path), _size(path.with_name(f"{DATABASE}-wal")), snapshot.free)
 
 
+def free_bytes(directory: Path) -> int | None:
+    """Give how many bytes a directory's disk has left for those who are not root; None if gone."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
 def make_status(
     snapshot: Snapshot,
     version: str,
@@ -142,8 +158,9 @@ def make_status(
     sizes: Sizes,
     tasks: list[ActorHealth],
     trouble: str | None = None,
+    free: int | None = None,
 ) -> Status:
-    """Make a status of what was read, for whoever asks."""
+    """Make a status of what was read, for whoever asks; `free` are the bytes left on the disk."""
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
     destinations = [
         _destination(*one)
@@ -179,6 +196,7 @@ def make_status(
         tasks=tasks,
         advice=[
             *trouble_advice(trouble),
+            *_room_advice(free),
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
@@ -203,6 +221,8 @@ def trouble_advice(trouble: str | None) -> list[str]:
     """Say of what keeps anything from being stored what to look at; nothing if nothing does."""
     if trouble is None:
         return []
+    if trouble in {DELETED, REPLACED}:
+        return [f"the database does not work: {trouble}; {LOST_ADVICE}"]
     words = (
         f"the database did not work the last time: {trouble}; look at the disk, and at who may use"
         " the state directory; it is tried again by itself"
@@ -321,6 +341,16 @@ def _account_advice(states: dict[str, int]) -> list[str]:
         for state, said in words.items()
         if states[state]
     ]
+
+
+def _room_advice(free: int | None) -> list[str]:
+    if free is None or free >= LEAST_FREE:
+        return []
+    words = (
+        f"the disk has {free // 2**20} MiB left, and {LEAST_FREE // 2**20} are needed: make room;"
+        " when it is full, events are refused"
+    )
+    return [words]
 
 
 def _log_advice(sizes: Sizes) -> list[str]:

@@ -24,6 +24,9 @@ __all__ = [
     "ConsumptionImport",
     "ConsumptionInterval",
     "ConsumptionStep",
+    "Coverage",
+    "CoverageDay",
+    "CoverageYear",
     "EventsImport",
     "EventsList",
     "Examine",
@@ -42,6 +45,10 @@ __all__ = [
     "OutboxExport",
     "OutboxHistory",
     "OutboxList",
+    "Poll",
+    "Polled",
+    "PolledAccount",
+    "PolledWindow",
     "Preview",
     "PreviewLine",
     "Previewed",
@@ -265,6 +272,89 @@ class AccountRemoved(Struct, frozen=True):
     removed: bool
     reason: str | None
     rows: dict[str, int]
+
+
+class Poll(Struct, frozen=True):
+    """Of whom to fetch what is missing, now; None is all.
+
+    `begin` and `end` are the first and the last day, as YYYY-MM-DD. `forced` asks for what is
+    complete, and for series that were given up, too.
+    """
+
+    provider: Literal["enedis", "grdf", "all"] = "all"
+    account: int | None = None
+    begin: str | None = None
+    end: str | None = None
+    forced: bool = False
+
+
+class PolledWindow(Struct, frozen=True, kw_only=True):
+    """A window of days that was asked for: `begin` and `end` are its first and its last day."""
+
+    account: int
+    series: str
+    begin: str
+    end: str
+    done: int
+    """How many windows of the series are done."""
+    total: int
+    """How many there are, as far as is known."""
+    outcome: str
+    new: int
+    """Points that were not there before."""
+    replaced: int
+    refused: int
+    reason: str | None
+    """Why it came to nothing, in words."""
+
+
+class PolledAccount(Struct, frozen=True, kw_only=True):
+    """How the visit to an account ended: `done`, `failed`, `later`, `consent` or `gone`."""
+
+    account: int
+    instance: str
+    provider: str
+    outcome: str
+    windows: int
+    new: int
+    replaced: int
+    until: str | None
+    """Before when nothing is asked of the provider, in ISO 8601 and UTC."""
+    reason: str | None
+
+
+class Polled(Struct, frozen=True):
+    """A step of fetching: a window, or at the end of an account how its visit ended."""
+
+    window: PolledWindow | None = None
+    account: PolledAccount | None = None
+
+
+class Coverage(Struct, frozen=True):
+    """Of which account, and of which year, to tell what is known; None is all, and this year."""
+
+    account: int | None = None
+    year: int | None = None
+
+
+class CoverageDay(Struct, frozen=True, omit_defaults=True):
+    """What is known of a day: `measured`, `estimated`, `late`, `missing`, `no consent`, `error`."""
+
+    day: str
+    state: str
+    reason: str | None = None
+    next_try: str | None = None
+    """From which day on it is asked for again."""
+
+
+class CoverageYear(Struct, frozen=True):
+    """What is known of the days of a year; those before the history and to come are left out."""
+
+    account: int
+    instance: str
+    provider: str
+    year: int
+    days: list[CoverageDay]
 
 
 class Aggregate(Struct, frozen=True):

@@ -14,6 +14,11 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 _ERROR: Final = "what it broke with, and where"
 _MEASURE_ERROR: Final = "the measure, and what it broke with"
 _REASON: Final = "why, in words"
+_ACCOUNT: Final = "its number, for `accounts list`"
+_SERIES: Final = {
+    "account": _ACCOUNT,
+    "series": "`daily`, `curve`, `gas_days` or `gas_periods`",
+}
 
 
 class LogEvent(Struct, frozen=True):
@@ -245,7 +250,7 @@ EVENTS: Final = (
         "an energy account needs a consent",
         "warning",
         "Nothing is fetched for it until its person consents anew. Told once, when it begins.",
-        {"account": "its number, for `accounts list`", "reason": _REASON},
+        {"account": _ACCOUNT, "reason": _REASON},
     ),
     LogEvent(
         "no token for energy data",
@@ -253,6 +258,40 @@ EVENTS: Final = (
         "A provider gives no token now; it is asked again later, and no data meanwhile.",
         {"provider": "`enedis` or `grdf`", "reason": _REASON},
         repeats_by=("provider", "reason"),
+    ),
+    LogEvent(
+        "readings are not given",
+        "warning",
+        "A provider answered a request for readings by something else; it is asked again, unless"
+        " the reason names somebody who can help. Told once, until it changes.",
+        {**_SERIES, "reason": _REASON, "code": "the provider's, or the status of HTTP"},
+        repeats_by=("series", "reason"),
+    ),
+    LogEvent(
+        "a series of readings is given up",
+        "warning",
+        "It is not asked for any more. Once the reason is gone, `poll --force` asks again.",
+        {**_SERIES, "reason": _REASON},
+    ),
+    LogEvent(
+        "readings contradict each other",
+        "warning",
+        "Half-hours do not come to their daily value, or gas days to their month. The days and"
+        " months count; `coverage` tells the day.",
+        {**_SERIES, "day": "the first one, as YYYY-MM-DD"},
+    ),
+    LogEvent(
+        "readings were refused",
+        "warning",
+        "Some points of an answer are none, and the rest of it is kept. `coverage` tells the days.",
+        {**_SERIES, "count": "how many", "reason": "why the first one was"},
+    ),
+    LogEvent(
+        "an energy account is not removed yet",
+        "warning",
+        "Its consent at GRDF cannot be revoked now: that is tried again each hour.",
+        {"account": _ACCOUNT, "reason": _REASON},
+        repeats_by=("reason",),
     ),
     LogEvent(
         "old rows pruned",

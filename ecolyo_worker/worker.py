@@ -14,15 +14,18 @@ import msgspec
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator
+from ecolyo_worker.actors.asking import Asking
 from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
+from ecolyo_worker.actors.poller import Poller
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.actors.tokens import Tokens
+from ecolyo_worker.actors.visits import Visits
 from ecolyo_worker.clock import (
     Clock,
     SystemClock,
@@ -33,6 +36,7 @@ from ecolyo_worker.clock import (
     parse_month,
     utc_ms,
 )
+from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -327,7 +331,8 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        actors = (self.janitor, self.sender, self.aggregator, self.intake)
+        pollers = [poller for poller in self.pollers if poller.has_application]
+        actors = (*pollers, self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         self._by_itself = by_itself
         for actor in actors if by_itself else (self.intake,):
@@ -371,6 +376,11 @@ class Worker:
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
         self.consents = Consents(context, self.tokens, self.energy)
+        self.visits = {
+            provider: Visits(Asking(context, provider, self.tokens, self.energy))
+            for provider in PROVIDERS
+        }
+        self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
 
     def _tell_trouble(self, words: str | None) -> None:
         if words is None:

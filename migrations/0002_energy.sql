@@ -47,3 +47,73 @@ CREATE TABLE authorizations (
     digest  BLOB NOT NULL CHECK (length(digest) = 32),
     expires INTEGER NOT NULL
 ) STRICT;
+
+-- What was asked of an account, series by series. Days are civil ones of Paris.
+CREATE TABLE cursors (
+    account  INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    series   TEXT NOT NULL CHECK (series IN ('daily', 'curve', 'gas_days', 'gas_periods')),
+    earliest INTEGER,                       -- the first day that may be asked for, once it was told
+    longest  INTEGER CHECK (longest > 0),   -- days of a window, once longer ones were refused
+    never    TEXT,                          -- why it is not asked for any more
+    trouble  TEXT,                          -- why the last request came to nothing
+    failures INTEGER NOT NULL DEFAULT 0,    -- in a row
+    PRIMARY KEY (account, series)
+) STRICT, WITHOUT ROWID;
+
+-- The days that were answered at least once: ranges of which no two touch.
+CREATE TABLE asked_days (
+    account INTEGER NOT NULL,
+    series  TEXT NOT NULL,
+    first   INTEGER NOT NULL,
+    stop    INTEGER NOT NULL CHECK (stop > first),
+    PRIMARY KEY (account, series, first),
+    FOREIGN KEY (account, series) REFERENCES cursors (account, series) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Days that were answered, and are not as they should be. A day that was asked and has neither a
+-- point nor a row here is missing.
+-- late         nothing came yet
+-- empty        the provider gave only nulls
+-- coarse       of the half-hours of a day some or all are missing
+-- suspect      the parts do not come to the whole
+-- error        what came was refused
+-- provisional  GRDF's value is not final
+CREATE TABLE open_days (
+    account  INTEGER NOT NULL,
+    series   TEXT NOT NULL,
+    day      INTEGER NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN
+                 ('late', 'empty', 'coarse', 'suspect', 'error', 'provisional')),
+    reason   TEXT NOT NULL,
+    next_try INTEGER,                       -- from which day on it is asked again; NULL: never
+    PRIMARY KEY (account, series, day),
+    FOREIGN KEY (account, series) REFERENCES cursors (account, series) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX open_days_suspect ON open_days (account) WHERE state = 'suspect';
+
+-- When an account is visited next, and when it was last.
+CREATE TABLE visits (
+    account INTEGER PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
+    due     INTEGER NOT NULL,
+    visited INTEGER                         -- NULL: never
+) STRICT;
+
+CREATE INDEX visits_due ON visits (due);
+
+-- Requests of the last hour, which count against a provider's quota.
+CREATE TABLE calls (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    provider TEXT NOT NULL CHECK (provider IN ('enedis', 'grdf')),
+    at       INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX calls_of ON calls (provider, at);
+
+-- Until when a provider is left alone, and why.
+CREATE TABLE pauses (
+    provider TEXT PRIMARY KEY CHECK (provider IN ('enedis', 'grdf')),
+    until    INTEGER NOT NULL,
+    reason   TEXT,
+    failures INTEGER NOT NULL DEFAULT 0     -- requests in a row, of all accounts, without an answer
+) STRICT, WITHOUT ROWID;

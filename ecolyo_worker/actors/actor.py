@@ -36,6 +36,11 @@ class Channel:
         self._closed = True
         self._woken.set()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._closed
+
     async def wait(self, clock: Clock, seconds: float | None = None) -> None:
         """Wait until woken; with a number of seconds, no longer than that."""
         if seconds is None:
@@ -61,8 +66,11 @@ class Actor(ABC):
     waking can be lost, it also looks by itself, every `LOOK_S` seconds at the latest.
     """
 
-    name: ClassVar[str]
+    name: str
     LOOK_S: ClassVar[float] = 30.0
+
+    longest_step_s = 0.0
+    """How long one step of its work may take, between two signs of life."""
 
     channel: ClassVar[type[Channel]] = Channel
     """What it is woken by; a test puts one here that hears nothing."""

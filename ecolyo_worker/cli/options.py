@@ -4,9 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-__all__ = ["Day", "Instance", "Month", "Time"]
+__all__ = ["Account", "Day", "Instance", "Month", "Time"]
 
 Day = Annotated[str | None, Parameter(metavar="YYYY-MM-DD")]
 Month = Annotated[str | None, Parameter(metavar="YYYY-MM")]
 Time = Annotated[str | None, Parameter(metavar="TIME")]
 Instance = Annotated[str | None, Parameter(metavar="NAME")]
+Account = Annotated[int | None, Parameter(metavar="NUMBER")]

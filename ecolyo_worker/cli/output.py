@@ -138,6 +138,10 @@ class Output:
         """Print one line of data."""
         self._out.print(Text(_shown(text)))
 
+    def painted(self, parts: Iterable[tuple[str, str]]) -> None:
+        """Print one line of data, each part in a colour, which a pipe and `NO_COLOR` leave out."""
+        self._out.print(Text.assemble(*((_shown(text), colour) for text, colour in parts)))
+
     def talk(self, text: str) -> None:
         """Say something that is not data."""
         self._talk.print(Text(_shown(text)))

@@ -28,6 +28,7 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.commands.accounts import AccountCommands
 from ecolyo_worker.commands.consumption import ConsumptionCommands
 from ecolyo_worker.commands.group import no_such_instance
+from ecolyo_worker.commands.polling import PollingCommands
 from ecolyo_worker.documents import (
     held_document,
     history_document,
@@ -84,7 +85,7 @@ def not_dead(row: ask.OutboxHistory) -> CommandRefused:
     return CommandRefused(f"row {row.id} is {row.state}; only a dead one can be moved by hand")
 
 
-class Commands(AccountCommands, ConsumptionCommands):
+class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
     """All commands on one open worker."""
 
     async def events_import(self, request: ask.EventsImport) -> ask.ImportReport:

@@ -98,14 +98,6 @@ class AccountCommands(Group):
             raise CommandRefused(f"account {ident} is being removed: add another one")
         return account
 
-    async def _known_account(self, ident: int) -> Account:
-        found = None
-        if 0 < ident < 2**63:
-            found = await self._worker.database.read(accounts.find, ident)
-        if found is None:
-            raise CommandRefused(f"there is no account {ident}; `accounts list` tells which")
-        return found
-
 
 def _secret(text: str) -> Secret:
     """Take an id token; raises `InputRefused` for what can be none."""

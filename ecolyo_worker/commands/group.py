@@ -1,7 +1,8 @@
-"""What every group of commands has: the worker, its zone, and a way to find a person."""
+"""What every group of commands has: the worker, its zone, ways to find a person or an account."""
 
 from ecolyo_worker.errors import CommandRefused
-from ecolyo_worker.store import instances
+from ecolyo_worker.store import accounts, instances
+from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.worker import Worker
 
@@ -23,6 +24,15 @@ class Group:
             found = await self._worker.database.read(instances.find, name)
         if found is None:
             raise no_such_instance(name)
+        return found
+
+    async def _known_account(self, ident: int) -> Account:
+        """Give an energy account; raises `CommandRefused` for one that there is not."""
+        found = None
+        if 0 < ident < 2**63:
+            found = await self._worker.database.read(accounts.find, ident)
+        if found is None:
+            raise CommandRefused(f"there is no account {ident}; `accounts list` tells which")
         return found
 
 

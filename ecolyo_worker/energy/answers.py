@@ -207,8 +207,9 @@ def _given(answer: _Answer, body: bytes) -> Meaning:
 def _nothing(answer: _Answer) -> Meaning:
     if answer.asked == "revocation":
         return answer.means(OTHER_ANSWERS["ok"])
-    name = "no data" if answer.status == 204 else "no token"
-    return answer.means(OTHER_ANSWERS[name])
+    if answer.status == 204:  # nobody agreed to say so that there is no data
+        return answer.unreadable("nothing, with the status 204")
+    return answer.means(OTHER_ANSWERS["no token"])
 
 
 def _token(answer: _Answer, body: bytes) -> Meaning:

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.actors.intake import IntakeStatistics
+from ecolyo_worker.energy.meanings import Kind as AnswerKind
+from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.outcome import Kind
@@ -138,6 +140,18 @@ def _oldest(observed: Observed) -> float:
 
 def _outcomes(observed: Observed) -> dict[str, int]:
     return {kind: observed.totals.get(f"outcomes.{kind}", 0) for kind in get_args(Kind)}
+
+
+def _energy_calls(observed: Observed) -> Iterator[Sample]:
+    for provider in PROVIDERS:
+        for kind in get_args(AnswerKind):
+            count = observed.totals.get(f"energy.{provider}.calls.{kind}", 0)
+            yield (provider, kind), count
+
+
+def _held_through(observed: Observed) -> Iterator[Sample]:
+    for provider, held in observed.status.held_through.items():
+        yield (provider,), _seconds(f"{held.least}T00:00:00Z")
 
 
 def _others(observed: Observed) -> Iterator[Sample]:
@@ -273,6 +287,35 @@ METRICS = (
         "Energy accounts, by state.",
         _each(lambda o: o.status.accounts),
         ("state",),
+    ),
+    Metric(
+        "ecolyo_energy_calls_total",
+        "counter",
+        "Requests for readings that have ended, by provider and by what the answer means; it"
+        " survives a restart.",
+        _energy_calls,
+        ("provider", "outcome"),
+    ),
+    Metric(
+        "ecolyo_energy_points_refused_total",
+        "counter",
+        "Points of answers that are none, by provider; it survives a restart.",
+        _each(lambda o: {one: o.totals.get(f"energy.{one}.refused", 0) for one in PROVIDERS}),
+        ("provider",),
+    ),
+    Metric(
+        "ecolyo_energy_suspect_days",
+        "gauge",
+        "Days of accounts of which the parts do not come to the whole.",
+        _one(lambda o: o.status.suspect_days),
+    ),
+    Metric(
+        "ecolyo_energy_held_through_timestamp_seconds",
+        "gauge",
+        "The begin, in UTC, of the last day held of the account that is furthest behind, by"
+        " provider.",
+        _held_through,
+        ("provider",),
     ),
     Metric(
         "ecolyo_values_other_total",

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskStatus
@@ -35,7 +35,7 @@ __all__ = ["ControlSocket", "HttpFace"]
 class HttpFace(Actor):
     """Listens where `http.listen` says, and answers with the HTTP face."""
 
-    name: ClassVar[str] = "http"
+    name = "http"
 
     def __init__(self, worker: Worker, bounds: Bounds | None = None) -> None:
         """Raises `ConfigurationError` for a wrong address or group, or for TCP without a token."""
@@ -92,7 +92,7 @@ class HttpFace(Actor):
 class ControlSocket(Actor):
     """Runs the commands of whoever may use the state directory, on `control.sock` in it."""
 
-    name: ClassVar[str] = "control"
+    name = "control"
 
     def __init__(self, worker: Worker, bounds: Bounds = CONTROL_BOUNDS) -> None:
         """`worker` is entered: that its lock is held is what makes the socket ours."""

@@ -13,7 +13,7 @@ _REASON = "forgotten"
 # What goes beside the events and what was derived from them, which `events.remove_all` deletes.
 _OWN_TABLES = ("countings", "month_countings", "consents", "konnector_states", "subscriptions")
 _OF_SERIES = ("points", "gas_details")
-_OF_ACCOUNTS = ("tokens", "authorizations")
+_OF_ACCOUNTS = ("tokens", "authorizations", "asked_days", "open_days", "cursors", "visits")
 # How to find a person's rows, table by table, to say how many there were.
 _TABLES = {
     "failures": "seq IN (SELECT seq FROM events WHERE instance = ?)",

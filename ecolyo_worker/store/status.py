@@ -17,6 +17,7 @@ __all__ = [
     "LEAST_FREE",
     "DestinationStatus",
     "HeldThrough",
+    "ProviderPause",
     "Sizes",
     "Snapshot",
     "Status",
@@ -56,6 +57,13 @@ class HeldThrough(Struct, frozen=True):
     most: str
 
 
+class ProviderPause(Struct, frozen=True):
+    """Until when Enedis or GRDF is left alone: ISO 8601 in UTC; and why."""
+
+    until: str
+    reason: str | None
+
+
 class Sizes(Struct, frozen=True):
     """How large the files are, in bytes."""
 
@@ -82,6 +90,10 @@ class Status(Struct, frozen=True, kw_only=True):
     """Energy accounts, by state."""
     held_through: dict[str, HeldThrough]
     """By provider, of whose active accounts something is held."""
+    suspect_days: int
+    """Days of accounts of which the parts do not come to the whole."""
+    pauses: dict[str, ProviderPause]
+    """By provider, of those that are left alone, or were until now."""
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
     trouble: str | None
@@ -111,6 +123,8 @@ class Snapshot(Struct, frozen=True):
     oldest_pending: int | None
     free: int
     held_through: str = "{}"
+    suspect_days: int = 0
+    pauses: str = "{}"
 
 
 def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -169,6 +183,8 @@ def make_status(
         attempts=counts.get("attempts", 0),
         accounts=states_of_accounts,
         held_through=_held(snapshot.held_through),
+        suspect_days=snapshot.suspect_days,
+        pauses=(pauses := _pauses(snapshot.pauses)),
         oldest_pending=None if oldest is None else instant_text(oldest),
         trouble=trouble,
         sizes=sizes,
@@ -185,6 +201,7 @@ def make_status(
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
             *_account_advice(states_of_accounts),
+            *_reading_advice(snapshot.suspect_days, pauses),
             *_log_advice(sizes),
         ],
     )
@@ -233,7 +250,10 @@ _SNAPSHOT = """
                       WHERE state = 'active' AND provider = p.provider),
                     (SELECT max(held_through) FROM accounts
                       WHERE state = 'active' AND provider = p.provider)))
-              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p)
+              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p),
+           (SELECT count(*) FROM open_days WHERE state = 'suspect'),
+           (SELECT json_group_object(provider, json_array(until, reason))
+              FROM pauses WHERE until > 0)
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
@@ -287,6 +307,27 @@ def _held(text: str) -> dict[str, HeldThrough]:
         for provider, (least, most) in found.items()
         if least is not None and most is not None
     }
+
+
+def _pauses(text: str) -> dict[str, ProviderPause]:
+    found = msgspec.json.decode(text, type=dict[str, tuple[int, str | None]])
+    return {
+        provider: ProviderPause(instant_text(until), reason)
+        for provider, (until, reason) in found.items()
+    }
+
+
+def _reading_advice(suspect_days: int, pauses: dict[str, ProviderPause]) -> list[str]:
+    advice = [
+        f"{provider} is left alone until {pause.until}: {pause.reason}"
+        for provider, pause in pauses.items()
+    ]
+    if suspect_days:
+        advice.append(
+            f"days of which half-hours and daily values differ: {suspect_days};"
+            " `ecolyo-worker coverage` tells which"
+        )
+    return advice
 
 
 def _account_advice(states: dict[str, int]) -> list[str]:

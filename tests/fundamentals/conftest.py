@@ -17,7 +17,8 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import InstancesImport, Line, OutboxDocument, OutboxList
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.testing import Echo
+from ecolyo_worker.testing import Echo, Twin
+from tests.energy_polling import Polling
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
@@ -53,6 +54,12 @@ async def worker(
     async with Worker(settings) as worker:
         await agree(worker)
         yield worker
+
+
+@pytest.fixture
+def polling(energy_twin: Twin, state_dir: Path) -> Polling:
+    """Workers beside an energy twin that goes by their clock."""
+    return Polling(energy_twin, state_dir)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ecolyo_worker.commands import Commands
 from ecolyo_worker.energy.points import GasDetail, Point
 from ecolyo_worker.requests import ConsumptionImport, Line
 from ecolyo_worker.settings import Dacc, Retention
-from ecolyo_worker.store import accounts, consumption, instances
+from ecolyo_worker.store import accounts, consumption, cursors, instances, visits
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.erasing import erase, is_owed, owe
 from ecolyo_worker.store.points import Series
@@ -33,7 +33,7 @@ WITHDRAWN = {"instance": ALICE, "consent": None}
 PRIVATE = b"private"
 HOUR = timedelta(hours=1)
 # What holds nobody's words: counters, keys and dates of the program's own.
-IMPERSONAL = {"meta", "removed", "runs", "slots", "totals"}
+IMPERSONAL = {"calls", "meta", "pauses", "removed", "runs", "slots", "totals"}
 
 
 def shreds(state_dir: Path, text: bytes = PRIVATE) -> int:
@@ -241,6 +241,12 @@ def _poll(connection: sqlite3.Connection) -> None:
     account = accounts.add(connection, alice.id, "grdf", series.meter, moment, consented=False)
     connection.execute("INSERT INTO tokens VALUES ('private', ?, x'00', 0)", (account,))
     connection.execute("INSERT INTO authorizations VALUES (?, zeroblob(32), 0)", (account,))
+    cursors.begin(connection, account or 0, "gas_days")
+    connection.execute("INSERT INTO asked_days VALUES (?, 'gas_days', 1, 2)", (account,))
+    connection.execute(
+        "INSERT INTO open_days VALUES (?, 'gas_days', 1, 'late', 'private', 2)", (account,)
+    )
+    visits.note(connection, account or 0, 1, 2)
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, int]:

@@ -95,6 +95,12 @@ CASES: dict[str, list[Any]] = {
         ask.EventsList("nobody.example"),
         ask.EventsList(day="20.11.2026"),
     ],
+    "coverage": [
+        ask.Coverage(),
+        ask.Coverage(1, 2025),
+        ask.Coverage(99),
+        ask.Coverage(year=1),
+    ],
     "examine": [ask.Examine(60.0), ask.Examine(0.0)],
     "explain": [
         ask.Explain("navigation-count-daily", DAY),
@@ -130,6 +136,12 @@ CASES: dict[str, list[Any]] = {
     "outbox_list": [ask.OutboxList(), ask.OutboxList("pending")],
     "outbox_retry": [ask.Retry(DEAD), ask.Retry(), ask.Retry(1), ask.Retry(999)],
     "outbox_show": [DEAD, 1, 999, -(2**70)],
+    "poll": [
+        ask.Poll("grdf"),
+        ask.Poll(account=1, begin="2026-11-18", end="2026-11-19", forced=True),
+        ask.Poll("enedis", begin="2026-11-19", end="2026-11-18"),
+        ask.Poll(account=99),
+    ],
     "preview": [
         ask.Preview("2026-11-22T01:00:00"),
         ask.Preview("2026-11-22T01:00:00", instance=ALICE),
@@ -161,7 +173,7 @@ def settings(state_dir: Path, echo: Echo) -> Settings:
     return Settings(
         state_dir=state_dir,
         dacc=Dacc(url=echo.url, rate=10_000, concurrency=1),
-        enedis=Enedis(client_id="ecolyo", client_secret_file=secret),
+        enedis=Enedis(client_id="ecolyo", client_secret_file=secret, base_url="http://127.0.0.1:9"),
     )
 
 

@@ -199,7 +199,7 @@ STATUS_ONLY = [
     (599, b"{", "vendor_down"),
     (302, b"", "vendor_down"),
     (100, b"", "vendor_down"),
-    (204, b"", "empty"),
+    (204, b"", "vendor_down"),
     (200, b"", "renew_token"),
     (200, b"\n", "renew_token"),
     (200, b"{}", "vendor_down"),

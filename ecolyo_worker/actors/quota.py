@@ -1,0 +1,142 @@
+"""The quota of a provider: how often all accounts together may ask it, over restarts too.
+
+Requests lie on a grid a quarter wider than it must be, so that a network that holds some back for
+a quarter of a second and lets them through at once makes no burst at the provider's door.
+"""
+
+from collections import deque
+
+import anyio
+
+from ecolyo_worker.actors.actor import Channel
+from ecolyo_worker.actors.context import Context
+from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.store import quotas
+from ecolyo_worker.store.quotas import Pause
+
+__all__ = ["Quota"]
+
+_MARGIN = 1.25
+_HOUR_MS = 3_600_000
+_HOUR_MARGIN_MS = 1_000
+_JITTER_MS = 60_000
+_SECOND_MS = 1_000
+# A longer wait is nobody's to sit out: the visit ends, and goes on later.
+_LONGEST_WAIT_MS = 5_000
+_MOST_FAILURES = 5
+_FIRST_PAUSE_MS = 60_000
+_LONGEST_PAUSE_MS = 3_600_000
+
+
+class Quota:
+    """Lets requests through, one after the other."""
+
+    def __init__(self, context: Context, provider: Provider) -> None:
+        """What was asked before is read before the first request."""
+        self._context = context
+        self._provider: Provider = provider
+        settings = context.settings.enedis if provider == "enedis" else context.settings.grdf
+        self._spacing_ms = -int(-_SECOND_MS * _MARGIN // settings.per_second)
+        self._per_hour = settings.hourly
+        self._made: deque[int] = deque()
+        self._pause: Pause | None = None
+        self._lock = anyio.Lock()
+        self._stopping = Channel()
+
+    def stop(self) -> None:
+        """Let nobody wait any more."""
+        self._stopping.close()
+
+    async def take(self) -> int | None:
+        """Wait for the turn of a request, which is noted on disk then.
+
+        None: now is its time. Else it is not soon: the instant before which to ask nothing, in ms
+        of UTC.
+        """
+        async with self._lock:
+            await self._load()
+            while (until := self._free_at()) > (now := self._now()):
+                if until - now > _LONGEST_WAIT_MS:
+                    return until
+                await self._stopping.wait(self._context.clock, (until - now) / 1000)
+                if self._stopping.is_closed:
+                    return until
+            await self._context.database.run(
+                quotas.note_call, self._provider, now, now - _HOUR_MS - _HOUR_MARGIN_MS
+            )
+            self._made.append(now)
+            return None
+
+    async def paused_until(self) -> int | None:
+        """Give until when to ask nothing of the provider, in ms of UTC; None: it may be asked."""
+        async with self._lock:
+            pause = await self._load()
+        return pause.until if pause.until > self._now() else None
+
+    async def exceeded(self, meaning: Meaning) -> int:
+        """Take in that a quota is used up; give until when nobody asks, in ms of UTC."""
+        now = self._now()
+        if meaning.until is not None:
+            until = meaning.until
+        elif meaning.quota == "second":
+            until = now + _SECOND_MS
+        else:
+            jitter = int(self._context.random.random() * _JITTER_MS)
+            until = (now // _HOUR_MS + 1) * _HOUR_MS + jitter
+        await self.pause(until, meaning.happened)
+        return until
+
+    async def pause(self, until: int, reason: str) -> None:
+        """Let nobody ask until an instant, in ms of UTC."""
+        async with self._lock:
+            known = await self._load()
+            await self._note(Pause(max(until, known.until), reason, known.failures))
+
+    async def failed(self, meaning: Meaning) -> None:
+        """Take in that nothing came as agreed; after some such in a row there is a pause."""
+        async with self._lock:
+            known = await self._load()
+            failures, until = known.failures + 1, known.until
+            if failures >= _MOST_FAILURES:
+                pause_ms = _FIRST_PAUSE_MS << min(failures - _MOST_FAILURES, 10)
+                until = max(until, self._now() + min(pause_ms, _LONGEST_PAUSE_MS))
+            until = max(until, meaning.until or 0)
+            await self._note(Pause(until, meaning.happened, failures))
+
+    async def answered(self) -> None:
+        """Take in that the provider answers as agreed."""
+        async with self._lock:
+            known = await self._load()
+            is_over = known.until <= self._now()
+            if known.failures or (known.until and is_over):
+                await self._note(Pause() if is_over else Pause(known.until, known.reason))
+
+    def _free_at(self) -> int:
+        """Give from when on a request may be made, in ms of UTC."""
+        now = self._now()
+        if self._made and self._made[-1] > now:  # the clock was set back
+            self._made = deque(min(at, now) for at in self._made)
+        free = 0 if self._pause is None else self._pause.until
+        if self._made:
+            free = max(free, self._made[-1] + self._spacing_ms)
+        while self._made and self._made[0] <= now - _HOUR_MS - _HOUR_MARGIN_MS:
+            self._made.popleft()
+        if self._per_hour is not None and len(self._made) >= self._per_hour:
+            free = max(free, self._made[-self._per_hour] + _HOUR_MS + _HOUR_MARGIN_MS)
+        return free
+
+    async def _load(self) -> Pause:
+        if self._pause is None:
+            since = self._now() - _HOUR_MS - _HOUR_MARGIN_MS
+            read = self._context.database.read
+            self._made = deque(await read(quotas.calls, self._provider, since))
+            self._pause = await read(quotas.pause_of, self._provider)
+        return self._pause
+
+    async def _note(self, pause: Pause) -> None:
+        await self._context.database.run(quotas.pause, self._provider, pause)
+        self._pause = pause
+
+    def _now(self) -> int:
+        return utc_ms(self._context.clock.now())

@@ -1,0 +1,99 @@
+"""Visits: what is missing of an account is asked for, series by series, and stored.
+
+Each answer comes to a meaning, and each meaning to what is done about it. Series do not hang on
+each other: one that fails leaves the others to be asked. What a stop interrupts costs nothing: the
+window is asked for again.
+"""
+
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from zoneinfo import ZoneInfo
+
+import anyio
+
+from ecolyo_worker.actors.asking import Asking
+from ecolyo_worker.actors.series import ALL, End, SeriesVisit, Step, Visit, Wanted
+from ecolyo_worker.clock import civil_from_instant, day_of
+from ecolyo_worker.energy.labels import ZONE
+from ecolyo_worker.energy.windows import SERIES_OF
+from ecolyo_worker.store import accounts
+from ecolyo_worker.store.accounts import Trouble
+
+__all__ = ["Visits"]
+
+_ZONE = ZoneInfo(ZONE)
+
+
+class Visits:
+    """The visits to all accounts of one provider."""
+
+    def __init__(self, asking: Asking) -> None:
+        """Nothing is asked before the first visit."""
+        self.asking = asking
+        self._context = asking.context
+        self._locks: dict[int, anyio.Lock] = {}
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Begin no further request."""
+        self._is_stopping = True
+        self.asking.quota.stop()
+
+    async def visit(self, ident: int, wanted: Wanted = ALL) -> AsyncGenerator[Step | End, None]:
+        """Ask for what is missing of an account; give each window, and at last how it ended.
+
+        Whoever leaves off closes it, and nothing more is asked. An account has one visit at a time.
+        """
+        lock = self._locks.setdefault(ident, anyio.Lock())
+        async with lock:
+            account = await self._context.database.read(accounts.find, ident)
+            if account is None or not account.is_polled:
+                yield End("gone", reason=None if account is None else account.reason)
+                return
+            visit = Visit(account, wanted, self._today())
+            for series in SERIES_OF[self.asking.provider]:
+                async with aclosing(SeriesVisit(self.asking, visit, series).steps()) as steps:
+                    while visit.end is None and not self._is_stopping:
+                        step = await anext(steps, None)
+                        if step is None:
+                            break
+                        yield step
+            yield await self._close(visit)
+        if not lock.statistics().tasks_waiting:
+            self._locks.pop(ident, None)
+
+    async def _close(self, visit: Visit) -> End:
+        """Note with the account what is wrong with it, in words and in Cozy's."""
+        if self._is_stopping:
+            return End("later", reason="the worker is stopping: the next start goes on")
+        moment, ident = self._context.moment(), visit.account.id
+        trouble = _worst(visit)
+
+        def close(connection: sqlite3.Connection) -> None:
+            known = accounts.find(connection, ident)
+            if known is None or not known.is_polled:
+                return  # its consent is gone, or it is being removed
+            state = known.state if known.held_through is None else "active"
+            accounts.move(connection, ident, state, moment, trouble)
+            if visit.is_fed:
+                accounts.suspect(connection, ident, None)
+
+        await self._context.database.run(close)
+        reason = None if trouble is None else trouble.reason
+        return visit.end or End(
+            "failed" if visit.has_failed else "done", None, visit.failures, reason
+        )
+
+    def _today(self) -> int:
+        return day_of(civil_from_instant(self._context.clock.now(), _ZONE))
+
+
+def _worst(visit: Visit) -> Trouble | None:
+    """Give the first trouble; where something came all the same, it is a part of a success."""
+    if not visit.troubles:
+        return None
+    trouble = visit.troubles[0]
+    if visit.is_fed and trouble.word == "VENDOR_DOWN":
+        return Trouble(trouble.reason, "UNKNOWN_ERROR.PARTIAL_SYNC")
+    return trouble

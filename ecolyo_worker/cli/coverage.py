@@ -1,0 +1,133 @@
+"""`coverage`: a calendar of what is known of a year."""
+
+import calendar
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.options import Account
+from ecolyo_worker.cli.output import Output, fitted
+from ecolyo_worker.cli.session import Session
+
+__all__ = ["register"]
+
+# A letter says what a colour says; capitals are what somebody may want to look into.
+_CELLS: Final = {
+    "measured": ("m", "green"),
+    "estimated": ("e", "cyan"),
+    "late": ("L", "yellow"),
+    "missing": ("X", "red"),
+    "no consent": ("N", "magenta"),
+    "error": ("E", "bold red"),
+}
+_NOTHING: Final = ("·", "dim")
+_FLUIDS: Final = {"enedis": "electricity", "grdf": "gas"}
+_TENS: Final = (1, 5, 10, 15, 20, 25, 30)
+_MOST_LINES = 12
+
+
+def register(app: App) -> None:
+    """Add this command."""
+    app.command(coverage)
+
+
+async def coverage(
+    *,
+    account: Account = None,
+    year: Annotated[int | None, Parameter(metavar="YYYY")] = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> None:
+    """Show what is known of each day of a year: a calendar, and why days are missing.
+
+    Parameters
+    ----------
+    account
+        Only this account's, by its number, as `accounts list` tells it.
+    year
+        Which year; default: this one.
+
+    Examples
+    --------
+    ecolyo-worker coverage --account 3 --year 2026
+    """
+    output = session.output
+    is_found = False
+    async with session.reading() as commands:
+        async for found in commands.coverage(ask.Coverage(account, year)):
+            if output.as_json:
+                _documents(output, found)
+                continue
+            if is_found:
+                output.line("")
+            is_found = True
+            _draw(output, found)
+    if not (is_found or output.as_json):
+        output.talk("there is no account; add one by `accounts add`")
+
+
+def _documents(output: Output, found: ask.CoverageYear) -> None:
+    whose = {"account": found.account, "instance": found.instance, "provider": found.provider}
+    for day in found.days:
+        told = {"reason": day.reason, "next_try": day.next_try}
+        output.document({**whose, "day": day.day, "state": day.state, **told})
+
+
+def _draw(output: Output, found: ask.CoverageYear) -> None:
+    fluid = _FLUIDS[found.provider]
+    output.line(f"account {found.account} · {found.instance} · {fluid} · {found.year}")
+    states = {day.day: day.state for day in found.days}
+    marks = [" "] * 61
+    for day in _TENS:
+        marks[2 * (day - 1) : 2 * (day - 1) + len(str(day))] = str(day)
+    output.line(f"     {''.join(marks)}".rstrip())
+    for month in range(1, 13):
+        output.painted([(f"{calendar.month_abbr[month]}  ", ""), *_row(found.year, month, states)])
+    counts = Counter(states.values())
+    legend = [
+        part
+        for state, (letter, colour) in _CELLS.items()
+        if counts[state]
+        for part in (("  ", ""), (letter, colour), (f" {state} {counts[state]}", ""))
+    ]
+    output.painted(legend or [("  nothing is known of this year", "")])
+    _reasons(output, found)
+
+
+def _row(year: int, month: int, states: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for day in range(1, calendar.monthrange(year, month)[1] + 1):
+        letter, colour = _CELLS.get(states.get(f"{year}-{month:02}-{day:02}", ""), _NOTHING)
+        yield " ", ""
+        yield letter, colour
+
+
+def _reasons(output: Output, found: ask.CoverageYear) -> None:
+    """Say why days are not as they should be, the latest first; days in a row on one line."""
+    lines = list(_runs(found))
+    lines.reverse()
+    for line in lines[:_MOST_LINES]:
+        for text in fitted(line, output.width, lines=2):
+            output.line(text)
+    if len(lines) > _MOST_LINES:
+        output.line(f"and {len(lines) - _MOST_LINES} more; --json tells all")
+
+
+def _runs(found: ask.CoverageYear) -> Iterator[str]:
+    odd = [day for day in found.days if day.reason is not None]
+    first = date(found.year, 1, 1)
+    # Days in a row have the same difference to their places.
+    placed = [
+        (day, (date.fromisoformat(day.day) - first - timedelta(days=place)).days)
+        for place, day in enumerate(odd)
+    ]
+    for _, group in groupby(placed, lambda one: (one[1], one[0].state, one[0].reason)):
+        days = [day for day, _ in group]
+        one, last = days[0], days[-1]
+        span = one.day if len(days) == 1 else f"{one.day} to {last.day}"
+        tries = [day.next_try for day in days if day.next_try is not None]
+        again = f", asked again on {min(tries)}" if tries else ""
+        yield f"{span} {one.state}: {one.reason}{again}"

@@ -1,0 +1,133 @@
+"""`poll`: fetches what is missing, with a bar over the windows."""
+
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from ecolyo_worker import exits
+from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.options import Account, Day
+from ecolyo_worker.cli.output import Output, several
+from ecolyo_worker.cli.session import Session
+
+__all__ = ["register"]
+
+_SERIES = {
+    "daily": "days",
+    "curve": "half-hours",
+    "gas_days": "gas days",
+    "gas_periods": "published months",
+}
+_ENDS = {
+    "done": "all is there that there is",
+    "failed": "a part could not be fetched",
+    "later": "not now",
+    "consent": "it needs a consent",
+    "gone": "it is not fetched",
+}
+
+
+def register(app: App) -> None:
+    """Add this command."""
+    app.command(poll)
+
+
+async def poll(
+    provider: Literal["enedis", "grdf", "all"] = "all",
+    /,
+    *,
+    account: Account = None,
+    from_: Annotated[Day, Parameter(name="--from")] = None,
+    to: Day = None,
+    force: bool = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Fetch what is missing, now. Broken off by Ctrl-C, the next one goes on where it was.
+
+    Parameters
+    ----------
+    provider
+        Of which provider: enedis, grdf, or all.
+    account
+        Only this account's, by its number, as `accounts list` tells it.
+    from_
+        The first day, as YYYY-MM-DD; default: as far back as the settings say.
+    to
+        The last day; default: yesterday.
+    force
+        Also what is there already, and series that were given up.
+
+    Returns
+    -------
+    1
+        An account needs a consent, or is not fetched: the line says why.
+    75
+        A part could not be fetched now; it is tried again by itself, too.
+
+    Examples
+    --------
+    ecolyo-worker poll enedis --account 3 --from 2026-01-01
+    """
+    request = ask.Poll(provider, account, from_, to, force)
+    ends: set[str] = set()
+    with _progress(session.output) as progress:
+        bars = _Bars(progress)
+        async with session.commands() as commands:
+            async for step in commands.poll(request):
+                if step.window is not None:
+                    bars.show(step.window)
+                if session.output.as_json:
+                    session.output.document(step.window or step.account)
+                elif step.account is not None:
+                    _show(session.output, step.account)
+                if step.account is not None:
+                    ends.add(step.account.outcome)
+    if not ends:
+        session.output.talk("there is no account to fetch for")
+    if ends & {"consent", "gone"}:
+        return exits.CHECK_FAILED
+    return exits.TRY_AGAIN if ends & {"failed", "later"} else exits.OK
+
+
+def _show(output: Output, found: ask.PolledAccount) -> None:
+    words = f"account {found.account} ({found.provider}): {_ENDS[found.outcome]}"
+    if found.windows:
+        words += (
+            f"; {several(found.windows, 'window')}, {several(found.new, 'new value')},"
+            f" {found.replaced} replaced"
+        )
+    if found.until is not None:
+        words += f"; asked again from {found.until} on"
+    output.line(words)
+    if found.reason is not None:
+        output.line(f"  {found.reason}")
+
+
+class _Bars:
+    """A bar for each series of an account, which shows how far it is."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[tuple[int, str], TaskID] = {}
+
+    def show(self, found: ask.PolledWindow) -> None:
+        key = (found.account, found.series)
+        if key not in self._tasks:
+            words = f"account {found.account}: {_SERIES[found.series]}"
+            self._tasks[key] = self._progress.add_task(words, total=found.total, day=found.begin)
+        self._progress.update(
+            self._tasks[key], completed=found.done, total=found.total, day=found.begin
+        )
+
+
+def _progress(output: Output) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("back to {task.fields[day]}"),
+        console=output.console,
+        transient=True,
+        disable=not output.console.is_terminal,
+    )

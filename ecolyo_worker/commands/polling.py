@@ -1,0 +1,148 @@
+"""Commands on what is fetched for energy accounts: `poll` and `coverage`."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from zoneinfo import ZoneInfo
+
+from ecolyo_worker import requests as ask
+from ecolyo_worker.actors.series import End, Step, Wanted
+from ecolyo_worker.clock import (
+    civil_from_instant,
+    day_of,
+    day_text,
+    instant_text,
+    month_days,
+    month_of,
+)
+from ecolyo_worker.commands.group import Group
+from ecolyo_worker.energy.labels import ZONE
+from ecolyo_worker.energy.meters import PROVIDERS
+from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.store import accounts
+from ecolyo_worker.store.accounts import Account
+from ecolyo_worker.store.coverage import DayCoverage, coverage
+from ecolyo_worker.worker import read_day
+
+__all__ = ["PollingCommands"]
+
+_PAGE = 500
+_YEARS = range(2000, 2101)
+_LONGEST_HISTORY = 1110
+
+
+class PollingCommands(Group):
+    """`poll` and `coverage`."""
+
+    async def poll(self, request: ask.Poll) -> AsyncIterator[ask.Polled]:
+        """Fetch what is missing now, account by account; give each window, and how each ended.
+
+        What is stored stays, whenever it is broken off. Raises `CommandRefused`.
+        """
+        if request.provider not in {*PROVIDERS, "all"}:
+            found = f"found {request.provider!r}"
+            raise CommandRefused(f"{found}; allowed: {', '.join(PROVIDERS)} or all")
+        wanted = Wanted(self._chosen_days(request), request.forced)
+        async for account in self._chosen(request.account):
+            if request.provider in {account.provider, "all"}:
+                async with aclosing(self._poll(account, wanted)) as steps:
+                    async for step in steps:
+                        yield step
+
+    async def coverage(self, request: ask.Coverage) -> AsyncIterator[ask.CoverageYear]:
+        """Tell of each day of a year what is known of it, account by account.
+
+        Raises `CommandRefused`.
+        """
+        today = self._today()
+        year = month_of(today) // 12 if request.year is None else request.year
+        if year not in _YEARS:
+            raise CommandRefused(f"--year: found {year}; allowed: {_YEARS[0]} to {_YEARS[-1]}")
+        days = range(month_days(year * 12).start, month_days(year * 12 + 11).stop)
+        settings = self._worker.settings
+        async for account in self._chosen(request.account):
+            section = settings.enedis if account.provider == "enedis" else settings.grdf
+            found = await self._worker.database.read(
+                coverage, account, days, today, section.history_days
+            )
+            yield ask.CoverageYear(
+                account.id, account.name, account.provider, year, [_day(one) for one in found]
+            )
+
+    async def _poll(self, account: Account, wanted: Wanted) -> AsyncGenerator[ask.Polled, None]:
+        windows = new = replaced = 0
+        if account.state == "authorized" and account.consent is not None:
+            await self._worker.consents.find_meter(account)
+        visit = self._worker.visits[account.provider].visit(account.id, wanted)
+        async with aclosing(visit) as steps:
+            async for step in steps:
+                if isinstance(step, End):
+                    yield ask.Polled(account=_ended(account, step, windows, new, replaced))
+                else:
+                    found = _window(account, step)
+                    windows, new = windows + 1, new + found.new
+                    replaced += found.replaced
+                    yield ask.Polled(window=found)
+
+    def _chosen_days(self, request: ask.Poll) -> range | None:
+        begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")
+        if begin is None and end is None:
+            return None
+        today = self._today()
+        first = today - _LONGEST_HISTORY if begin is None else begin
+        last = today - 1 if end is None else min(end, today - 1)
+        if last < first:
+            raise CommandRefused(
+                f"--from {day_text(first)} --to {day_text(last)}: no day before today lies between"
+                " them"
+            )
+        return range(first, last + 1)
+
+    async def _chosen(self, ident: int | None) -> AsyncIterator[Account]:
+        if ident is not None:
+            yield await self._known_account(ident)
+            return
+        after: int | None = 0
+        while after is not None:
+            page = await self._worker.database.read(accounts.page, after, _PAGE)
+            for account in page:
+                yield account
+            after = page[-1].id if len(page) == _PAGE else None
+
+    def _today(self) -> int:
+        return day_of(civil_from_instant(self._worker.clock.now(), ZoneInfo(ZONE)))
+
+
+def _window(account: Account, step: Step) -> ask.PolledWindow:
+    stored = step.stored
+    return ask.PolledWindow(
+        account=account.id,
+        series=step.series,
+        begin=day_text(step.window.start),
+        end=day_text(step.window.stop - 1),
+        done=step.done,
+        total=step.total,
+        outcome=step.kind,
+        new=0 if stored is None else stored.new,
+        replaced=0 if stored is None else stored.replaced,
+        refused=0 if stored is None else stored.refused,
+        reason=step.reason,
+    )
+
+
+def _ended(account: Account, end: End, windows: int, new: int, replaced: int) -> ask.PolledAccount:
+    return ask.PolledAccount(
+        account=account.id,
+        instance=account.name,
+        provider=account.provider,
+        outcome=end.kind,
+        windows=windows,
+        new=new,
+        replaced=replaced,
+        until=None if end.until is None else instant_text(end.until),
+        reason=end.reason,
+    )
+
+
+def _day(found: DayCoverage) -> ask.CoverageDay:
+    again = None if found.again is None else day_text(found.again)
+    return ask.CoverageDay(day_text(found.day), found.state, found.reason, again)

@@ -1,0 +1,62 @@
+"""Visits: when each account's provider is asked for it next."""
+
+import sqlite3
+
+from msgspec import Struct
+
+from ecolyo_worker.energy.answers import Provider
+
+__all__ = ["Due", "due", "note", "put_off", "visited"]
+
+# What is asked for; of one whose meter is not known, Enedis is asked which it is.
+_VISITED = (
+    "a.provider = :provider AND (a.state IN ('meter_known', 'active', 'removing')"
+    " OR (a.state = 'authorized' AND a.consent IS NOT NULL))"
+)
+# One whose state changed since, as by another consent, waits for no time of the schedule.
+_WHEN = "iif(v.visited IS NULL OR v.visited < a.since, 0, v.due)"
+
+
+class Due(Struct, frozen=True):
+    """The accounts that are to be visited now, and when the next one is, in ms of UTC."""
+
+    accounts: tuple[int, ...]
+    following: int | None
+
+
+def due(connection: sqlite3.Connection, provider: Provider, now: int, most: int) -> Due:
+    """Tell which of a provider's accounts to visit, those first that wait the longest."""
+    rows = connection.execute(
+        f"SELECT a.id, {_WHEN} AS due FROM accounts AS a"  # noqa: S608  texts of ours
+        f" LEFT JOIN visits AS v ON v.account = a.id WHERE {_VISITED} ORDER BY due, a.id LIMIT"
+        " :most",
+        {"provider": provider, "most": most},
+    ).fetchall()
+    found = tuple(ident for ident, at in rows if at <= now)
+    return Due(found, next((at for _, at in rows if at > now), None))
+
+
+def note(connection: sqlite3.Connection, account: int, visited: int, due: int) -> None:
+    """Note a visit, and when the next one is due; both in ms of UTC."""
+    connection.execute(
+        "INSERT INTO visits (account, due, visited)"
+        " SELECT id, ?, ? FROM accounts WHERE id = ?"
+        " ON CONFLICT DO UPDATE SET due = excluded.due, visited = excluded.visited",
+        (due, visited, account),
+    )
+
+
+def visited(
+    connection: sqlite3.Connection, provider: Provider, after: int, most: int
+) -> list[tuple[int, int]]:
+    """Give the next of a provider's accounts that were ever visited, and when they last were."""
+    return connection.execute(
+        "SELECT a.id, v.visited FROM accounts AS a JOIN visits AS v ON v.account = a.id"
+        " WHERE a.provider = ? AND a.id > ? AND v.visited IS NOT NULL ORDER BY a.id LIMIT ?",
+        (provider, after, most),
+    ).fetchall()
+
+
+def put_off(connection: sqlite3.Connection, due: list[tuple[int, int]]) -> None:
+    """Note of accounts when the next visit is due, which is no later than it was."""
+    connection.executemany("UPDATE visits SET due = min(due, ?) WHERE account = ?", due)

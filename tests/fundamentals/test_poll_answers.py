@@ -1,0 +1,290 @@
+"""What is done about each answer of Enedis and GRDF that is not what was asked for."""
+
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from ecolyo_worker.actors.series import End, Wanted
+from ecolyo_worker.clock import parse_day
+from ecolyo_worker.store import cursors, totals
+from tests.energy_accounts import PCE, PRM, add, again, consent
+from tests.energy_polling import ODD, Polling, asked, gaps, held, visit
+
+PARTIAL, DOWN = "UNKNOWN_ERROR.PARTIAL_SYNC", "VENDOR_DOWN"
+OUTDATED = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
+
+
+async def test_a_lost_consent_is_asked_about_once(polling: Polling) -> None:
+    """One call tells it; then that account is silent, with words, and others go on."""
+    await polling.twin.revoke(PRM)
+    async with polling.worker() as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        _, end = await visit(worker, account)
+        assert end.kind == "consent"
+        for _ in range(3):
+            await polling.later(days=1)
+            assert (await visit(worker, account))[1].kind == "gone"
+            assert (await visit(worker, other))[1].kind == "done"
+        assert await polling.twin.count(PRM) == await polling.twin.after_revocation(PRM) == 1
+        lost = await again(worker, account)
+        assert (lost.state, lost.word) == ("needs_consent", OUTDATED)
+        assert str(lost.reason).startswith("The consent at Enedis has ended")
+        assert len(polling.told("an energy account needs a consent")) == 1
+
+
+async def test_another_consent_lets_it_go_on(polling: Polling) -> None:
+    """Who consents anew is fetched from where it stopped, and nothing is wrong any more."""
+    async with polling.worker() as worker:
+        account = await consent(worker, await add(worker), PRM)
+        await visit(worker, account)
+        await polling.later(days=1)
+        await polling.twin.revoke(PRM)
+        await visit(worker, account)
+        await polling.twin.consent(PRM)
+        await consent(worker, await again(worker, account), PRM)
+        await polling.twin.clear()
+        assert (await visit(worker, account))[1] == End("done")
+        assert await asked(polling.twin, "daily") == [("2026-11-21", "2026-11-22", 1)]
+        found = await again(worker, account)
+        assert (found.state, found.reason, found.word) == ("active", None, None)
+
+
+@pytest.mark.parametrize("fault", ["not-holder", "not-holder-400"])
+async def test_a_doubtful_loss_is_believed_after_three_days(polling: Polling, fault: str) -> None:
+    """What was said wrongly before is believed once nothing else was said for three days."""
+    await polling.twin.set_fault(f"{fault}*99", PRM)
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        for _ in range(3):
+            assert (await visit(worker, account))[1].kind == "failed"
+            found = await again(worker, account)
+            assert (found.state, found.word) == ("meter_known", DOWN)
+            await polling.later(days=1)
+        assert (await visit(worker, account))[1].kind == "consent"
+        assert (await again(worker, account)).state == "needs_consent"
+        assert await polling.twin.count(PRM) == 4
+
+
+async def test_a_doubt_that_ends_begins_anew(polling: Polling) -> None:
+    """A good answer takes a doubt away."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        for _ in range(3):
+            await polling.twin.set_fault("not-holder*99", PRM)
+            assert (await visit(worker, account))[1].kind == "failed"
+            await polling.later(days=2)
+            await polling.twin.set_fault("ok", PRM)
+            assert (await visit(worker, account))[1].kind == "done"
+            assert (await again(worker, account)).suspect_since is None
+            await polling.later(days=2)
+
+
+@pytest.mark.parametrize(
+    "fault", ["html-503", "garbage", "cut-json", "status=204", "drop", "technical-error"]
+)
+async def test_nonsense_is_the_providers(polling: Polling, fault: str) -> None:
+    """What is not as agreed stores nothing, breaks nothing, and is asked for again."""
+    await polling.twin.set_fault(f"{fault}*99")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        steps, end = await visit(worker, account)
+        assert [step.kind for step in steps] == ["vendor_down", "vendor_down"]
+        assert end.kind == "failed"
+        assert await held(worker, account, "daily", "2026-11-19") == [None]
+        found = await again(worker, account)
+        assert found.state == "meter_known"
+        await polling.twin.set_fault("ok")
+        await polling.later(days=1)
+        assert (await visit(worker, account))[1].kind == "done"
+        assert None not in await held(worker, account, "daily", "2026-11-20")
+    assert {line["level"] for line in polling.lines} <= {"warning", "info"}
+
+
+@pytest.mark.parametrize(("series", "other"), [("daily", "curve"), ("curve", "daily")])
+async def test_series_do_not_hang_on_each_other(polling: Polling, series: Any, other: Any) -> None:
+    """While one of days and half-hours fails, the other is fetched: a partial success."""
+    await polling.twin.set_fault("status=503*99", series)
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        _, end = await visit(worker, account)
+        assert (end.kind, end.failures) == ("failed", 1)
+        assert await held(worker, account, series, "2026-11-19") == [None]
+        assert None not in await held(worker, account, other, "2026-11-19")
+        assert (await again(worker, account)).word == PARTIAL
+        assert (await visit(worker, account))[1].failures == 2
+        assert len(polling.told("readings are not given")) == 1
+
+
+async def test_a_curve_that_is_not_collected_is_given_up(polling: Polling) -> None:
+    """It is asked for once, and words tell what to switch on; by force it is asked for again."""
+    await polling.twin.set_meter(PRM, "curve-off")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        for _ in range(2):
+            assert (await visit(worker, account))[1].kind == "done"
+            await polling.later(days=1)
+        assert await polling.twin.count(PRM, "curve") == 1
+        found = await again(worker, account)
+        assert (found.state, found.word) == ("active", PARTIAL)
+        assert "switches on the recording" in str(found.reason)
+        await polling.twin.set_meter(PRM)
+        span = range(parse_day("2026-11-18"), parse_day("2026-11-20"))
+        assert (await visit(worker, account, Wanted(span, is_forced=True)))[1] == End("done")
+        assert (await again(worker, account)).reason is None
+        assert None not in await held(worker, account, "curve", "2026-11-18", "2026-11-19")
+
+
+@pytest.mark.parametrize("odd", ["activated=2026-11-03", "consented=2026-11-03"])
+async def test_nothing_is_asked_before_the_beginning(polling: Polling, odd: str) -> None:
+    """Where a history begins later it is found by halving, once, and every day of it is there."""
+    await polling.twin.set_meter(PRM, odd)
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        assert (await visit(worker, account))[1].kind == "done"
+        assert None not in await held(worker, account, "daily", "2026-11-03", "2026-11-20")
+        cursor = await worker.database.read(cursors.cursor, account.id, "daily")
+        assert cursor.earliest == parse_day("2026-11-03")
+        assert await polling.twin.count(PRM, "daily") <= 12
+        await polling.twin.clear()
+        await visit(worker, account)
+        assert await polling.twin.count(PRM) == 0
+
+
+async def test_windows_that_are_too_long_are_split(polling: Polling) -> None:
+    """They are asked for by halves from then on, and nothing is lost."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await polling.twin.set_fault("too-long*1,ok", "curve")
+        steps, end = await visit(worker, account)
+        assert end.kind == "done"
+        curve = [(len(step.window), step.kind) for step in steps if step.series == "curve"]
+        assert curve[:2] == [(7, "split"), (3, "ok")]
+        assert {length for length, kind in curve if kind == "ok"} == {3, 2}
+        assert await gaps(worker, account, "curve") == {}
+
+
+async def test_a_token_is_renewed_once_and_then_there_is_a_pause(polling: Polling) -> None:
+    """Two calls are made with two tokens; then nobody asks for a while."""
+    async with polling.worker() as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        await polling.twin.set_fault("status=401*1,ok")
+        assert (await visit(worker, account))[1].kind == "done"
+        await polling.later(days=1)
+        await polling.twin.clear()
+        await polling.twin.set_fault("status=401*99")
+        _, end = await visit(worker, account)
+        assert end.kind == "later"
+        assert await polling.twin.count(PRM) == 2
+        assert (await visit(worker, other))[1].kind == "later"
+        assert await polling.twin.count() == 2
+        await polling.twin.set_fault("ok")
+        await polling.later(hours=1)
+        assert (await visit(worker, account))[1].kind == "done"
+
+
+async def test_an_ended_token_is_renewed(polling: Polling) -> None:
+    """When all tokens end at once, ten accounts need one request for another."""
+    async with polling.worker() as worker:
+        ten = [await add(worker, "enedis", PRM, f"p{n}.example") for n in range(10)]
+        await visit(worker, ten[0])
+        await polling.twin.end_tokens()
+        for account in ten[1:]:
+            assert (await visit(worker, account))[1].kind == "done"
+        assert [one["count"] for one in await polling.twin.token_requests()] == [1]
+
+
+async def test_an_unknown_meter_is_suspended(polling: Polling) -> None:
+    """Whoever can help is told, and nothing more is asked."""
+    await polling.twin.set_fault("unknown-meter*99")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        assert (await visit(worker, account))[1].kind == "failed"
+        found = await again(worker, account)
+        assert (found.state, found.word) == ("suspended", PARTIAL)
+        assert (await visit(worker, account))[1].kind == "gone"
+        assert await polling.twin.count() == 1
+
+
+async def test_gas_that_is_not_in_the_right_is_given_up(polling: Polling) -> None:
+    """Published months that may not be read leave the days to be fetched."""
+    await polling.twin.set_meter(PCE, "gas", "no-published")
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        for _ in range(2):
+            await visit(worker, account)
+        assert await polling.twin.count(PCE, "published") == 1
+        assert None not in await held(worker, account, "gas_days", "2026-11-10")
+        assert (await again(worker, account)).word == PARTIAL
+
+
+async def test_a_part_that_broke_is_asked_for_again(polling: Polling) -> None:
+    """Of an answer with an error in it the good records are kept, and the window stays open."""
+    await polling.twin.set_fault("partial-error*99", "informative")
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        _, end = await visit(worker, account)
+        assert end.kind == "failed"
+        read = worker.database.read
+        assert await read(cursors.asked, account.id, "gas_days") == ()
+        days = range(parse_day("2026-10-01"), parse_day("2026-11-20"))
+        assert await read(cursors.held_days, account, "gas_days", days)
+        await polling.twin.set_fault("ok", "informative")
+        assert (await visit(worker, account))[1].kind == "done"
+        assert len(await read(cursors.asked, account.id, "gas_days")) == 1
+
+
+async def test_answers_are_counted(polling: Polling) -> None:
+    """How many requests came to what is kept, by provider."""
+    await polling.twin.set_fault("status=503*1,ok")
+    async with polling.worker() as worker:
+        await visit(worker, await add(worker, "enedis", PRM))
+        found = await worker.database.read(totals.read)
+        calls = {name: n for name, n in found.items() if name.startswith("energy.")}
+        assert calls == {"energy.enedis.calls.vendor_down": 1, "energy.enedis.calls.ok": 2}
+
+
+async def test_nothing_is_told_that_points_to_a_home(polling: Polling) -> None:
+    """No number of a meter is in a log line, whatever is answered."""
+    for fault in ("cut-json", "consent-revoked", "curve-off", "status=500", "invalid-request"):
+        polling.state_dir = polling.state_dir.with_name(fault)
+        await polling.twin.set_fault(f"{fault}*99")
+        async with polling.worker() as worker:
+            for provider, meter in (("enedis", PRM), ("grdf", PCE)):
+                account = await add(worker, provider, meter)  # type: ignore[arg-type]
+                _, end = await visit(worker, account)
+                found = await again(worker, account)
+                assert meter not in f"{end} {found.reason}"
+    assert polling.lines
+    assert all(meter not in str(polling.lines) for meter in (PRM, PCE))
+
+
+async def test_a_request_that_is_wrong_is_not_repeated_soon(polling: Polling) -> None:
+    """What the operator must change is told with what to do, and waits for the next slot."""
+    await polling.twin.set_fault("not-subscribed*9")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        _, end = await visit(worker, account)
+        assert (end.kind, end.failures) == ("failed", 0)
+        assert "The operator looks into the contract with Enedis" in str(end.reason)
+        assert (await again(worker, account)).word == PARTIAL
+
+
+@pytest.mark.parametrize("keeps_data", [True, False])
+async def test_an_account_that_goes_meanwhile_keeps_nothing(
+    polling: Polling, keeps_data: bool
+) -> None:
+    """What comes for an account that was removed during its visit is not stored, nor asked on."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        visits = worker.visits["enedis"].visit(account.id)
+        async with aclosing(visits) as steps:
+            await anext(steps)
+            await worker.consents.remove(account, keeps_data=keeps_data)
+            rest = [step async for step in steps]
+        assert rest[-1].kind == "gone"
+        assert await polling.twin.count(PRM) == 2
+        assert (await polling.twin.calls(PRM))[-1]["count"] == 1
+        query = "SELECT (SELECT count(*) FROM points) > 0, (SELECT count(*) FROM cursors)"
+        found = await worker.database.read(lambda connection: connection.execute(query).fetchone())
+        assert found == (keeps_data, 0)

@@ -1,0 +1,131 @@
+"""The quota of a provider holds for all its accounts, over restarts too."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ecolyo_worker.actors.quota import Quota
+from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.testing.clock import FakeClock
+from ecolyo_worker.testing.energy import Twin
+from ecolyo_worker.tools.energy_twin import EnergyTwin
+from tests.energy_accounts import PCE, PRM, add
+from tests.energy_polling import ODD, Polling, visit
+
+HOUR_S = 3600
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    """Give the most moments that lie within any so many seconds."""
+    return max(sum(begin <= at < begin + seconds for at in times) for begin in times)
+
+
+async def take(quota: Quota, clock: FakeClock, count: int, times: list[float]) -> None:
+    """Make requests as fast as it lets them through."""
+    while len(times) < count:
+        until = await quota.take()
+        if until is None:
+            times.append(clock.monotonic())
+        else:
+            clock.advance((until - utc_ms(clock.now())) / 1000)
+
+
+async def test_there_are_never_too_many(polling: Polling) -> None:
+    """Not in any second, with room for a network's jitter, nor in any hour; over a restart too."""
+    times: list[float] = []
+    for count in (40, 70, 130):
+        async with polling.worker(per_second=3, per_hour=50) as worker:
+            await take(worker.visits["enedis"].asking.quota, polling.clock, count, times)
+    assert most_within(times, 1.24) == 3
+    assert most_within(times, HOUR_S) == 50
+    # It is no slower than it must be.
+    assert times[49] < 50 / 3 * 1.3
+    assert times[50] < HOUR_S + 2
+
+
+async def test_a_clock_that_is_set_back_stops_nothing(polling: Polling) -> None:
+    """Requests of a time to come count as made now."""
+    async with polling.worker(per_second=3) as worker:
+        quota = worker.visits["enedis"].asking.quota
+        assert await quota.take() is None
+        polling.clock.jump(datetime(2026, 11, 20, tzinfo=UTC))
+        assert await quota.take() is None
+        assert polling.clock.monotonic() < 2
+
+
+async def test_providers_do_not_share(polling: Polling) -> None:
+    """Gas waits for nothing that was asked of electricity."""
+    async with polling.worker(per_second=1) as worker:
+        for provider in ("enedis", "grdf"):
+            assert await worker.visits[provider].asking.quota.take() is None
+        assert polling.clock.monotonic() == 0
+
+
+async def test_the_quota_of_a_second_is_waited_for(polling: Polling) -> None:
+    """A visit goes on a second later with the same window."""
+    async with polling.worker() as worker:
+        await polling.twin.set_fault("quota-second*1,ok")
+        steps, end = await visit(worker, await add(worker, "enedis", PRM))
+        assert end.kind == "done"
+        assert [step.kind for step in steps] == ["quota", "ok", "ok", "ok"]
+        assert steps[0].window == steps[1].window
+
+
+async def test_the_quota_of_an_hour_ends_all_visits(polling: Polling) -> None:
+    """Nobody asks before the time that was told, or the next full hour; nor after a restart."""
+    async with polling.worker() as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        gas = await add(worker, "grdf", PCE)
+        await polling.twin.set_fault("quota-hour*1,ok")
+        _, end = await visit(worker, account)
+        assert (end.kind, end.until is not None) == ("later", True)
+        assert (await visit(worker, other))[1].until == end.until
+        assert (await visit(worker, gas))[1].kind == "done"
+    async with polling.worker() as worker:
+        assert (await visit(worker, account))[1].until == end.until
+        assert await polling.twin.count(PRM) == 1
+        assert await polling.twin.count(ODD) == 0
+        polling.clock.advance(((end.until or 0) - utc_ms(polling.clock.now())) / 1000)
+        assert (await visit(worker, account))[1].kind == "done"
+
+
+async def test_a_silent_provider_is_left_alone(polling: Polling) -> None:
+    """After five answers in a row that are none, of any accounts, there is a growing pause."""
+    await polling.twin.set_fault("status=503*99")
+    async with polling.worker() as worker:
+        accounts = [await add(worker, "enedis", PRM, f"p{n}.example") for n in range(5)]
+        for account in accounts:
+            await visit(worker, account)
+        assert await polling.twin.count() == 5
+        pauses = []
+        for _ in range(3):
+            until = await worker.visits["enedis"].asking.quota.paused_until()
+            assert until is not None
+            pauses.append((until - utc_ms(polling.clock.now())) // 1000)
+            polling.clock.advance(pauses[-1] + 1)
+            await visit(worker, accounts[0])
+        assert pauses == [60, 120, 240]
+        await polling.twin.set_fault("ok")
+        await polling.later(hours=2)
+        assert (await visit(worker, accounts[0]))[1].kind == "done"
+        assert await worker.visits["enedis"].asking.quota.paused_until() is None
+
+
+async def test_a_provider_that_counts_never_refuses(state_dir: Path) -> None:
+    """A twin that goes by the same clock refuses nothing, in a long load with a restart."""
+    clock = FakeClock(datetime(2026, 11, 21, 10, tzinfo=UTC))
+    quotas = ("2026=5/s", "2026=40/h")
+    with EnergyTwin(today="2026-11-21", clock=lambda: clock.now().timestamp(), quotas=quotas) as on:
+        polling = Polling(Twin(on.url), state_dir)
+        polling.clock = clock
+        async with polling.worker() as worker:
+            accounts = [await add(worker, "enedis", meter) for meter in (PRM, ODD)]
+        for _ in range(4):
+            async with polling.worker(per_hour=40, curve_days=200) as worker:
+                for account in accounts:
+                    _, end = await visit(worker, account)
+                    if end.until is not None:
+                        clock.advance((end.until - utc_ms(clock.now())) / 1000)
+        found = await polling.twin.calls()
+        assert {status for call in found for status in call["statuses"]} == {"200"}
+        assert {call["count"] for call in found} == {1}
+        assert await polling.twin.busiest_second("enedis") <= 5

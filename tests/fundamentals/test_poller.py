@@ -1,0 +1,195 @@
+"""The pollers work by themselves: when they come, how often, and how they stop."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ecolyo_worker import Worker
+from ecolyo_worker.clock import day_text, instant_text, utc_ms
+from ecolyo_worker.store import accounts, cursors
+from ecolyo_worker.testing.clock import SimulatedClock
+from ecolyo_worker.testing.energy import Twin
+from tests.energy_accounts import PCE, PRM, add, again, settings
+from tests.energy_polling import PARIS
+
+MONDAY = "2026-11-16"
+
+
+def paris(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=PARIS)
+
+
+class Life:
+    """A service's worker that lives by a clock which the twin goes by."""
+
+    def __init__(self, state_dir: Path, twin: Twin) -> None:
+        self.state_dir = state_dir
+        self.twin = twin
+        self.clock = SimulatedClock(paris(f"{MONDAY}T06:00"))
+        self.worker: Any = None
+
+    @asynccontextmanager
+    async def running(self, **more: Any) -> AsyncIterator[Worker]:
+        chosen = settings(self.state_dir, self.twin, history_days=30, curve_days=7)
+        chosen = chosen.replace(**more)
+        await self.twin.set_today(self.clock.now().astimezone(PARIS).replace(tzinfo=None))
+        async with Worker(chosen, clock=self.clock) as worker:
+            self.worker = worker
+            yield worker
+
+    async def to(self, moment: datetime) -> None:
+        """Let time pass until a moment, and all work that is due then be done."""
+        await self.twin.set_today(moment.astimezone(PARIS).replace(tzinfo=None))
+        resting = len(self.worker.health()) - 1  # intake goes by the machine's time
+        await self.clock.step_whole(moment, resting)
+
+
+@pytest.fixture
+def life(state_dir: Path, energy_twin: Twin) -> Life:
+    return Life(state_dir, energy_twin)
+
+
+async def people(life: Life, *meters: str) -> list[Any]:
+    """Make accounts before the service starts."""
+    chosen = settings(life.state_dir, life.twin)
+    async with Worker(chosen, clock=life.clock).opened() as worker:
+        return [await add(worker, "grdf" if meter == PCE else "enedis", meter) for meter in meters]
+
+
+def slot(worker: Worker, account: Any, after: datetime) -> datetime:
+    """Give an account's own time in the first slot after a moment."""
+    enedis, grdf = worker.pollers
+    poller = grdf if account.provider == "grdf" else enedis
+    found = poller.slot_after(int(after.timestamp() * 1000), account.id)
+    return datetime.fromtimestamp(found / 1000, PARIS)
+
+
+async def test_each_account_has_its_own_time(life: Life) -> None:
+    """A new account is visited at once, then in each slot at its own second, for ever the same."""
+    (account,) = await people(life, PRM)
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T06:00:01"))
+        assert await life.twin.count(PRM, "daily") == 1
+        own = slot(worker, account, life.clock.now())
+        assert paris(f"{MONDAY}T08:00") <= own < paris(f"{MONDAY}T10:00")
+        assert slot(worker, account, own) == own + timedelta(hours=6)
+        assert slot(worker, account, own + timedelta(hours=6)) == own + timedelta(days=1)
+        tomorrow = own + timedelta(days=1)
+        for moment in (own, own + timedelta(hours=6), tomorrow - timedelta(minutes=1)):
+            await life.to(moment)
+        await life.twin.clear()
+        await life.to(tomorrow)
+        (call,) = await life.twin.calls(PRM, "daily")
+        assert (call["start"], call["end"], call["count"]) == (MONDAY, "2026-11-17", 1)
+        (health,) = (one for one in worker.health() if one.name == "enedis")
+        assert health.last_success == instant_text(utc_ms(tomorrow))
+        assert health.next_due is not None
+
+
+async def test_accounts_do_not_come_all_at_once(life: Life) -> None:
+    """Their times lie all over the slot, and are the same after a restart."""
+    ten = await people(life, *(f"{n:014}" for n in range(10)))
+    found = []
+    for _ in range(2):
+        async with Worker(settings(life.state_dir, life.twin), clock=life.clock).opened() as worker:
+            found.append([slot(worker, account, life.clock.now()) for account in ten])
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 10
+
+
+async def test_missed_slots_are_caught_up_by_one_visit(life: Life) -> None:
+    """After an outage of days one visit asks for all that is missing, at once."""
+    await people(life, PRM)
+    async with life.running():
+        await life.to(paris(f"{MONDAY}T12:00"))
+    await life.twin.clear()
+    life.clock = SimulatedClock(paris("2026-11-20T06:00"))
+    async with life.running():
+        await life.to(paris("2026-11-20T06:00:01"))
+        calls = await life.twin.calls(PRM)
+        assert [(call["start"], call["end"], call["count"]) for call in calls] == [
+            (MONDAY, "2026-11-20", 1)
+        ] * 2
+
+
+async def test_what_came_to_nothing_is_tried_before_the_next_slot(life: Life) -> None:
+    """After five minutes at first, and then after growing whiles."""
+    await people(life, PRM)
+    await life.twin.set_fault("status=503*2,ok")
+    async with life.running():
+        await life.to(paris(f"{MONDAY}T06:00:01"))
+        assert await life.twin.count() == 2
+        await life.to(paris(f"{MONDAY}T06:04"))
+        assert await life.twin.count() == 2
+        await life.to(paris(f"{MONDAY}T06:05:30"))
+        assert await life.twin.count() > 2
+        assert (await life.twin.calls())[-1]["statuses"] == {"503": 1, "200": 1}
+
+
+async def test_another_state_is_looked_at_soon(life: Life) -> None:
+    """Who consents anew waits for no slot."""
+    (account,) = await people(life, PRM)
+    async with life.running() as worker:
+        await life.twin.revoke(PRM)
+        await life.to(paris(f"{MONDAY}T11:00"))
+        assert (await again(worker, account)).state == "needs_consent"
+        await life.twin.consent(PRM)
+        await life.to(paris(f"{MONDAY}T11:00:30"))
+        await worker.database.run(accounts.authorized, account.id, None, _moment(life))
+        await life.to(paris(f"{MONDAY}T11:01"))
+        assert (await again(worker, account)).state == "active"
+
+
+async def test_a_removal_is_tried_until_it_is_done(life: Life) -> None:
+    """While GRDF does not answer the account stays, and says so; an hour later it goes."""
+    (account,) = await people(life, PCE)
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T10:00"))
+        await life.to(paris(f"{MONDAY}T10:00:30"))
+        await life.twin.set_fault("status=503*2,ok", "rights")
+        removal = await worker.consents.remove(await again(worker, account), keeps_data=False)
+        assert not removal.is_gone
+        await life.to(paris(f"{MONDAY}T10:01:10"))
+        found = await again(worker, account)
+        assert (found.state, found.word) == ("removing", "VENDOR_DOWN")
+        await life.to(paris(f"{MONDAY}T11:02"))
+        assert await worker.database.read(accounts.find, account.id) is None
+
+
+async def test_a_stop_costs_nothing(life: Life) -> None:
+    """What a stop interrupts is no failure; the next start asks for the same window."""
+    (account,) = await people(life, PRM)
+    await life.twin.set_fault("latency=30s*1,ok")
+    async with life.running(grace=timedelta(milliseconds=10)):
+        with anyio.fail_after(20):
+            while not await life.twin.count():
+                await anyio.lowlevel.checkpoint()
+    async with Worker(settings(life.state_dir, life.twin), clock=life.clock).opened() as worker:
+        assert await worker.database.read(cursors.asked, account.id, "daily") == ()
+        cursor = await worker.database.read(cursors.cursor, account.id, "daily")
+        assert (cursor.failures, cursor.trouble) == (0, None)
+        assert (await again(worker, account)).reason is None
+    async with life.running() as worker:
+        await life.to(life.clock.now() + timedelta(seconds=1))
+        asked = await worker.database.read(cursors.asked, account.id, "daily")
+        assert [(day_text(one.start), day_text(one.stop)) for one in asked] == [
+            ("2026-10-17", MONDAY)
+        ]
+
+
+async def test_nothing_is_fetched_in_mode_off(life: Life) -> None:
+    """A worker that is off asks nobody."""
+    await people(life, PRM)
+    async with life.running(mode="off"):
+        await life.to(paris(f"{MONDAY}T12:00"))
+        assert await life.twin.count() == 0
+
+
+def _moment(life: Life) -> accounts.Moment:
+    now = int(life.clock.now().timestamp() * 1000)
+    return accounts.Moment(now, now)

@@ -1,0 +1,208 @@
+"""`poll` and `coverage` as operators type them; a load that is killed goes on where it was."""
+
+import calendar
+import json
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ecolyo_worker.crashpoints import VARIABLE
+from ecolyo_worker.testing import Twin, energy_server
+
+PRM, ODD, PCE = "11111111111111", "12222222222222", "GI123456"
+CONFIG = """
+[enedis]
+client_id = "app"
+client_secret_file = "{secret}"
+base_url = "{url}"
+per_second = 100
+per_hour = 100000
+history_days = {history}
+curve_days = {curve}
+
+[grdf]
+client_id = "app"
+client_secret_file = "{secret}"
+base_url = "{url}/adict/v2"
+token_url = "{grdf_token}"
+per_second = 100
+history_days = {history}
+"""
+
+Run = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    async with energy_server("--quota", "off", "--ready-at", "00:00") as server:
+        yield server
+
+
+@pytest.fixture
+def poll(cli: Run, twin: Twin, tmp_path: Path) -> Run:
+    """Run a command with the settings of a twin, and a history of so many days."""
+    secret = tmp_path / "client-secret"
+    secret.write_text("s3cret")
+
+    async def run(
+        *arguments: str, history: int = 60, curve: int = 14, env: dict[str, str] | None = None
+    ) -> CompletedProcess[bytes]:
+        file = tmp_path / "config.toml"
+        text = CONFIG.format(
+            secret=secret,
+            url=twin.url,
+            grdf_token=twin.grdf_token_url,
+            history=history,
+            curve=curve,
+        )
+        file.write_text(text)
+        return await cli(*arguments, "--config", file, env=env)
+
+    return run
+
+
+def rows(state_dir: Path) -> list[Any]:
+    """Give all points and sums of a state."""
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
+            for table in ("points", "rollups")
+        ]
+
+
+async def add(poll: Run, provider: str, meter: str) -> None:
+    found = await poll("accounts", "add", provider, "--instance", "a.example", "--meter", meter)
+    assert found.returncode == 0, found.stderr
+
+
+async def test_a_killed_load_goes_on(poll: Run, twin: Twin, state_dir: Path) -> None:
+    """However often three years are killed, no finished window is asked twice; totals are exact."""
+    long = {"history": 1095, "curve": 400}
+    await add(poll, "enedis", PRM)
+    armed = (
+        *("poller.stored:kill:1", "poller.storing:kill:2", "poller.answered:exit:9"),
+        *("poller.stored:exit:30", "poller.storing:kill:10", "poller.answered:kill:3"),
+    )
+    for point in armed:
+        found = await poll("poll", "enedis", env={VARIABLE: point}, **long)
+        assert found.returncode == (-9 if "kill" in point else 137), found.stderr
+    found = await poll("poll", "enedis", **long)
+    assert found.returncode == 0, found.stderr
+    calls = await twin.calls(PRM)
+    unfinished = sum("stored" not in point for point in armed)
+    assert len(calls) == 3 + 58
+    assert sum(call["count"] for call in calls) == len(calls) + unfinished
+    assert {status for call in calls for status in call["statuses"]} == {"200"}
+    whole = rows(state_dir)
+    shutil.rmtree(state_dir)
+    await add(poll, "enedis", PRM)
+    assert (await poll("poll", **long)).returncode == 0
+    assert rows(state_dir) == whole
+    points, sums = whole
+    assert len(points) > 400 * 48
+    assert {step: sum(row[4] for row in sums if row[2] == step) for step in ("month", "year")} == {
+        step: sum(row[4] for row in sums if row[2] == "day") for step in ("month", "year")
+    }
+
+
+async def test_the_calendar_of_a_year(poll: Run) -> None:
+    """A letter for each day, a legend with counts, reasons; it fits on 80 columns."""
+    await add(poll, "enedis", ODD)
+    await add(poll, "grdf", PCE)
+    assert (await poll("poll")).returncode == 0
+    found = await poll("coverage", "--account", "1")
+    lines = found.stdout.decode().splitlines()
+    assert found.returncode == 0
+    assert lines[0].startswith("account 1 · a.example · electricity · 20")
+    assert [line[:3] for line in lines[2:14]] == list(calendar.month_abbr)[1:]
+    assert max(map(len, lines)) <= 80
+    year = lines[0][-4:]
+    days: list[dict[str, Any]] = []
+    for one in (str(int(year) - 1), year):
+        found = await poll("coverage", "--json", "--account", "1", "--year", one)
+        days += map(json.loads, found.stdout.splitlines())
+    states = [day["state"] for day in days]
+    assert len(days) == 60
+    assert set(states) == {"measured", "late", "missing"}
+    shown = "".join(lines[2:14])
+    this_year = [day["state"] for day in days if day["day"][:4] == year]
+    for letter, state in (("m", "measured"), ("L", "late"), ("X", "missing")):
+        assert shown.count(f" {letter}") == this_year.count(state)
+    late = [day for day in days if day["state"] == "late"]
+    assert all(day["reason"] == "not there yet" and day["next_try"] for day in late)
+    told = f"{late[-1]['day']} late: not there yet, asked again on {late[-1]['next_try']}"
+    assert any(line.endswith(told) for line in lines)
+
+
+async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
+    """Its end tells whether all is there, somebody must consent, or it is tried again."""
+    none = await poll("poll")
+    assert (none.returncode, none.stderr) == (0, b"there is no account to fetch for\n")
+    await add(poll, "enedis", PRM)
+    await add(poll, "grdf", PCE)
+    found = await poll("poll", "enedis", "--json")
+    *windows, end = map(json.loads, found.stdout.splitlines())
+    assert [(one["series"], one["done"], one["total"]) for one in windows] == [
+        ("daily", 1, 1),
+        ("curve", 1, 2),
+        ("curve", 2, 2),
+    ]
+    assert (end["outcome"], end["windows"], end["replaced"]) == ("done", 3, 0)
+    await twin.set_fault("status=503*9", "grdf")
+    down = await poll("poll")
+    assert down.returncode == 75
+    assert b"account 2 (grdf): a part could not be fetched" in down.stdout
+    assert b"GRDF has a technical error." in down.stdout
+    await twin.revoke(PRM)
+    lost = await poll("poll", "--account", "1", "--force")
+    assert lost.returncode == 1
+    assert b"account 1 (enedis): it needs a consent; 1 window" in lost.stdout
+    assert b"The consent at Enedis has ended or was revoked." in lost.stdout
+    assert (await poll("poll", "--account", "7")).returncode == 64
+    for told in (none, found, down, lost):
+        assert not any(meter.encode() in told.stdout + told.stderr for meter in (PRM, PCE))
+
+
+async def test_a_chosen_part_is_fetched(poll: Run, twin: Twin) -> None:
+    """Days that are chosen are asked for, and by force also those that are there."""
+    await add(poll, "enedis", PRM)
+    chosen = ("--account", "1", "--from", "2026-03-28", "--to", "2026-03-30")
+    for force, count in (((), 1), ((), 1), (("--force",), 2)):
+        assert (await poll("poll", *chosen, *force)).returncode == 0
+        calls = await twin.calls(PRM)
+        assert {(call["start"], call["end"], call["count"]) for call in calls} == {
+            ("2026-03-28", "2026-03-31", count)
+        }
+    wrong = await poll("poll", "--from", "2026-03-28", "--to", "2026-03-27")
+    assert wrong.returncode == 64
+    assert b"no day before today lies between them" in wrong.stderr
+
+
+async def test_a_load_that_is_broken_off_goes_on(
+    poll: Run, twin: Twin, state_dir: Path, tmp_path: Path
+) -> None:
+    """After Ctrl-C what came is kept, and the next one asks for the rest alone."""
+    added = ("--instance", "a.example", "--meter", PRM)
+    assert (await poll("accounts", "add", "enedis", *added, curve=28)).returncode == 0
+    await twin.set_fault("ok*3,latency=60s*1,ok")
+    command = [sys.executable, "-m", "ecolyo_worker", "poll", "--state-dir", str(state_dir)]
+    command += ["--config", str(tmp_path / "config.toml")]
+    async with await anyio.open_process(command) as process:
+        with anyio.fail_after(60):
+            while await twin.count(PRM) < 4:
+                await anyio.lowlevel.checkpoint()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert (await poll("poll", curve=28)).returncode == 0
+    calls = {(call["series"], call["start"]): call["count"] for call in await twin.calls(PRM)}
+    assert sum(count for count in calls.values()) == len(calls) + 1 == 6

@@ -116,7 +116,7 @@ async def test_a_person_without_anything_new_costs_nothing(worker: Worker) -> No
     """A night over people for whom nothing waits takes a few statements for all of them."""
     await fill(worker, 200, 1)
     await worker.run_once(NIGHT)
-    assert await statements(worker) < 100
+    assert await statements(worker) < 150  # the janitor's round, which is one for all, among them
 
 
 async def test_memory_does_not_grow_with_the_night(tmp_path: Path) -> None:

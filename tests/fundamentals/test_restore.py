@@ -11,6 +11,7 @@ import pytest
 from ecolyo_worker import Settings, StateRefused, Worker
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.requests import Retry
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.store.restoring import mark_of
@@ -217,7 +218,7 @@ async def test_the_log_of_the_lost_database_is_refused(
     """A backup copied over the database, beside whose log it lies, is not mixed with it."""
     async with Worker(counted).opened() as worker:
         await back_up(worker, backup)
-        await worker.run_once()
+        await worker.store_facts(InstanceFacts("somebody.example"))
         log = (state_dir / "ecolyo.db-wal").read_bytes()
     shutil.copy(backup, state_dir / "ecolyo.db")
     write(state_dir / "ecolyo.db-wal", log)

@@ -124,7 +124,7 @@ async def test_a_token_in_the_place_of_its_file_is_not_repeated(cli: Cli) -> Non
 def test_a_token_that_everybody_can_read_is_told(tmp_path: Path, key: str) -> None:
     """The file of a token is for the service alone, or its group; how to mend it is said."""
     secret = tmp_path / "token"
-    secret.write_text("t0ken\n")
+    secret.write_text(f"{'t0ken' * 4}\n")
     environ = {f"ECOLYO_{key.replace('.', '__').upper()}": str(secret)}
     for mode, is_wrong in ((0o600, False), (0o640, False), (0o644, True), (0o602, True)):
         secret.chmod(mode)

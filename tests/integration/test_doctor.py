@@ -156,13 +156,13 @@ async def test_a_token_is_looked_for_and_not_shown(cli: Cli, tmp_path: Path) -> 
         "none for the HTTP face, whose clients must show one",
     ]
     secret = tmp_path / "token"
-    secret.write_text("sesame")
+    secret.write_text("sesame-open-the-door")
     secret.chmod(0o600)
     env |= {"ECOLYO_DACC__TOKEN_FILE": str(secret), "ECOLYO_HTTP__TOKEN_FILE": str(secret)}
     found = [one for one in await findings(cli, env=env) if one.check == "tokens"]
     assert [one.result for one in found] == ["ok", "ok"]
     assert "sesame" not in str(found)
-    secret.write_text("sesame\nanother\n")
+    secret.write_text("sesame-open-the-door\nanother-open-the-door\n")
     found = [one for one in await findings(cli, code=1, env=env) if one.check == "tokens"]
     assert [one.result for one in found] == ["failed", "ok"]
     assert "must hold one token: a line of" in found[0].found
@@ -322,7 +322,7 @@ async def online(cli: Cli, env: Env = None, *, code: int = 0) -> list[Finding]:
 async def test_the_dacc_is_asked_and_nothing_is_sent(cli: Cli, tmp_path: Path) -> None:
     """An echo server is recognised; it gets no indicator, no token, and nothing but questions."""
     secret = tmp_path / "token"
-    secret.write_text("sesame")
+    secret.write_text("sesame-open-the-door")
     secret.chmod(0o600)
     await prepare(cli)
     async with echo_server("--token", "sesame") as echo:

@@ -104,7 +104,7 @@ def test_what_this_user_may_not_do_is_a_wrong_setting(
     home: Path, state: Path, settings: str, said: str
 ) -> None:
     """A port or a group that needs more rights ends the service with 78 and what to do."""
-    (home / "token").write_text("t0ken")
+    (home / "token").write_text("t0ken" * 4)
     config = home / "config.toml"
     config.write_text(settings.format(home=home))
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 7:

@@ -16,7 +16,13 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import Aggregate, ConsumptionImport, InstancesImport, Line
+from ecolyo_worker.requests import (
+    AccountAdd,
+    Aggregate,
+    ConsumptionImport,
+    InstancesImport,
+    Line,
+)
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing import echo_server
 
@@ -40,11 +46,21 @@ ELSEWHERE = {
     "make screenshots": "test_screenshots and test_pictures compare what it draws",
     "pip install .": "test_installed installs the wheel, and what it needs",
     'pip install ".[service]"': "test_installed installs the wheel, and what it needs",
-    "python tools/energy_twin.py": "test_energy_twin_script starts it",
+    'pip install ".[energy]"': "test_installed installs the wheel, and what it needs",
+    "python3 tools/energy_twin.py": "test_energy_twin_script starts it",
+    "make check-pythons": "takes half an hour; test_pythons tries how it finds them",
+    "make test-oldest": "CI runs a part of it",
 }
 """What is run neither by a follower nor here, and why, or by which test."""
-ENDS = {"ecolyo-worker doctor": 1}
-"""With which code some end in that state: indicators are dead."""
+ENDS = {
+    "ecolyo-worker doctor": 1,
+    "ecolyo-worker accounts authorize 3": 78,
+    "ecolyo-worker poll enedis --account 3 --from 2026-01-01": 75,
+}
+"""With which code some end in that state: indicators are dead, no provider knows the application.
+
+Where one does, test_accounts_cli and test_polling type them.
+"""
 MENTIONED = ("systemctl ", "python3 -m venv")
 """What is a service manager's: its pages' blocks are typed on a machine of its own."""
 
@@ -87,7 +103,7 @@ def to_run() -> list[str]:
 
 
 RUN = [one for one in to_run() if one.startswith("ecolyo-worker ")]
-HELP = [one for one in to_run() if one.startswith("python tools/") and one.endswith(" --help")]
+HELP = [one for one in to_run() if re.fullmatch(r"python3? tools/\S+ --help", one)]
 
 
 def test_no_command_is_forgotten() -> None:
@@ -151,6 +167,9 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tu
             asked = Commands(worker)
             await asked.instances_import(InstancesImport([Line(1, PEOPLE)], withdrawing=True))
             await asked.consumption_import(ConsumptionImport([Line(1, READING)]))
+            for number in range(3):
+                meter = f"1111111111111{number}"
+                await asked.accounts_add(AccountAdd("enedis", "alice.example", meter))
             await worker.record("alice.example", visits())
             await asked.aggregate(Aggregate("2026-03-05T01:00"))
             assert (await worker.send(until_empty=True)).outcomes["rejected"] > 12

@@ -4,8 +4,8 @@ import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM
 from subprocess import DEVNULL, CompletedProcess
@@ -137,8 +137,14 @@ async def test_a_stop_while_it_reads_its_settings_again(run: Run, cli: Cli, mana
 async def opened(service: Any, path: Path) -> None:
     """Wait until a service has a file open."""
     files = Path(f"/proc/{service.process.pid}/fd")
+
+    def names() -> Iterator[Path]:
+        for file in files.iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                yield file.readlink()
+
     with anyio.fail_after(30):
-        while not any(os.path.realpath(file) == str(path) for file in files.iterdir()):  # noqa: ASYNC240
+        while path not in names():
             await anyio.lowlevel.checkpoint()
 
 

@@ -239,7 +239,7 @@ def test_before_a_start_root_sees_the_tokens_that_the_unit_names(fresh: Machine)
     configure(fresh)
     fresh.run("""
         sed -i 's/^listen = .*/listen = "127.0.0.1:8787"/' /etc/ecolyo-worker/config.toml
-        (umask 077; echo s3cret > /etc/ecolyo-worker/of-hosts)
+        (umask 077; echo s3cret-0f-the-h0sts > /etc/ecolyo-worker/of-hosts)
     """)
     fresh.run("ecolyo-worker check-config > /run/said && exit 1; test $? = 78")
     assert "http.token_file: found none" in fresh.run("cat /run/said")

@@ -26,7 +26,7 @@ from tests.property.made import events, odd_texts, tried
 
 pytestmark = pytest.mark.timeout(600)  # a failure is told in its smallest form
 
-TOKEN = "t0ken"
+TOKEN = "t0ken-0f-the-h0st"
 AUTH = f"Host: h\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 GOOD = b'{"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "instance": "good.example"}'
 ACCEPTED = {"accepted": 1, "known": 0, "refused": []}

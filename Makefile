@@ -22,8 +22,9 @@ check-pythons:
 
 # Unit and integration tests on the oldest versions that pyproject.toml allows; the system's zones,
 # which go before those of tzdata, are kept away.
+OLDEST := tests/unit tests/integration
 test-oldest: .oldest/.test
-	PYTHONTZPATH= .oldest/bin/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/integration $(PYTEST_ARGS)
+	PYTHONTZPATH= .oldest/bin/python -m pytest --numprocesses auto --dist loadfile $(OLDEST) $(PYTEST_ARGS)
 
 .oldest/.test: requirements/oldest.lock pyproject.toml
 	$(PYTHON) -m venv --clear .oldest

@@ -75,8 +75,8 @@ While a service runs on the state, the commands ask it, through `control.sock` i
 directory, and print what they print without one; otherwise they open the state themselves, as its
 only owner. As root a command works as whoever owns the state directory.
 
-Every command ends with 0 when all is done, and may end with 64 (usage), 65 (an option or an input
-is no such thing), 69 (something is unavailable), 70 (a bug), 73 (another process owns the state),
+Every command ends with 0 when all is done, and may end with 64 (usage), 65 (an input is not what it
+must be), 69 (something is unavailable), 70 (a bug), 73 (another process owns the state),
 78 (settings or state) or 130 (interrupted); [what each asks for](errors.md#exit-codes). What a
 command ends with beyond that stands beside it.
 """
@@ -134,7 +134,8 @@ error is one of the exceptions above, so that a command ends as it would without
 
 | what happened | ends with | what to do |
 | --- | --- | --- |
-| the service does not answer for 20 s, or very many wait already | 69 | Continue or restart it: \
+| the service does not say within 10 s that it lives, as every 10 s it is asked, \
+or very many wait already | 69 | Continue or restart it: \
 it is stopped or hangs. Whether it still does what was asked is not known. |
 | the service went away while it was asked | 69 | Ask again: what it had stored by then is stored. |
 | the service is of another version, whose commands differ | 69 | Use the same, or restart it. |

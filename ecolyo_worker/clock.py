@@ -33,6 +33,7 @@ __all__ = [
     "day_of",
     "day_start",
     "day_text",
+    "http_date",
     "instant_of_civil",
     "instant_text",
     "instants_of_civil",
@@ -114,6 +115,11 @@ def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:
     if instant.tzinfo is not None:
         instant = instant.astimezone(zone).replace(tzinfo=None)
     return (instant - _EPOCH) // _MS
+
+
+def http_date(instant: datetime) -> str:
+    """Write an instant as a header of HTTP has it (RFC 9110, section 5.6.7)."""
+    return email.utils.format_datetime(instant.astimezone(UTC), usegmt=True)
 
 
 def instant_of_civil(civil: datetime, zone: ZoneInfo) -> datetime:

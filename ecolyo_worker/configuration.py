@@ -87,6 +87,13 @@ class Reading(Struct, frozen=True):
         """Give where the value of a key comes from."""
         return self.origins.get(key, DEFAULT)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the state directory that is meant is unknown, for all that is wrong."""
+        is_unread = any(problem.key is None and problem.file for problem in self.problems)
+        key = "worker.state_dir"
+        return key in self.wrong or (is_unread and key not in self.origins)
+
     def placed(self, problem: Problem) -> Problem:
         """Give a problem with the place of its key, or of one that it rests on."""
         return _placed(problem, self.origins)

@@ -91,8 +91,8 @@ EXIT_CODES: Final = (
     ),
     ExitCode(
         TRY_AGAIN,
-        "Not now: too much waits to be stored, what is left to send must wait, or a consent cannot"
-        " be revoked.",
+        "Not now: too much waits to be stored, what is left to send must wait, readings cannot be"
+        " fetched, or a consent cannot be revoked.",
         "caller",
         "Do the same again later.",
         any_command=False,

@@ -30,6 +30,7 @@ __all__ = [
     "check_version",
     "connected_fluids",
     "facts_document",
+    "is_comparable",
     "states_at",
 ]
 
@@ -111,6 +112,11 @@ def check_version(found: object, field: str = "consent.version") -> str:
     if not isinstance(found, str) or not 0 < len(found) <= 100 or not found.isprintable():
         raise FactsRefused(field, f'found {kind_of(found)}; allowed: text such as "1.0.0"')
     return found
+
+
+def is_comparable(version: str) -> bool:
+    """Tell whether a version of the terms may suffice: numbers and dots; no other ever does."""
+    return bool(_VERSION.fullmatch(version))
 
 
 def check_facts(found: Mapping[str, object], zone: ZoneInfo) -> InstanceFacts:
@@ -203,7 +209,7 @@ def states_at(states: Iterable[KonnectorState], moment: int) -> list[KonnectorSt
 
 def _suffices(version: str, least: str) -> bool:
     """Compare versions number by number; missing parts are 0, anything but numbers never does."""
-    if not _VERSION.fullmatch(version):
+    if not is_comparable(version):
         return False
     found, wanted = ([int(part) for part in text.split(".")] for text in (version, least))
     width = max(len(found), len(wanted))

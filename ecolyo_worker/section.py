@@ -99,10 +99,12 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
     }
     words = named.get(base, f"{base.__name__}(…)" if _is_section(base) else "text, or left out")
     for meta in metas:
+        if meta.title is not None:
+            return str(meta.title)
         least = [f" from {meta.ge:.15g}" if meta.ge is not None else "", _above(meta.gt)]
         most = f" to {meta.le:.15g}" if meta.le is not None else ""
         longest = f" of at most {meta.max_length} characters" if meta.max_length else ""
-        words += "".join(least) + most + (f" like {meta.pattern}" if meta.pattern else longest)
+        words += "".join(least) + most + longest
     return words
 
 

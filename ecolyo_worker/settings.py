@@ -97,6 +97,7 @@ class Aggregation(Section, frozen=True):
         str,
         Meta(
             pattern=r"^[0-9]+(\.[0-9]+)*\Z",
+            title='numbers and dots, such as "1.0.0", in at most 100 characters',
             max_length=100,
             description="The least version of the terms that suffices.",
         ),
@@ -260,6 +261,7 @@ class Http(Section, frozen=True):
         str,
         Meta(
             pattern=r"^0?[0-7]{3}\Z",
+            title='a mode of three octal digits, such as "0660"',
             description="Who may use a Unix socket: its mode, as of chmod. Who asks must be allowed"
             " to write.",
         ),

@@ -50,6 +50,13 @@ EVENTS: Final = (
         },
     ),
     LogEvent(
+        "a token is open to everybody",
+        "warning",
+        "Everybody on this machine may read or write its file: `chmod 600` it, and let the token be"
+        " replaced. Told at each start; `check-config` and `doctor` call it wrong.",
+        {"setting": "which token", "file": "where it is", "mode": "the file's mode, in octal"},
+    ),
+    LogEvent(
         "reloading",
         "info",
         "The settings were read again and are right: what has begun is finished, then they hold.",
@@ -122,6 +129,18 @@ EVENTS: Final = (
         "warning",
         "The service manager's setting for it cannot be read.",
         {"reason": _REASON},
+    ),
+    LogEvent(
+        "the database does not work",
+        "error",
+        "The disk is full, the file is gone, or SQLite refuses: events are refused meanwhile. Told"
+        " once, when it begins.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
+        "the database works again",
+        "info",
+        "Something could be stored again. Told once, when it ends.",
     ),
     LogEvent(
         "run finished",
@@ -205,6 +224,7 @@ EVENTS: Final = (
         "A provider answered a request for readings by something else; it is asked again, unless"
         " the reason names somebody who can help. Told once, until it changes.",
         {**_SERIES, "reason": _REASON, "code": "the provider's, or the status of HTTP"},
+        repeats_by=("series", "reason"),
     ),
     LogEvent(
         "a series of readings is given up",

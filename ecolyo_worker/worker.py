@@ -66,7 +66,7 @@ from ecolyo_worker.store.database import Database, unreachable
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
 from ecolyo_worker.store.restoring import Restored
-from ecolyo_worker.store.status import Status, file_sizes, make_status, take_snapshot
+from ecolyo_worker.store.status import Status, file_sizes, free_bytes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
@@ -288,6 +288,7 @@ class Worker:
             file_sizes(self.settings.directory, self.database.snapshot),
             self.health(),
             self.database.trouble or unreachable(self.settings.directory),
+            free_bytes(self.settings.directory),
         )
 
     @property
@@ -325,7 +326,8 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        actors = (self.janitor, *self.pollers, self.sender, self.aggregator, self.intake)
+        pollers = [poller for poller in self.pollers if poller.has_application]
+        actors = (*pollers, self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)
@@ -339,7 +341,9 @@ class Worker:
             self.logger.warning("defined measures that nothing makes", measures=measures)
         directory: Path = settings.directory
         self.database = await opened.enter_async_context(
-            Database.open(directory, migrating=migrating, observe=take_snapshot)
+            Database.open(
+                directory, migrating=migrating, observe=take_snapshot, tell=self._tell_trouble
+            )
         )
         await self._settle_backup(migrating=migrating)
         rows = self.status().outbox
@@ -371,6 +375,12 @@ class Worker:
             for provider in PROVIDERS
         }
         self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
+
+    def _tell_trouble(self, words: str | None) -> None:
+        if words is None:
+            self.logger.info("the database works again")
+        else:
+            self.logger.error("the database does not work", reason=words)
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

@@ -69,6 +69,9 @@ class Actor(ABC):
     name: str
     LOOK_S: ClassVar[float] = 30.0
 
+    longest_step_s = 0.0
+    """How long one step of its work may take, between two signs of life."""
+
     channel: ClassVar[type[Channel]] = Channel
     """What it is woken by; a test puts one here that hears nothing."""
 

@@ -45,6 +45,11 @@ class Asking:
         section = context.settings.enedis if provider == "enedis" else context.settings.grdf
         self._timeout_s = section.attempt_timeout.total_seconds()
 
+    @property
+    def has_one_token(self) -> bool:
+        """Whether all accounts are asked for with the application's one token."""
+        return self.provider == "grdf" or self.context.settings.enedis.generation != "v4"
+
     async def ask(
         self, account: Account, series: PolledSeries, window: range
     ) -> Answer | NoToken | Later:

@@ -30,6 +30,8 @@ _LONGEST_RETRY_MS = 4 * 3_600_000
 _SOON_MS = 1_000
 _REMOVAL_MS = 3_600_000
 _METER_MS = 600_000
+# In one step: a token, what is asked for, and both once more.
+_MOST_REQUESTS = 4
 
 
 class Poller(Actor):
@@ -45,6 +47,9 @@ class Poller(Actor):
         self.name = self._provider
         settings = context.settings
         section = settings.enedis if self._provider == "enedis" else settings.grdf
+        self.has_application = section.is_set
+        """Whether the provider knows us; else there is nothing to run for."""
+        self.longest_step_s = _MOST_REQUESTS * section.attempt_timeout.total_seconds()
         self._spread_s = int(section.spread.total_seconds())
         self._schedule = Schedule(section.schedule, settings.civil_zone)
 

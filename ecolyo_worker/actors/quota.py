@@ -108,8 +108,9 @@ class Quota:
         """Take in that the provider answers as agreed."""
         async with self._lock:
             known = await self._load()
-            if known.failures:
-                await self._note(Pause(known.until, known.reason))
+            is_over = known.until <= self._now()
+            if known.failures or (known.until and is_over):
+                await self._note(Pause() if is_over else Pause(known.until, known.reason))
 
     def _free_at(self) -> int:
         """Give from when on a request may be made, in ms of UTC."""

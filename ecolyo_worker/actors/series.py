@@ -69,7 +69,7 @@ class End(Struct, frozen=True):
     until: int | None = None
     """Before when it is no use to come again, in ms of UTC, if that is known."""
     failures: int = 0
-    """The most requests in a row, of a series, that came to nothing."""
+    """The most requests in a row, of a series, that the provider did not answer as agreed."""
     reason: str | None = None
 
 
@@ -84,7 +84,9 @@ class Visit:
         self.end: End | None = None
         """Why nothing more is asked for."""
         self.troubles: list[Trouble] = []
+        self.has_failed = False
         self.failures = 0
+        """The most requests in a row, of a series, that a provider did not answer as agreed."""
         self.is_fed = False
         """Whether anything came as agreed."""
 
@@ -212,7 +214,7 @@ class SeriesVisit:
         stored = await self._context.database.run(store)
         reach("poller.stored")
         if stored is None:
-            self._is_over = True
+            self._visit.end = End("gone")
             return Stored(0, 0, 0, {})
         if is_whole:
             self._cursor = noted
@@ -286,7 +288,8 @@ class SeriesVisit:
     async def _pause_for_token(self, meaning: Meaning, _: range) -> None:
         """Leave off: the token was just renewed, and is not taken either."""
         until = self._now() + _TOKEN_PAUSE_MS
-        await self._asking.quota.pause(until, meaning.happened)
+        if self._asking.has_one_token:
+            await self._asking.quota.pause(until, meaning.happened)
         await self._fail(meaning)
         self._visit.close("later", self._visit.troubles.pop(), until)
 
@@ -316,7 +319,9 @@ class SeriesVisit:
         """Note that a request came to nothing; the next visit asks again."""
         self._is_over = True
         failures = self._cursor.failures + 1
-        self._visit.failures = max(self._visit.failures, failures)
+        self._visit.has_failed = True
+        if meaning.kind == "vendor_down":
+            self._visit.failures = max(self._visit.failures, failures)
         trouble = _trouble(meaning)
         self._visit.troubles.append(trouble)
         if await self._note(replace(self._cursor, trouble=trouble.reason, failures=failures)):

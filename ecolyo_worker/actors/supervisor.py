@@ -195,7 +195,7 @@ class _Kept:
         return end * (0.5 + draw.random() / 2)
 
     def health(self, now: float) -> ActorHealth:
-        silence = now - self.actor.last_sign
+        silence = now - self.actor.last_sign - self.actor.longest_step_s
         return ActorHealth(
             name=self.actor.name,
             state=self.state,

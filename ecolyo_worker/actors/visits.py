@@ -82,7 +82,7 @@ class Visits:
         await self._context.database.run(close)
         reason = None if trouble is None else trouble.reason
         return visit.end or End(
-            "failed" if visit.failures else "done", None, visit.failures, reason
+            "failed" if visit.has_failed else "done", None, visit.failures, reason
         )
 
     def _today(self) -> int:

@@ -3,7 +3,6 @@
 import os
 import pwd
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +40,7 @@ def check_directory(directory: Path) -> Iterator[Finding]:
         return
     yield _owned(directory, status)
     yield _lies_on(directory)
-    yield _room(directory)
+    yield _room(directory, os.statvfs(directory))
 
 
 def _owned(directory: Path, status: os.stat_result) -> Finding:
@@ -72,8 +71,12 @@ def _lies_on(directory: Path) -> Finding:
     return ok(_DISK, f"{kind}, of this machine" if kind else "its kind is not known")
 
 
-def _room(directory: Path) -> Finding:
-    free = shutil.disk_usage(directory).free
+def _room(directory: Path, found_there: os.statvfs_result) -> Finding:
+    if found_there.f_flag & os.ST_RDONLY:
+        found = f"what {directory} lies on is mounted read-only: nothing can be stored"
+        advice = "look in the machine's log why, and mount it for writing (mount -o remount,rw)"
+        return failed(_DISK, found, advice)
+    free = found_there.f_bavail * found_there.f_frsize
     database = directory / DATABASE
     size = database.stat().st_size if database.exists() else 0
     # Writing the database anew, and a copy before a migration, take as much again.

@@ -35,7 +35,7 @@ async def diagnose(
     settings = reading.settings
     for finding in chain(check_machine(settings.zone), _settings(reading)):
         yield finding
-    if _is_lost(reading):
+    if reading.is_lost:
         yield note("all else", "not looked at: the settings do not tell where it is")
         return
     nearby = (check_tokens(settings), check_energy(settings), check_directory(settings.directory))
@@ -47,13 +47,6 @@ async def diagnose(
     if online:
         for finding in await check_target(settings.dacc, running.instance):
             yield finding
-
-
-def _is_lost(reading: Reading) -> bool:
-    """Tell whether the state directory that is meant is unknown."""
-    is_unread = any(problem.key is None and problem.file for problem in reading.problems)
-    key = "worker.state_dir"
-    return key in reading.wrong or (is_unread and key not in reading.origins)
 
 
 def _settings(reading: Reading) -> list[Finding]:

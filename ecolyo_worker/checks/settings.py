@@ -41,8 +41,8 @@ def secret_problem(file: TokenFile) -> Problem | None:
         return _absent(key, path, getattr(error, "strerror", None) or str(error))
     if not stat.S_ISREG(mode):
         return _absent(key, path, "it is no file")
-    if mode & stat.S_IRWXO:
-        found = f"{path}, which everybody can read or write (mode {stat.S_IMODE(mode):04o})"
+    if (mode_for_all := file.mode_for_all) is not None:
+        found = f"{path}, which everybody can read or write (mode {mode_for_all:04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
     return _unread(file)
 
@@ -87,7 +87,25 @@ def _listening(settings: Http) -> Iterator[Problem]:
     if isinstance(address, Tcp) and http_token_file(settings).path is None:
         allowed = "a file that holds the token, which clients over TCP must show; or a Unix socket"
         yield said("http.token_file", "none", allowed, "http.listen")
+    if isinstance(address, Unix) and _is_missing(address.path.parent):
+        found = f"{settings.listen!r}, whose folder {address.path.parent} is not there"
+        yield said("http.listen", found, "a socket in a folder that is")
     try:
         parse_access(settings)
     except ConfigurationError as error:
         yield from error.problems
+
+
+def _is_missing(folder: Path) -> bool:
+    """Tell whether there is no such folder. Those in `/run` are often made when a service starts.
+
+    What this user may not look at may be there.
+    """
+    if folder.is_relative_to("/run"):
+        return False
+    try:
+        return not stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from ecolyo_worker import exits
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.callback import heard_at, listens_at
+from ecolyo_worker.cli.options import Instance
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
@@ -28,6 +29,9 @@ _COLUMNS = {
 }
 _LONGEST = 65_536
 
+Meter = Annotated[str | None, Parameter(metavar="NUMBER")]
+Address = Annotated[str | None, Parameter(metavar="URL")]
+
 
 def register(app: App) -> None:
     """Add these commands."""
@@ -43,8 +47,8 @@ async def add(
     provider: Literal["enedis", "grdf"],
     /,
     *,
-    instance: str,
-    meter: str | None = None,
+    instance: Annotated[str, Parameter(metavar="NAME")],
+    meter: Meter = None,
     id_token_file: Path | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
@@ -76,7 +80,7 @@ async def add(
 
 async def list_accounts(
     *,
-    instance: str | None = None,
+    instance: Instance = None,
     with_meters: bool = False,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:
@@ -107,8 +111,8 @@ async def authorize(
     account: int,
     /,
     *,
-    callback: str | None = None,
-    meter: str | None = None,
+    callback: Address = None,
+    meter: Meter = None,
     id_token_file: Path | None = None,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> None:

@@ -1,7 +1,6 @@
 """The application: the options of every command, and what an error ends with."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Group, Parameter
 
 from ecolyo_worker import exits
 from ecolyo_worker.cli import (
@@ -36,11 +35,12 @@ from ecolyo_worker.cli import (
 from ecolyo_worker.cli.files import STDIN
 from ecolyo_worker.cli.output import Output, PipeConsole
 from ecolyo_worker.cli.session import Session
-from ecolyo_worker.errors import EcolyoError
+from ecolyo_worker.errors import EcolyoError, quote
 from ecolyo_worker.settings import LogFormat, LogLevel
 
 __all__ = ["READING_ORDER", "app", "run"]
 
+_NUMBERS: dict[type | None, str] = {float: "a number", int: "a whole number"}
 _HELP = ("--help", "-h")
 
 READING_ORDER = (
@@ -158,12 +158,10 @@ def _launch(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give its exit code; nothing is raised."""
+    """Run the command line and give its exit code; only `KeyboardInterrupt` is raised."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where the terminal lacks a character
-    # To end politely by either signal, a command need only know one.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if not set(_HELP).isdisjoint(arguments):
             from ecolyo_worker.cli.manual import add_epilogues  # what it reads with is slow to load
@@ -179,13 +177,20 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except CycloptsError as error:
-        sys.stderr.write(f"error: {error}\ntry: ecolyo-worker --help\n")
+        command = " ".join(["ecolyo-worker", *(error.command_chain or ())])
+        sys.stderr.write(f"error: {_words(error)}\ntry: {command} --help\n")
         return exits.USAGE
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was accepted is kept\n")
-        return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001  what no command raised: its output cannot be written
         return _failed(error, Session(None, None, "console", None, Output(as_json=False)))
+
+
+def _words(error: CycloptsError) -> str:
+    """Say what is wrong with an option; where it is no number, as all else says it."""
+    if isinstance(error, CoercionError) and error.token is not None:
+        name = error.token.keyword or (error.argument.name if error.argument is not None else "")
+        if (kind := _NUMBERS.get(error.target_type)) is not None:
+            return f"{name}: found {quote(error.token.value)}; allowed: {kind}"
+    return str(error)
 
 
 def _failed(error: Exception, session: Session) -> int:

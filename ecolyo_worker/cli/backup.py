@@ -48,7 +48,7 @@ async def backup(
     --------
     ecolyo-worker backup /mnt/backups/ecolyo.db --force
     """
-    directory = session.settings().directory
+    directory = session.directory()
     place = _checked(file, directory, force=force)
     async with session.reading() as commands:
         part = _Part(place)

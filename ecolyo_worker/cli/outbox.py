@@ -10,6 +10,7 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.options import Day
 from ecolyo_worker.cli.output import cell
 from ecolyo_worker.cli.session import Session
+from ecolyo_worker.commands import not_dead
 from ecolyo_worker.errors import CommandRefused
 
 __all__ = ["register"]
@@ -156,6 +157,10 @@ async def discard(
         Needed, for it cannot be undone.
     """
     if not yes:
+        async with session.reading() as commands:
+            found = await commands.outbox_show(row)
+        if found.state != "dead":
+            raise not_dead(found)
         raise CommandRefused(f"row {row} would never be sent; say --yes to do it")
     async with session.commands() as commands:
         moved = await commands.outbox_discard(row)

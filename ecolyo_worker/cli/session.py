@@ -48,6 +48,13 @@ class Session(Struct, frozen=True):
             raise ConfigurationError(*reading.problems)
         return reading.settings
 
+    def directory(self) -> Path:
+        """Give the state directory, whatever else is wrong with the settings.
+
+        Raises `ConfigurationError` if it cannot be told which one is meant.
+        """
+        return self._located().settings.directory
+
     def read_settings(self, file: Path | None = None) -> Reading:
         """Read the settings, of this file if one is named, and tell what is wrong."""
         reading = read(file or self.settings_file(), options=self._options())
@@ -128,11 +135,30 @@ class Session(Struct, frozen=True):
 
     @asynccontextmanager
     async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:
-        settings = self.settings()
-        take_identity(settings.directory)
-        async with running_service(settings.directory) as commands:
+        reading = self._located()
+        take_identity(reading.settings.directory)
+        async with running_service(reading.settings.directory) as commands:
             if commands is not None:
+                self._warn(reading)
                 yield commands
                 return
-            async with opening(self._worker(settings, "warning")) as worker:
+            if reading.problems:
+                raise ConfigurationError(*reading.problems)
+            async with opening(self._worker(reading.settings, "warning")) as worker:
                 yield Commands(worker)
+
+    def _located(self) -> Reading:
+        """Read the settings; raises `ConfigurationError` if they do not tell where the state is."""
+        reading = self.read_settings()
+        if reading.is_lost:
+            raise ConfigurationError(*reading.problems)
+        return reading
+
+    def _warn(self, reading: Reading) -> None:
+        """Say of wrong settings that the service, which was asked all the same, has others."""
+        if reading.problems:
+            self.output.talk(
+                "warning: the settings are wrong, and the running service goes on with those that"
+                " it has: `ecolyo-worker check-config` tells all\n"
+                + "\n".join(str(problem) for problem in reading.problems)
+            )

@@ -1,6 +1,5 @@
 """`status`, `migrate` and `version`."""
 
-from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
@@ -29,7 +28,7 @@ async def status(*, session: Annotated[Session, Parameter(parse=False)]) -> None
     """Tell on one screen what there is, and what stands in the way."""
     async with session.reading() as commands:
         found = await commands.status()
-    show_status(session.output, found, session.settings().directory)
+    show_status(session.output, found, session.directory())
 
 
 async def migrate(
@@ -49,7 +48,7 @@ async def migrate(
     ecolyo-worker migrate --dry-run
     """
     if dry_run:
-        _tell_plan(session.output, await _plan(session.settings().directory))
+        _tell_plan(session.output, await _plan(session))
         return
     async with session.commands() as commands:
         found = await commands.migrate()
@@ -77,11 +76,11 @@ async def version(*, session: Annotated[Session, Parameter(parse=False)]) -> Non
         )
 
 
-async def _plan(directory: Path) -> MigrationPlan:
-    async with running_service(directory) as commands:
+async def _plan(session: Session) -> MigrationPlan:
+    async with running_service(session.directory()) as commands:
         if commands is not None:
             return await commands.migrate_plan()
-        return await to_thread.run_sync(look, directory)
+    return await to_thread.run_sync(look, session.settings().directory)
 
 
 def _tell_plan(output: Output, found: MigrationPlan) -> None:

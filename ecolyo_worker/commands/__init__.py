@@ -55,6 +55,7 @@ from ecolyo_worker.facts import (
     check_facts,
     check_instance,
     check_version,
+    is_comparable,
 )
 from ecolyo_worker.ledger import Ledger, balance
 from ecolyo_worker.readings import STEPS
@@ -70,13 +71,18 @@ from ecolyo_worker.store.status import Status
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import read_day
 
-__all__ = ["Commands"]
+__all__ = ["Commands", "not_dead"]
 
 _PAGE = 500
 _NO_INSTANCE = (
     "found nothing; name it in the event, or for all that name none by --instance (over HTTP:"
     " ?instance=)"
 )
+
+
+def not_dead(row: ask.OutboxHistory) -> CommandRefused:
+    """Give the error for a row that is to be moved by hand and may not be."""
+    return CommandRefused(f"row {row.id} is {row.state}; only a dead one can be moved by hand")
 
 
 class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
@@ -150,13 +156,21 @@ class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
         return await self._document(await self._known(name))
 
     async def instances_consent(self, request: ask.GiveConsent) -> dict[str, object]:
-        """Note a consent and give what is known of the instance then."""
+        """Note a consent and give what is known of the instance then.
+
+        Raises `CommandRefused` for what is no name or no version, and for one that never suffices.
+        """
         at = self._worker.clock.now() if request.at is None else self._moment("--at", request.at)
         accepted_at = civil_from_instant(at, self._zone)
-        facts = InstanceFacts(
-            instance=check_instance(request.instance),
-            consent=Consent(accepted_at, check_version(request.version, "version")),
-        )
+        try:
+            name = check_instance(request.instance)
+            version = check_version(request.version, "--version")
+        except FactsRefused as error:
+            raise CommandRefused(str(error)) from None
+        if not is_comparable(version):
+            allowed = "numbers and dots such as 1.0.0; by no other anything is counted"
+            raise CommandRefused(f"--version: found {quote(version)}; allowed: {allowed}")
+        facts = InstanceFacts(instance=name, consent=Consent(accepted_at, version))
         await self._worker.store_facts(facts)
         return await self.instances_show(request.instance)
 
@@ -341,6 +355,7 @@ class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
         Others go on using the state meanwhile.
         """
         worker = self._worker
+        worker.database.check_file()
         made = utc_ms(worker.clock.now())
         found = pieces(worker.settings.directory, worker.hmac_key, made)
         async with aclosing(found):  # whoever breaks this off breaks the copying off
@@ -377,8 +392,7 @@ class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
         }
 
     async def _not_dead(self, ident: int) -> CommandRefused:
-        row = await self.outbox_show(ident)
-        return CommandRefused(f"row {ident} is {row.state}; only a dead one can be moved by hand")
+        return not_dead(await self.outbox_show(ident))
 
     def _view(self, day: int, as_of: str | None) -> View:
         """Give what explaining goes by: the run as of a time, or the one that counts a day."""

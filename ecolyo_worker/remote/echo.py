@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.errors import CommandRefused, StoreUnavailable
 
 __all__ = ["counted", "received"]
 
@@ -31,7 +31,8 @@ async def counted(url: str) -> int | None:
 async def received(url: str) -> list[bytes]:
     """Give the text of every indicator an echo server stored, in the order of arrival.
 
-    Raises `CommandRefused` if there is no echo server at the address.
+    Raises `StoreUnavailable` if nobody answers at the address, and `CommandRefused` if whoever does
+    is no echo server.
     """
     import httpx  # takes a tenth of a second: only who asks pays for it
 
@@ -41,6 +42,8 @@ async def received(url: str) -> list[bytes]:
             answer = await client.get(address)
         answer.raise_for_status()
         records = msgspec.json.decode(answer.content, type=list[_Record])
+    except httpx.NetworkError as error:
+        raise StoreUnavailable(f"{address} does not answer: {error}; is it running?") from None
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:
         raise CommandRefused(f"{address} does not answer as an echo server: {error}") from None
     return [record.body.encode() for record in records]

@@ -1,6 +1,7 @@
 """The files that secrets are read from."""
 
 import os
+import stat
 from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
@@ -58,6 +59,15 @@ class TokenFile:
             return 0 if self.path is None else self.path.stat().st_mtime_ns
         except OSError:
             return 0
+
+    @property
+    def mode_for_all(self) -> int | None:
+        """The file's mode if everybody on this machine may read or write it; None if not."""
+        try:
+            mode = 0 if self.path is None else stat.S_IMODE(self.path.stat().st_mode)
+        except (OSError, ValueError):
+            return None
+        return mode if mode & stat.S_IRWXO else None
 
     def read(self) -> Secret | None:
         """Give the token, the first one of several; None if no file is named.

@@ -94,8 +94,8 @@ async def _watched(
         raise failure
     if is_silent:
         raise StoreUnavailable(
-            f"the service does not answer for {patience_s:g} s: it is stopped, or hangs; continue"
-            " or restart it. Whether it still does what was asked is not known"
+            f"the service did not say within {patience_s:g} s that it lives: it is stopped, or"
+            " hangs; continue or restart it. Whether it still does what was asked is not known"
         )
 
 

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _ALLOWED = 'an address as "127.0.0.1:8787" or "[::1]:8787", "unix:/path/of/socket", or "" for none'
+# An address has room for 107 bytes; `short_path` takes some 20 of them.
+_LONGEST_NAME = 80
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
@@ -82,6 +84,11 @@ def parse_listen(text: str) -> Tcp | Unix | None:
         return None
     kind, _, path = text.partition(":")
     if kind == "unix" and Path(path).is_absolute() and "\0" not in path and Path(path).name:
+        if len(os.fsencode(Path(path).name)) > _LONGEST_NAME:
+            allowed = (
+                f"a socket whose name, behind the last slash, has {_LONGEST_NAME} bytes at most"
+            )
+            raise wrong("http.listen", text, allowed)
         return Unix(Path(path))
     host, _, port = text.rpartition(":")
     if _PORT.fullmatch(port) and int(port) < 65536:

@@ -4,27 +4,27 @@ It is for anybody: no label and no value is a person's. Labels are states, outco
 worker, and the measures and group keys of the definitions, so there are few of each.
 """
 
-import os
 import platform
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.actors.intake import IntakeStatistics
+from ecolyo_worker.energy.meanings import Kind as AnswerKind
+from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.remote.outcome import Kind
 from ecolyo_worker.store import outbox
 from ecolyo_worker.store.migrations import latest_version
-from ecolyo_worker.store.status import Status
+from ecolyo_worker.store.status import Status, free_bytes
 from ecolyo_worker.worker import Worker
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Observed", "exposition", "free_bytes", "observe"]
+__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Observed", "exposition", "observe"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -72,15 +72,6 @@ def observe(worker: Worker) -> Observed:
         is_writable=worker.database.trouble is None,
         free_bytes=free_bytes(worker.settings.directory),
     )
-
-
-def free_bytes(directory: Path) -> int | None:
-    """Give how many bytes a directory's disk has left for those who are not root; None if gone."""
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
 
 
 def exposition(observed: Observed) -> bytes:
@@ -149,6 +140,18 @@ def _oldest(observed: Observed) -> float:
 
 def _outcomes(observed: Observed) -> dict[str, int]:
     return {kind: observed.totals.get(f"outcomes.{kind}", 0) for kind in get_args(Kind)}
+
+
+def _energy_calls(observed: Observed) -> Iterator[Sample]:
+    for provider in PROVIDERS:
+        for kind in get_args(AnswerKind):
+            count = observed.totals.get(f"energy.{provider}.calls.{kind}", 0)
+            yield (provider, kind), count
+
+
+def _held_through(observed: Observed) -> Iterator[Sample]:
+    for provider, held in observed.status.held_through.items():
+        yield (provider,), _seconds(f"{held.least}T00:00:00Z")
 
 
 def _others(observed: Observed) -> Iterator[Sample]:
@@ -284,6 +287,35 @@ METRICS = (
         "Energy accounts, by state.",
         _each(lambda o: o.status.accounts),
         ("state",),
+    ),
+    Metric(
+        "ecolyo_energy_calls_total",
+        "counter",
+        "Requests for readings that have ended, by provider and by what the answer means; it"
+        " survives a restart.",
+        _energy_calls,
+        ("provider", "outcome"),
+    ),
+    Metric(
+        "ecolyo_energy_points_refused_total",
+        "counter",
+        "Points of answers that are none, by provider; it survives a restart.",
+        _each(lambda o: {one: o.totals.get(f"energy.{one}.refused", 0) for one in PROVIDERS}),
+        ("provider",),
+    ),
+    Metric(
+        "ecolyo_energy_suspect_days",
+        "gauge",
+        "Days of accounts of which the parts do not come to the whole.",
+        _one(lambda o: o.status.suspect_days),
+    ),
+    Metric(
+        "ecolyo_energy_held_through_timestamp_seconds",
+        "gauge",
+        "The begin, in UTC, of the last day held of the account that is furthest behind, by"
+        " provider.",
+        _held_through,
+        ("provider",),
     ),
     Metric(
         "ecolyo_values_other_total",

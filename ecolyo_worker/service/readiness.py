@@ -9,8 +9,8 @@ from msgspec import Struct
 from ecolyo_worker.errors import EcolyoError
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
-from ecolyo_worker.service.metrics import free_bytes
 from ecolyo_worker.service.web import Bounds
+from ecolyo_worker.store.status import free_bytes
 from ecolyo_worker.worker import Worker
 
 __all__ = ["Problem", "Readiness"]

@@ -6,8 +6,10 @@ from collections.abc import Callable
 import anyio
 
 from ecolyo_worker.errors import ConfigurationError, EcolyoError
+from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.service.herald import Herald
 from ecolyo_worker.service.server import ControlSocket, HttpFace
+from ecolyo_worker.service.tokens import http_token_file
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 
@@ -81,6 +83,7 @@ class Service:
                 mode=worker.settings.mode,
                 http="off" if face is None else str(face.listen),
             )
+            _warn_of_tokens(worker)
             self._before = None
             await self._herald.ready(worker)
             following = await self._until_asked(worker)
@@ -126,3 +129,19 @@ class Service:
 def _face(worker: Worker) -> HttpFace | None:
     """Give the HTTP face that a worker's settings want; raises `ConfigurationError`."""
     return HttpFace(worker) if worker.settings.http.listen else None
+
+
+def _warn_of_tokens(worker: Worker) -> None:
+    """Say which file of tokens everybody may read; it is used all the same, as it was before.
+
+    Where each person has a file of her own, these are not looked for.
+    """
+    settings = worker.settings
+    for file in (TokenFile(settings.dacc.token_file), http_token_file(settings.http)):
+        if (mode := file.mode_for_all) is not None:
+            worker.logger.warning(
+                "a token is open to everybody",
+                setting=file.setting,
+                file=str(file.path),
+                mode=f"{mode:04o}",
+            )

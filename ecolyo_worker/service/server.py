@@ -59,7 +59,8 @@ class HttpFace(Actor):
             if isinstance(self.listen, Tcp):
                 self.listen = Tcp(self.listen.host, sock.getsockname()[1])
                 self._warn(self.listen)
-            await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
+            rest = partial(_rest, self)
+            await serve(self._app, sock, self._bounds, self._clock, task_status.started, rest)
 
     def _bind(self, stack: ExitStack) -> "socket.socket":
         listen = self.listen
@@ -102,7 +103,8 @@ class ControlSocket(Actor):
                 raise StateRefused(
                     f"{self._path} cannot be listened on: {error.strerror}"
                 ) from None
-            await serve(self._app, sock, self._bounds, task_status.started, partial(_rest, self))
+            rest = partial(_rest, self)
+            await serve(self._app, sock, self._bounds, self._clock, task_status.started, rest)
 
 
 def _noting(actor: Actor, app: ASGIApp) -> ASGIApp:

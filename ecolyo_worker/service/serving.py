@@ -17,6 +17,7 @@ from anyio import CancelScope
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ecolyo_worker.clock import Clock, http_date
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.service.heads import Connection
@@ -33,16 +34,18 @@ async def serve(
     app: ASGIApp,
     sock: socket.socket,
     bounds: Bounds,
+    clock: Clock,
     ready: Callable[[], None],
     rest: Callable[[], Awaitable[bool]],
 ) -> None:
     """Answer requests on a bound socket until `rest` gives False, then finish those under way.
 
     Answers in pieces are not finished then, nor those that are not read: the connection ends.
-    `ready` is called when it listens; `rest` waits about a second. Cancelled, it breaks off what
-    is under way. Whatever ends it, no task and no connection stays behind.
+    `clock` gives the date of the answers. `ready` is called when it listens; `rest` waits a while.
+    Cancelled, it breaks off what is under way. Whatever ends it, no task and no connection stays
+    behind.
     """
-    server = _Server(_Config(app, bounds), ready, rest)
+    server = _Server(_Config(app, bounds, clock), ready, rest)
     try:
         await server.serve(sockets=[sock])
     finally:
@@ -53,7 +56,7 @@ async def serve(
 class _Config(uvicorn.Config):
     """What a server of ours is like."""
 
-    def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
+    def __init__(self, app: ASGIApp, bounds: Bounds, clock: Clock) -> None:
         super().__init__(
             app,
             http=_Protocol,
@@ -64,9 +67,15 @@ class _Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
             workers=1,
         )
         self.bounds = bounds
+        self._clock = clock
+
+    def dated(self) -> list[tuple[bytes, bytes]]:
+        """Give the headers of every answer: the date, as of now."""
+        return [(b"date", http_date(self._clock.now()).encode())]
 
     def configure_logging(self) -> None:
         """Leave logging, which is the process's, as it is."""
@@ -88,11 +97,10 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        """Keep the date of the answers, and show life, each second."""
-        await self.on_tick(0)
+        """Show life until it is told to end."""
         self._ready()
         while await self._rest():
-            await self.on_tick(0)
+            pass
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no connection any more, and finish the requests under way, but no stream."""
@@ -131,6 +139,7 @@ class _Protocol(H11Protocol):
     def __init__(self, config: _Config, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's
         super().__init__(config, *args, **kwargs)
         self._bounds = config.bounds
+        self._dated = config.dated
         self.conn: Connection = Connection(config.bounds)
         self.timeout_keep_alive = config.bounds.idle_s  # type: ignore[assignment]  # parts of it too
         self._head: asyncio.TimerHandle | None = None
@@ -176,6 +185,7 @@ class _Protocol(H11Protocol):
             self._answer = None
 
     def data_received(self, data: bytes) -> None:
+        self.server_state.default_headers = self._dated()
         super().data_received(data)
         has_one = self.cycle is not None  # uvicorn begins with None
         self._watch_head(arrived=has_one and not self.cycle.response_complete)
@@ -207,8 +217,9 @@ class _Protocol(H11Protocol):
             self.transport.close()
             return
         response = error_answer(code, message, headers=_CLOSE)
+        headers = [*self._dated(), *response.raw_headers]
         for event in (
-            h11.Response(status_code=code.status, headers=response.raw_headers),
+            h11.Response(status_code=code.status, headers=headers),
             h11.Data(data=b"" if self.conn.wants_no_body else bytes(response.body)),
             h11.EndOfMessage(),
         ):

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
+from ecolyo_worker.store.status import LEAST_FREE
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -52,7 +53,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """The longest that a client may take to read each piece of an answer; None: for ever."""
     connections: int = 200
     """On more than these at once, requests are refused; more than twice as many are not heard."""
-    free_bytes: int = 16 * 1024 * 1024
+    free_bytes: int = LEAST_FREE
     """With less space left on the disk, the service is not ready."""
     ready_s: float = 5.0
     """A database that takes longer to answer is not ready."""

@@ -140,9 +140,12 @@ def page(
 ) -> list[Account]:
     """Give the next accounts behind an id, in order; of one provider, or of all."""
     query = (
-        f"{_ACCOUNTS} WHERE a.id > ?1 AND (?3 IS NULL OR a.provider = ?3) ORDER BY a.id LIMIT ?2"
+        f"{_ACCOUNTS} WHERE a.id > :after AND (:provider IS NULL OR a.provider = :provider)"
+        " ORDER BY a.id LIMIT :limit"
     )
-    return list(_found(connection.execute(query, (after, limit, provider))))
+    return list(
+        _found(connection.execute(query, {"after": after, "limit": limit, "provider": provider}))
+    )
 
 
 def of_person(connection: sqlite3.Connection, name: str) -> list[Account]:
@@ -222,9 +225,9 @@ def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> i
     """
     value = None if now is None else now.utc
     row = connection.execute(
-        "UPDATE accounts SET suspect_since = iif(?1 IS NULL, NULL, coalesce(suspect_since, ?1))"
-        " WHERE id = ?2 RETURNING suspect_since",
-        (value, ident),
+        "UPDATE accounts SET suspect_since = iif(:now IS NULL, NULL, coalesce(suspect_since, :now))"
+        " WHERE id = :id RETURNING suspect_since",
+        {"now": value, "id": ident},
     ).fetchone()
     return None if row is None else row[0]
 
@@ -232,8 +235,8 @@ def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> i
 def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:
     """Note that something is held of a civil day."""
     connection.execute(
-        "UPDATE accounts SET held_through = max(coalesce(held_through, ?1), ?1) WHERE id = ?2",
-        (day, ident),
+        "UPDATE accounts SET held_through = max(coalesce(held_through, :day), :day) WHERE id = :id",
+        {"day": day, "id": ident},
     )
 
 

@@ -97,10 +97,11 @@ def series_of(account: Account, series: PolledSeries) -> Series:
 
 
 def begin(connection: sqlite3.Connection, account: int, series: PolledSeries) -> Cursor:
-    """Give the cursor of a series, made if need be."""
+    """Give the cursor of a series, made if need be; an account that is gone has an empty one."""
     connection.execute(
-        "INSERT INTO cursors (account, series) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (account, series),
+        "INSERT INTO cursors (account, series) SELECT id, ? FROM accounts WHERE id = ?"
+        " ON CONFLICT DO NOTHING",
+        (series, account),
     )
     return cursor(connection, account, series)
 

@@ -27,6 +27,7 @@ from ecolyo_worker.store.migrations import (
     version_of,
 )
 from ecolyo_worker.store.owner import LOCK, Owner
+from ecolyo_worker.store.place import LOST_ADVICE, Place
 
 __all__ = ["DATABASE", "Database", "look", "unreachable"]
 
@@ -56,21 +57,37 @@ class Database:
     """An open database. `snapshot` is what `observe` last gave, after a commit."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, observe: Callable[[sqlite3.Connection], Any] | None
+        self,
+        connection: aiosqlite.Connection,
+        place: Place,
+        observe: Callable[[sqlite3.Connection], Any] | None,
+        tell: Callable[[str | None], None] | None,
     ) -> None:
         """Use `Database.open`, which also takes the lock and brings the schema up to date."""
         self._connection = connection
+        self._place = place
         self._observe = observe
+        self._tell = tell
+        self._told: str | None = None
         self._loop = _running_loop()
         # Each is written by one thread only, so that neither needs a lock.
         self._submitted = 0
         self._begun = 0
         self.is_closed = False
         self.snapshot: Any = None
-        self.trouble: str | None = None
-        """Why the last transaction could not be written, None if it was; SQLite's words."""
+        self._unwritten: str | None = None
+        self._lost: str | None = None
         self.migrated = (0, 0)
         """The schema's version as it was found, and as it is."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be stored: what became of the file, else what the last writing met.
+
+        None if that worked. Only writing can show that it works again; SQLite's words.
+        """
+        lost = self._lost if self.is_closed else self._place.trouble()
+        return lost or self._unwritten
 
     @classmethod
     @asynccontextmanager
@@ -79,11 +96,14 @@ class Database:
         directory: Path,
         *,
         observe: Callable[[sqlite3.Connection], Any] | None = None,
+        tell: Callable[[str | None], None] | None = None,
         migrating: bool = True,
     ) -> AsyncIterator["Database"]:
         """Open the database of a state directory as its only owner, and close it when left.
 
-        With `migrating` off nothing is made or changed: a missing or older database is refused.
+        `tell` is told in the event loop when it begins not to work, and why, and by None when that
+        ends. With `migrating` off nothing is made or changed, and a missing or older database is
+        refused.
         Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`, `CommandRefused`.
         """
         _running_loop()
@@ -100,7 +120,7 @@ class Database:
                 raise _no_database(directory)
             _refuse_foreign_log(path)
             async with _connected(path) as connection:
-                database = cls(connection, observe)
+                database = cls(connection, Place(path), observe, tell)
                 database.migrated = await database._in_thread(_prepare, path, owner, migrating)
                 if observe is not None:
                     database.snapshot = await database.read(observe)
@@ -127,7 +147,10 @@ class Database:
         def work(connection: sqlite3.Connection) -> R:
             return function(connection, *args, **kwargs)
 
-        return await self._in_thread(self._written, work)
+        try:
+            return await self._in_thread(self._written, work)
+        finally:
+            self._tell_trouble()
 
     async def read(
         self,
@@ -144,7 +167,16 @@ class Database:
             finally:
                 connection.execute("PRAGMA query_only = OFF")
 
-        return await self._in_thread(self._transaction, "BEGIN", work)
+        try:
+            return await self._in_thread(self._transaction, "BEGIN", work)
+        finally:
+            self._tell_trouble()
+
+    def check_file(self) -> None:
+        """Raise `StoreUnavailable` if its file was deleted or replaced while it was open."""
+        self._lost = words = self._place.trouble()
+        if words is not None:
+            raise StoreUnavailable(f"the database does not work now: {words}; {LOST_ADVICE}")
 
     def check_loop(self) -> None:
         """Refuse a caller in another event loop than the one it was opened in.
@@ -181,9 +213,9 @@ class Database:
             result = self._transaction(connection, "BEGIN IMMEDIATE", work)
         except sqlite3.DatabaseError as error:
             if _is_trouble(error):
-                self.trouble = str(error)
+                self._unwritten = str(error)
             raise
-        self.trouble = None
+        self._unwritten = None
         return result
 
     def _transaction(
@@ -192,10 +224,18 @@ class Database:
         begin: str,
         work: Callable[[sqlite3.Connection], R],
     ) -> R:
+        self.check_file()
         try:
             return _whole(connection, begin, work)
         finally:
             self._look(connection)
+
+    def _tell_trouble(self) -> None:
+        """Tell when trouble begins and ends; of what it is meanwhile, only the first is told."""
+        trouble = self._lost or self._unwritten
+        if self._tell is not None and (trouble is None) != (self._told is None):
+            self._tell(trouble)
+            self._told = trouble
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """Take the snapshot; after a failure too, as the one before may have left it to this one.

@@ -1,5 +1,6 @@
 """The lock that makes one process the only owner of a state directory."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -39,7 +40,10 @@ class Owner:
         try:
             self._file = os.open(self._path, flags, 0o600)
         except OSError as error:
-            raise StateRefused(f"{self._path}: cannot be opened: {error.strerror}") from None
+            advice = "; the state must be where it can be written" * (error.errno == errno.EROFS)
+            raise StateRefused(
+                f"{self._path}: cannot be opened: {error.strerror}{advice}"
+            ) from None
         try:
             self._last = self._take(directory)
             if not looking:

@@ -1,5 +1,6 @@
 """What can be said of the state at once, from counters alone."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,19 +11,26 @@ from ecolyo_worker.clock import day_text, instant_text
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.store import accounts, events, outbox, totals
 from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.place import DELETED, LOST_ADVICE, REPLACED
 
 __all__ = [
+    "LEAST_FREE",
     "DestinationStatus",
     "HeldThrough",
+    "ProviderPause",
     "Sizes",
     "Snapshot",
     "Status",
     "anonymous_advice",
     "file_sizes",
+    "free_bytes",
     "make_status",
     "take_snapshot",
     "trouble_advice",
 ]
+
+LEAST_FREE = 16 * 1024 * 1024
+"""With fewer bytes left on the disk, the service says that it is not ready."""
 
 _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
@@ -47,6 +55,13 @@ class HeldThrough(Struct, frozen=True):
     least: str
     """Of the account that is furthest behind, among those of which something is held."""
     most: str
+
+
+class ProviderPause(Struct, frozen=True):
+    """Until when Enedis or GRDF is left alone: ISO 8601 in UTC; and why."""
+
+    until: str
+    reason: str | None
 
 
 class Sizes(Struct, frozen=True):
@@ -75,6 +90,10 @@ class Status(Struct, frozen=True, kw_only=True):
     """Energy accounts, by state."""
     held_through: dict[str, HeldThrough]
     """By provider, of whose active accounts something is held."""
+    suspect_days: int
+    """Days of accounts of which the parts do not come to the whole."""
+    pauses: dict[str, ProviderPause]
+    """By provider, of those that are left alone, or were until now."""
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
     trouble: str | None
@@ -104,6 +123,8 @@ class Snapshot(Struct, frozen=True):
     oldest_pending: int | None
     free: int
     held_through: str = "{}"
+    suspect_days: int = 0
+    pauses: str = "{}"
 
 
 def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -120,6 +141,15 @@ def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
     return Sizes(_size(path), _size(path.with_name(f"{DATABASE}-wal")), snapshot.free)
 
 
+def free_bytes(directory: Path) -> int | None:
+    """Give how many bytes a directory's disk has left for those who are not root; None if gone."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
 def make_status(
     snapshot: Snapshot,
     version: str,
@@ -128,8 +158,9 @@ def make_status(
     sizes: Sizes,
     tasks: list[ActorHealth],
     trouble: str | None = None,
+    free: int | None = None,
 ) -> Status:
-    """Make a status of what was read, for whoever asks."""
+    """Make a status of what was read, for whoever asks; `free` are the bytes left on the disk."""
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
     destinations = [
         _destination(*one)
@@ -152,6 +183,8 @@ def make_status(
         attempts=counts.get("attempts", 0),
         accounts=states_of_accounts,
         held_through=_held(snapshot.held_through),
+        suspect_days=snapshot.suspect_days,
+        pauses=(pauses := _pauses(snapshot.pauses)),
         oldest_pending=None if oldest is None else instant_text(oldest),
         trouble=trouble,
         sizes=sizes,
@@ -163,10 +196,12 @@ def make_status(
         tasks=tasks,
         advice=[
             *trouble_advice(trouble),
+            *_room_advice(free),
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
             *_account_advice(states_of_accounts),
+            *_reading_advice(snapshot.suspect_days, pauses),
             *_log_advice(sizes),
         ],
     )
@@ -186,6 +221,8 @@ def trouble_advice(trouble: str | None) -> list[str]:
     """Say of what keeps anything from being stored what to look at; nothing if nothing does."""
     if trouble is None:
         return []
+    if trouble in {DELETED, REPLACED}:
+        return [f"the database does not work: {trouble}; {LOST_ADVICE}"]
     words = (
         f"the database did not work the last time: {trouble}; look at the disk, and at who may use"
         " the state directory; it is tried again by itself"
@@ -213,7 +250,10 @@ _SNAPSHOT = """
                       WHERE state = 'active' AND provider = p.provider),
                     (SELECT max(held_through) FROM accounts
                       WHERE state = 'active' AND provider = p.provider)))
-              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p)
+              FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p),
+           (SELECT count(*) FROM open_days WHERE state = 'suspect'),
+           (SELECT json_group_object(provider, json_array(until, reason))
+              FROM pauses WHERE until > 0)
 """
 
 _Destination = tuple[str | None, str, str | None, int, int | None]
@@ -269,6 +309,27 @@ def _held(text: str) -> dict[str, HeldThrough]:
     }
 
 
+def _pauses(text: str) -> dict[str, ProviderPause]:
+    found = msgspec.json.decode(text, type=dict[str, tuple[int, str | None]])
+    return {
+        provider: ProviderPause(instant_text(until), reason)
+        for provider, (until, reason) in found.items()
+    }
+
+
+def _reading_advice(suspect_days: int, pauses: dict[str, ProviderPause]) -> list[str]:
+    advice = [
+        f"{provider} is left alone until {pause.until}: {pause.reason}"
+        for provider, pause in pauses.items()
+    ]
+    if suspect_days:
+        advice.append(
+            f"days of which half-hours and daily values differ: {suspect_days};"
+            " `ecolyo-worker coverage` tells which"
+        )
+    return advice
+
+
 def _account_advice(states: dict[str, int]) -> list[str]:
     words = {
         "needs_consent": "need a consent",
@@ -280,6 +341,16 @@ def _account_advice(states: dict[str, int]) -> list[str]:
         for state, said in words.items()
         if states[state]
     ]
+
+
+def _room_advice(free: int | None) -> list[str]:
+    if free is None or free >= LEAST_FREE:
+        return []
+    words = (
+        f"the disk has {free // 2**20} MiB left, and {LEAST_FREE // 2**20} are needed: make room;"
+        " when it is full, events are refused"
+    )
+    return [words]
 
 
 def _log_advice(sizes: Sizes) -> list[str]:

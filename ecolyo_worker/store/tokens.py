@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import sqlite3
 
+import msgspec
 from msgspec import Struct
 
 __all__ = [
@@ -27,10 +28,11 @@ class Sealed(Struct, frozen=True):
 def put(connection: sqlite3.Connection, name: str, account: int | None, sealed: Sealed) -> None:
     """Store a token in the place of the one before, unless its account is gone."""
     connection.execute(
-        "INSERT INTO tokens (name, account, sealed, expires) SELECT ?1, ?2, ?3, ?4"
-        " WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM accounts WHERE id = ?2)"
+        "INSERT INTO tokens (name, account, sealed, expires) SELECT :name, :account,"
+        " :sealed, :expires"
+        " WHERE :account IS NULL OR EXISTS (SELECT 1 FROM accounts WHERE id = :account)"
         " ON CONFLICT DO UPDATE SET sealed = excluded.sealed, expires = excluded.expires",
-        (name, account, sealed.sealed, sealed.expires),
+        {"name": name, "account": account, **msgspec.structs.asdict(sealed)},
     )
 
 

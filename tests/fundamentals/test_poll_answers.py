@@ -1,5 +1,6 @@
 """What is done about each answer of Enedis and GRDF that is not what was asked for."""
 
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -256,3 +257,34 @@ async def test_nothing_is_told_that_points_to_a_home(polling: Polling) -> None:
                 assert meter not in f"{end} {found.reason}"
     assert polling.lines
     assert all(meter not in str(polling.lines) for meter in (PRM, PCE))
+
+
+async def test_a_request_that_is_wrong_is_not_repeated_soon(polling: Polling) -> None:
+    """What the operator must change is told with what to do, and waits for the next slot."""
+    await polling.twin.set_fault("not-subscribed*9")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        _, end = await visit(worker, account)
+        assert (end.kind, end.failures) == ("failed", 0)
+        assert "The operator looks into the contract with Enedis" in str(end.reason)
+        assert (await again(worker, account)).word == PARTIAL
+
+
+@pytest.mark.parametrize("keeps_data", [True, False])
+async def test_an_account_that_goes_meanwhile_keeps_nothing(
+    polling: Polling, keeps_data: bool
+) -> None:
+    """What comes for an account that was removed during its visit is not stored, nor asked on."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        visits = worker.visits["enedis"].visit(account.id)
+        async with aclosing(visits) as steps:
+            await anext(steps)
+            await worker.consents.remove(account, keeps_data=keeps_data)
+            rest = [step async for step in steps]
+        assert rest[-1].kind == "gone"
+        assert await polling.twin.count(PRM) == 2
+        assert (await polling.twin.calls(PRM))[-1]["count"] == 1
+        query = "SELECT (SELECT count(*) FROM points) > 0, (SELECT count(*) FROM cursors)"
+        found = await worker.database.read(lambda connection: connection.execute(query).fetchone())
+        assert found == (keeps_data, 0)

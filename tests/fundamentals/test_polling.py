@@ -202,3 +202,25 @@ async def test_gas_is_provisional_until_it_is_final(polling: Polling) -> None:
         assert await held(worker, account, "gas_days", "2026-11-10") != [None]
         assert (await again(worker, account)).state == "active"
     assert polling.told("readings contradict each other") == []
+
+
+async def test_published_months_check_the_days(polling: Polling) -> None:
+    """A month that its days do not come to, by more than is rounded, is suspect."""
+
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "UPDATE points SET amount = amount / 2 WHERE series IN"
+            " (SELECT id FROM series WHERE step = 'day')"
+        )
+
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        await visit(worker, account)
+        assert polling.told("readings contradict each other") == []
+        await worker.database.run(half)
+        october = range(parse_day("2026-10-01"), parse_day("2026-10-02"))
+        await visit(worker, account, Wanted(october, is_forced=True))
+        (month,) = polling.told("readings contradict each other")
+        assert (month["series"], month["day"]) == ("gas_days", "2026-10-01")
+        suspect = (await gaps(worker, account, "gas_periods"))["2026-10-01"]
+        assert suspect.reason.startswith("its days come to ")

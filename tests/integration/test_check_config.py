@@ -11,6 +11,7 @@ import pytest
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.configuration import load, read
 from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.service.listen import Unix, bound_unix, parse_listen
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -209,3 +210,34 @@ async def test_what_is_no_text_is_told(cli: Cli, tmp_path: Path) -> None:
     assert plain.stderr == done.stderr == b"3 problems\n"
     keys = {json.loads(line)["key"] for line in done.stdout.splitlines()}
     assert keys == {"dacc.rate", "dacc.url", "dacc.token_file"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere/http.sock", "nowhere is not there; allowed: a socket in a folder that is"),
+        ("x" * 81, "whose name, behind the last slash, has 80 bytes at most"),
+        ("x" * 80, None),
+    ],
+)
+def test_a_socket_that_cannot_be_is_told(tmp_path: Path, name: str, words: str | None) -> None:
+    """A socket in a folder that is not there, or with a name that is too long, is a problem."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'[http]\nlisten = "unix:{tmp_path / name}"\n')
+    found = told(check_settings(read(path, {})))
+    assert (words in found) if words is not None else not found
+
+
+async def test_the_longest_name_of_a_socket_is_listened_on(tmp_path: Path) -> None:
+    """What `check-config` lets pass as a name has room in an address."""
+    listen = parse_listen(f"unix:{tmp_path}/{'x' * 80}")
+    assert isinstance(listen, Unix)
+    with bound_unix(listen.path) as sock:
+        sock.listen()
+
+
+def test_a_folder_that_a_service_manager_makes_may_be_missing(tmp_path: Path) -> None:
+    """What is below `/run` need not be there before the service starts."""
+    path = tmp_path / "config.toml"
+    path.write_text('[http]\nlisten = "unix:/run/ecolyo-worker-not-here/http.sock"\n')
+    assert told(check_settings(read(path, {}))) == ""

@@ -24,7 +24,7 @@ Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
         (["preview", "--as-off", "x"], 64, "--as-off"),
         (["outbox", "list", "--state", "lost"], 64, "--state"),
         (["outbox", "retry"], 64, "say which: a row's number, or --all"),
-        (["outbox", "discard", "3"], 64, "say --yes"),
+        (["outbox", "discard", "3"], 64, "the outbox has no row 3"),
         (["outbox", "show", "3"], 64, "the outbox has no row 3"),
         (["outbox", "retry", "9" * 25], 64, "the outbox has no row 999"),
         (["outbox", "discard", "9" * 25, "--yes"], 64, "the outbox has no row 999"),
@@ -32,7 +32,16 @@ Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
         (["events", "list", "--instance", "eve.example"], 64, "no instance is called"),
         (["send", "--timeout", "nan"], 64, "--timeout: found nan; allowed: seconds from 0"),
         (["instances", "show", "eve.example"], 64, "no instance is called 'eve.example'"),
-        (["instances", "consent", "Eve", "--version", "1"], 65, "lower-case host name"),
+        (["instances", "consent", "Eve", "--version", "1"], 64, "lower-case host name"),
+        (["instances", "consent", "eve.example", "--version", "v1"], 64, "--version: found 'v1'"),
+        (["send", "--timeout", "abc"], 64, "--timeout: found 'abc'; allowed: a number\ntry: ecol"),
+        (["send", "--timeout", "abc"], 64, "try: ecolyo-worker send --help"),
+        (
+            ["outbox", "show", "x"],
+            64,
+            "ROW: found 'x'; allowed: a whole number\ntry: ecolyo",
+        ),
+        (["outbox", "show"], 64, "try: ecolyo-worker outbox show --help"),
         (["aggregate", "--as-of", "tomorrow"], 64, "--as-of: found 'tomorrow'; allowed: a date"),
         (["aggregate", "--day", "20.11.2026"], 64, "found '20.11.2026'; allowed: a day as YYYY"),
         (["events", "list", "--day", "x"], 64, "--day: found 'x'"),
@@ -249,3 +258,15 @@ async def test_a_terminal_gets_no_orders_from_outside(cli: Cli) -> None:
     shown = done.stdout.decode() + (await cli("events", "list")).stdout.decode()
     assert all(c.isprintable() or c == "\n" for c in shown)
     assert not any(line.startswith("fake row") for line in shown.splitlines())
+
+
+async def test_a_row_that_is_not_dead_is_not_to_be_confirmed(
+    cli: Cli, state_dir: Path, examples: Path
+) -> None:
+    """`outbox discard` of a row that is not dead says so at once, and asks for no `--yes`."""
+    await cli("instances", "import", examples / "instances.ndjson")
+    await cli("events", "import", examples / "events.ndjson")
+    await cli("aggregate", "--as-of", "2026-11-21T01:00")
+    done = await cli("outbox", "discard", "1")
+    assert done.returncode == 64
+    assert b"row 1 is pending; only a dead one can be moved by hand" in done.stderr

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.service.listen import Tcp
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
+from ecolyo_worker.testing.clock import SteppedClock
 
 from .conftest import TOKEN, Serve, code_of, everything
 
@@ -204,6 +207,24 @@ async def test_a_head_is_a_get_without_its_body(serve: Serve, path: bytes) -> No
         get, head_ = heads
         lengths = {line for line in get ^ head_ if not line.startswith(b"content-length")}
         assert not lengths
+
+
+async def test_the_date_is_that_of_the_answer(state_dir: Path, token_file: Path) -> None:
+    """Each answer says when it was given, also a refusal, and also on one connection."""
+    clock = SteppedClock(datetime(2026, 11, 21, 1, 0, tzinfo=UTC))
+    http = Http(listen="127.0.0.1:0", token_file=token_file)
+    async with Worker(Settings(state_dir=state_dir, http=http), clock=clock).opened() as worker:
+        face = HttpFace(worker)
+        async with anyio.create_task_group() as running:
+            await running.start(face.run)
+            assert isinstance(face.listen, Tcp)
+            async with await anyio.connect_tcp(face.listen.host, face.listen.port) as stream:
+                for second, request in enumerate((LIVEZ, LIVEZ, LIVEZ + b" folded: x\r\n"), 1):
+                    await clock.step(datetime(2026, 11, 21, 1, 0, second, tzinfo=UTC), jump=True)
+                    await stream.send(request + b"\r\n")
+                    found = await stream.receive()
+                    assert b"date: Sat, 21 Nov 2026 01:00:0%d GMT\r\n" % second in found
+            face.stop()
 
 
 async def test_a_wrong_head_has_no_body_either(serve: Serve) -> None:

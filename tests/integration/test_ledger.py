@@ -1,10 +1,12 @@
 """The ledger tells a lost or doubled thing from a good state; each equation can go red."""
 
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -164,12 +166,17 @@ async def test_an_unexplained_double_breaks_the_fifth(books: Path, dacc_echo: Ec
 
 
 async def test_no_echo_server_is_one_sentence(
-    books: Path, cli: Callable[..., Awaitable[object]]
+    books: Path, cli: Callable[..., Awaitable[CompletedProcess[bytes]]]
 ) -> None:
     """`reconcile` with a wrong address says so and is no verdict on the books."""
-    done = await cli("reconcile", "--echo", "http://127.0.0.1:9")
-    assert done.returncode == 64  # type: ignore[attr-defined]
-    assert b"does not answer as an echo server" in done.stderr  # type: ignore[attr-defined]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"http://127.0.0.1:{other.getsockname()[1]}"
+    done = await cli("reconcile", "--echo", address)
+    assert done.returncode == 69
+    assert b"/api/indicators does not answer: " in done.stderr
+    done = await cli("reconcile", "--echo", "http://[::")
+    assert done.returncode == 64
+    assert b"does not answer as an echo server" in done.stderr
 
 
 async def test_a_false_state_ends_with_one(

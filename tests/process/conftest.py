@@ -74,6 +74,7 @@ def run(state_dir: Path, tmp_path: Path) -> Run:
     """
     token_file = tmp_path / "http-token"
     token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
     base = {
         "ECOLYO_HTTP__LISTEN": "127.0.0.1:0",
         "ECOLYO_HTTP__TOKEN_FILE": str(token_file),

@@ -29,6 +29,31 @@ os.execv(sys.executable, [sys.executable, "-m", "ecolyo_worker", *sys.argv[2:]])
 """
 
 
+# Signals itself while it still loads what a command needs.
+SIGNALLED = """
+import signal, sys
+loading, number = sys.argv[1], signal.Signals[sys.argv[2]]
+class Finder:
+    def find_spec(self, name, *_):
+        if name == loading:
+            signal.raise_signal(number)
+sys.meta_path.insert(0, Finder())
+sys.argv[1:] = ["status"]
+from ecolyo_worker.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("loading", ["cyclopts", "ecolyo_worker.cli.service"])
+async def test_interrupted_while_it_loads(signal: str, loading: str) -> None:
+    """A signal in the first moments of a command: 130 with one line, and no traceback."""
+    command = [sys.executable, "-c", SIGNALLED, loading, signal]
+    done = await anyio.run_process(command, check=False)
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr == b"interrupted: what was accepted is kept\n"
+
+
 async def test_called_wrongly(cli: Cli) -> None:
     """An option that is none: 64."""
     done = await cli("run", "--every", "night")

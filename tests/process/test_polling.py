@@ -3,13 +3,17 @@
 import calendar
 import json
 import shutil
+import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from ecolyo_worker.crashpoints import VARIABLE
@@ -182,3 +186,23 @@ async def test_a_chosen_part_is_fetched(poll: Run, twin: Twin) -> None:
     wrong = await poll("poll", "--from", "2026-03-28", "--to", "2026-03-27")
     assert wrong.returncode == 64
     assert b"no day before today lies between them" in wrong.stderr
+
+
+async def test_a_load_that_is_broken_off_goes_on(
+    poll: Run, twin: Twin, state_dir: Path, tmp_path: Path
+) -> None:
+    """After Ctrl-C what came is kept, and the next one asks for the rest alone."""
+    added = ("--instance", "a.example", "--meter", PRM)
+    assert (await poll("accounts", "add", "enedis", *added, curve=28)).returncode == 0
+    await twin.set_fault("ok*3,latency=60s*1,ok")
+    command = [sys.executable, "-m", "ecolyo_worker", "poll", "--state-dir", str(state_dir)]
+    command += ["--config", str(tmp_path / "config.toml")]
+    async with await anyio.open_process(command) as process:
+        with anyio.fail_after(60):
+            while await twin.count(PRM) < 4:
+                await anyio.lowlevel.checkpoint()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert (await poll("poll", curve=28)).returncode == 0
+    calls = {(call["series"], call["start"]): call["count"] for call in await twin.calls(PRM)}
+    assert sum(count for count in calls.values()) == len(calls) + 1 == 6

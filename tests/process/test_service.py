@@ -76,7 +76,7 @@ async def test_a_stopped_service_keeps_nobody_waiting(run: Run, state_dir: Path)
     """A command ends with 69 and a sentence if the service is suspended; continued, it answers."""
     async with run() as service:
         service.process.send_signal(SIGSTOP)
-        with pytest.raises(StoreUnavailable, match=r"does not answer for 0\.1 s: it is stopped"):
+        with pytest.raises(StoreUnavailable, match=r"within 0\.1 s that it lives: it is stopped"):
             await people(state_dir, patience_s=0.1)
         service.process.send_signal(SIGCONT)
         assert await people(state_dir, patience_s=LIMIT_S) == 0
@@ -98,6 +98,25 @@ async def test_a_signal_stops_it(run: Run, signal: Signals) -> None:
         service.process.send_signal(signal)
         await service.log("stopped")
         assert await service.end() == 0
+
+
+async def test_a_token_that_everybody_can_read_is_told(run: Run, tmp_path: Path) -> None:
+    """It warns of a token file that is open to all; one of a group, as systemd's, is as it may be.
+
+    It works all the same, as it always did.
+    """
+    http, dacc = tmp_path / "http-token", tmp_path / "dacc-token"
+    dacc.write_text("of-the-dacc")
+    http.chmod(0o640)
+    dacc.chmod(0o644)
+    async with run(ECOLYO_DACC__TOKEN_FILE=str(dacc)) as service:
+        told = await service.log("a token is open to everybody")
+        found = [told[name] for name in ("level", "setting", "file", "mode")]
+        assert found == ["warning", "dacc.token_file", str(dacc), "0644"]
+        service.process.send_signal(SIGTERM)
+        await service.log("stopping")
+        names = [line["event"] for line in service.logged]
+        assert names.count("a token is open to everybody") == 1
 
 
 async def test_killed_under_load(run: Run, cli: Cli, state_dir: Path) -> None:

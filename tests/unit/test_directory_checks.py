@@ -1,6 +1,8 @@
 """What `doctor` says of the state directory and of what it lies on."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,26 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     *_, room = check_directory(tmp_path)
     assert room.result == "failed"
     assert "10.0 TB may be needed" in room.found
+
+
+READ_ONLY = """
+mount -t tmpfs -o size=4m none "$1"
+mkdir -m 700 "$1/state"
+mount -o remount,ro "$1"
+exec "$2" -m ecolyo_worker doctor --state-dir "$1/state"
+"""
+
+
+def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Where the state lies on what is mounted read-only, `doctor` says that, and how to mend it."""
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run(
+        [*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], check=False
+    ).returncode:
+        pytest.skip("nothing can be mounted here")
+    command = [*alone, "bash", "-euc", READ_ONLY, "-", str(tmp_path), sys.executable]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert f"disk: what {tmp_path}/state lies on is mounted read-only" in done.stdout
+    assert "mount it for writing" in done.stdout
+    assert "make room" not in done.stdout

@@ -1,0 +1,104 @@
+"""What is wrong with a day, and when it is asked for again."""
+
+from typing import Any
+
+import pytest
+
+from ecolyo_worker.clock import parse_day
+from ecolyo_worker.energy.gaps import DayHeld, Gap, Looked, gaps, suspicion
+from ecolyo_worker.energy.points import BadPoint, Decoded, Quality
+
+TODAY = parse_day("2026-11-21")
+WHOLE = DayHeld(1440, 5000)
+PROVISIONAL = DayHeld(1440, 5000, Quality.PROVISIONAL_MEASURED)
+
+
+def judged(series: Any, ago: int, held: DayHeld | None = None, **more: Any) -> Gap | None:
+    """Judge a day so many days ago."""
+    day = TODAY - ago
+    looked = Looked(
+        series=series,
+        window=range(day, day + 1),
+        found=Decoded((), more.get("refused", ()), (day,) if more.get("is_empty") else ()),
+        held={} if held is None else {day: held},
+        lengths={day: more.get("length", 1440)},
+        daily={day} if more.get("has_daily") else set(),
+        today=TODAY,
+    )
+    found = gaps(looked)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("series", "more", "state", "last"),
+    [
+        ("daily", {}, "late", 30),
+        ("curve", {}, "late", 30),
+        ("gas_days", {}, "late", 30),
+        ("daily", {"is_empty": True}, "empty", 7),
+        ("curve", {"is_empty": True, "has_daily": True}, "empty", 7),
+        ("curve", {"has_daily": True}, "coarse", 7),
+        ("curve", {"held": DayHeld(1410, 5000)}, "coarse", 7),
+        (
+            "gas_days",
+            {"held": PROVISIONAL},
+            "provisional",
+            60,
+        ),
+    ],
+)
+def test_a_day_is_open_for_its_time(series: Any, more: Any, state: str, last: int) -> None:
+    """It is asked for again until it is too old, and is missing then."""
+    for ago, again in ((1, TODAY), (2, TODAY + 1), (last, TODAY + 1)):
+        gap = judged(series, ago, **more)
+        assert gap is not None
+        assert (gap.state, gap.again) == (state, again)
+    assert judged(series, last + 1, **more) is None
+
+
+@pytest.mark.parametrize("quality", [Quality.DEFINITIVE_ESTIMATED, Quality.DEFINITIVE_MEASURED])
+def test_a_whole_day_is_as_it_should_be(quality: Quality) -> None:
+    """What is there, and final, is not asked for again; a long day has more of it."""
+    assert judged("gas_days", 1, DayHeld(1440, 5000, quality)) is None
+    assert judged("curve", 1, WHOLE, has_daily=True) is None
+    gap = judged("curve", 1, WHOLE, length=1500)
+    assert gap is not None
+    assert gap.reason == "of 25 hours 24 are there"
+
+
+def test_what_was_refused_is_told() -> None:
+    """A day with refused points is an error with the first reason; midnight ends a day."""
+    points = [
+        BadPoint(f"2026-11-{label}", reason)
+        for label, reason in (("20 10:00:00", "v: one"), ("20 10:30:00", "v: two"))
+    ]
+    gap = judged("curve", 1, DayHeld(1380, 1), refused=tuple(points))
+    assert gap == Gap(TODAY - 1, "error", "2 points were refused: v: one", TODAY)
+    last = (BadPoint("2026-11-21 00:00:00", "v: three"), BadPoint("point 3", "v: four"))
+    gap = judged("curve", 1, refused=last)
+    assert gap == Gap(TODAY - 1, "error", "1 point was refused: v: three", TODAY)
+    old = BadPoint("2026-11-01", "v: one")
+    assert judged("daily", 20, refused=(old,)) == Gap(
+        TODAY - 20, "error", "1 point was refused: v: one", None
+    )
+
+
+def test_published_months_are_asked_for_weekly() -> None:
+    """A day that is in no published month yet is asked for again a week later, for two months."""
+    for ago in (1, 30, 60):
+        gap = judged("gas_periods", ago)
+        assert gap is not None
+        assert gap.again == TODAY + 7
+    assert judged("gas_periods", 61) is None
+
+
+def test_a_sum_that_differs_is_suspect() -> None:
+    """To the Wh; it is asked for again for a week."""
+    assert suspicion(TODAY - 1, WHOLE, DayHeld(1440, 5000), TODAY) is None
+    gap = suspicion(TODAY - 7, WHOLE, DayHeld(1440, 5001), TODAY)
+    assert gap is not None
+    assert (gap.state, gap.again) == ("suspect", TODAY + 1)
+    assert gap.reason == "the half-hours come to 5000 Wh, the day to 5001 Wh"
+    old = suspicion(TODAY - 8, WHOLE, DayHeld(1440, 4999), TODAY)
+    assert old is not None
+    assert old.again is None

@@ -2,8 +2,8 @@
 
 import calendar
 from collections import Counter
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import groupby
 from typing import Annotated, Final
 
@@ -13,8 +13,9 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.options import Account
 from ecolyo_worker.cli.output import Output, fitted
 from ecolyo_worker.cli.session import Session
+from ecolyo_worker.energy.meters import FLUIDS_OF
 
-__all__ = ["register"]
+__all__ = ["register", "show_calendar"]
 
 # A letter says what a colour says; capitals are what somebody may want to look into.
 _CELLS: Final = {
@@ -26,7 +27,6 @@ _CELLS: Final = {
     "error": ("E", "bold red"),
 }
 _NOTHING: Final = ("·", "dim")
-_FLUIDS: Final = {"enedis": "electricity", "grdf": "gas"}
 _TENS: Final = (1, 5, 10, 15, 20, 25, 30)
 _MOST_LINES = 12
 
@@ -78,15 +78,28 @@ def _documents(output: Output, found: ask.CoverageYear) -> None:
 
 
 def _draw(output: Output, found: ask.CoverageYear) -> None:
-    fluid = _FLUIDS[found.provider]
+    fluid = FLUIDS_OF[found.provider]
     output.line(f"account {found.account} · {found.instance} · {fluid} · {found.year}")
-    states = {day.day: day.state for day in found.days}
+    months = [(calendar.month_abbr[month], found.year, month) for month in range(1, 13)]
+    show_calendar(output, found.days, months)
+
+
+def show_calendar(
+    output: Output, days: Sequence[ask.CoverageDay], months: Iterable[tuple[str, int, int]]
+) -> None:
+    """Draw a row for each of some months, with a letter for each day, what they mean, and reasons.
+
+    A month comes with its name, its year and its number; `days` are in order.
+    """
+    states = {day.day: day.state for day in days}
+    named = list(months)
+    width = max(len(name) for name, _, _ in named) + 2
     marks = [" "] * 61
     for day in _TENS:
         marks[2 * (day - 1) : 2 * (day - 1) + len(str(day))] = str(day)
-    output.line(f"     {''.join(marks)}".rstrip())
-    for month in range(1, 13):
-        output.painted([(f"{calendar.month_abbr[month]}  ", ""), *_row(found.year, month, states)])
+    output.line(f"{'':{width}}{''.join(marks)}".rstrip())
+    for name, year, month in named:
+        output.painted([(f"{name:{width - 1}}", ""), *_row(year, month, states)])
     counts = Counter(states.values())
     legend = [
         part
@@ -94,8 +107,8 @@ def _draw(output: Output, found: ask.CoverageYear) -> None:
         if counts[state]
         for part in (("  ", ""), (letter, colour), (f" {state} {counts[state]}", ""))
     ]
-    output.painted(legend or [("  nothing is known of this year", "")])
-    _reasons(output, found)
+    output.painted(legend or [("  nothing is known of this time", "")])
+    _reasons(output, days)
 
 
 def _row(year: int, month: int, states: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -105,9 +118,9 @@ def _row(year: int, month: int, states: dict[str, str]) -> Iterator[tuple[str, s
         yield letter, colour
 
 
-def _reasons(output: Output, found: ask.CoverageYear) -> None:
+def _reasons(output: Output, days: Sequence[ask.CoverageDay]) -> None:
     """Say why days are not as they should be, the latest first; days in a row on one line."""
-    lines = list(_runs(found))
+    lines = list(_runs(days))
     lines.reverse()
     for line in lines[:_MOST_LINES]:
         for text in fitted(line, output.width, lines=2):
@@ -116,13 +129,11 @@ def _reasons(output: Output, found: ask.CoverageYear) -> None:
         output.line(f"and {len(lines) - _MOST_LINES} more; --json tells all")
 
 
-def _runs(found: ask.CoverageYear) -> Iterator[str]:
-    odd = [day for day in found.days if day.reason is not None]
-    first = date(found.year, 1, 1)
+def _runs(found: Sequence[ask.CoverageDay]) -> Iterator[str]:
+    odd = [day for day in found if day.reason is not None]
     # Days in a row have the same difference to their places.
     placed = [
-        (day, (date.fromisoformat(day.day) - first - timedelta(days=place)).days)
-        for place, day in enumerate(odd)
+        (day, date.fromisoformat(day.day).toordinal() - place) for place, day in enumerate(odd)
     ]
     for _, group in groupby(placed, lambda one: (one[1], one[0].state, one[0].reason)):
         days = [day for day, _ in group]

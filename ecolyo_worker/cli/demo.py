@@ -2,8 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -14,11 +14,17 @@ from cyclopts import App, Parameter
 from rich.progress import Progress
 
 from ecolyo_worker import exits
+from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.coverage import show_calendar
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.runs import show_ledger
 from ecolyo_worker.cli.session import Session
-from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.energy.meters import FLUIDS_OF
+from ecolyo_worker.errors import CommandRefused, ConfigurationError
+from ecolyo_worker.store.sealing import require_cryptography
 from ecolyo_worker.testing.echo import echo_server
+from ecolyo_worker.testing.energy import Twin, energy_server
+from ecolyo_worker.testing.homes import HOMES, FetchingReport, fetched
 from ecolyo_worker.testing.simulate import (
     SimulatedDay,
     SimulationReport,
@@ -35,6 +41,7 @@ _FIRST_DAY = date(2027, 11, 29)
 _MOST_DAYS = 31
 # The DACC of the demonstration is away for two requests, and once takes one without an answer.
 _FAULTS = "ok*20,status=503*2,accept-then-drop,ok"
+_HELD = ("measured", "estimated")
 
 
 def register(app: App) -> None:
@@ -52,6 +59,8 @@ async def demo(
 ) -> int:
     """Show everything at work, with made-up people, a simulated clock and a DACC on this machine.
 
+    Enedis and GRDF are on this machine, too: two homes have their readings fetched.
+
     Parameters
     ----------
     days
@@ -67,7 +76,7 @@ async def demo(
     Returns
     -------
     1
-        The books do not balance.
+        The books do not balance, or half-hours do not come to their daily value.
 
     Examples
     --------
@@ -76,26 +85,54 @@ async def demo(
     if not (1 <= days <= 400 and 1 <= instances <= 1000):
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")
     output = session.output
-    world = World(first_day=_FIRST_DAY, days=days, people=instances, seed=seed)
+    meters = HOMES if _may_fetch(output) else ()
+    world = World(first_day=_FIRST_DAY, days=days, people=instances, seed=seed, meters=meters)
     # The same seed prints the same tables; a long demonstration had rather be fast.
     lanes = 1 if days <= _MOST_DAYS else 2
     with _directory(keep=keep) as directory:
-        async with echo_server("--fault", _FAULTS) as echo:
+        async with echo_server("--fault", _FAULTS) as echo, _twin(world) as twin:
             _introduce(output, world)
+            settings = simulated(directory, echo.url, world, lanes=lanes)
+            if twin is not None:
+                secret_file = directory / "client-secret"
+                secret_file.write_text("made-up\n")
+                settings = fetched(settings, twin, secret_file, days)
             with _progress(output, days) as told:
                 report = await simulate(
-                    simulated(directory, echo.url, world, lanes=lanes),
+                    settings,
                     world,
                     every_month=False,
+                    twin=twin,
                     told=told,
-                    logger=session.logger(),
+                    # What goes wrong on purpose is told at the end.
+                    logger=session.logger("error"),
                 )
             if not output.as_json:
                 _show(output, report, await echo.indicators())
         show_ledger(output, report.ledger)
         if keep:
             output.talk(f"look at it: ecolyo-worker --state-dir {directory} status")
-    return exits.OK if report.balanced else exits.CHECK_FAILED
+    is_exact = report.fetching is None or not report.fetching.sums.wrong
+    return exits.OK if report.balanced and is_exact else exits.CHECK_FAILED
+
+
+def _may_fetch(output: Output) -> bool:
+    """Tell whether readings can be fetched here; say what is missing if they cannot."""
+    try:
+        require_cryptography()
+    except ConfigurationError as error:
+        output.talk(f"without Enedis and GRDF: {error}")
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _twin(world: World) -> AsyncIterator[Twin | None]:
+    if not world.meters:
+        yield None
+        return
+    async with energy_server("--quota", "off", "--seed", str(world.seed)) as twin:
+        yield twin
 
 
 def _introduce(output: Output, world: World) -> None:
@@ -106,6 +143,10 @@ def _introduce(output: Output, world: World) -> None:
         " counted and sent to a DACC on this machine,"
     )
     output.line("which is away for two requests, and once takes an indicator and does not say so.")
+    if world.meters:
+        output.line(
+            "Two homes have their readings fetched, from an Enedis and a GRDF on this machine."
+        )
     output.line("The nights come by themselves, on a clock that takes no time.")
     output.line("")
 
@@ -142,6 +183,8 @@ def _show(output: Output, report: SimulationReport, received: list[dict[str, Any
     )
     output.line("")
     _chart(output, received, period, length)
+    if report.fetching is not None:
+        _show_fetching(output, report.fetching)
 
 
 def _rows(days: Iterable[SimulatedDay], length: int) -> Iterator[list[object]]:
@@ -186,6 +229,47 @@ def _chart(output: Output, received: list[dict[str, Any]], period: str, length: 
     for name, count in sorted(sums.items()):
         output.line(f"{name}  {'█' * round(40 * count / most)} {count}")
     output.line("")
+
+
+def _show_fetching(output: Output, found: FetchingReport) -> None:
+    """Print the accounts, the calendar of the one that has most to tell, and the sums."""
+    rows = []
+    for one in found.accounts:
+        held = sum(day.state in _HELD for day in found.days[one.id])
+        of_days = f"{held} of {len(found.days[one.id])}"
+        fluid = FLUIDS_OF[one.provider]
+        wrong = one.reason or ", ".join(_not_held(found.days[one.id])) or "nothing"
+        rows.append((one.id, one.instance, fluid, one.state, of_days, wrong))
+    headings = ["account", "person", "fluid", "state", "days held", "what is wrong"]
+    output.table(headings, rows, beneath=("what is wrong",))
+    output.line("")
+    shown = max(found.accounts, key=lambda one: (_variety(found, one.id), one.id))
+    days = found.days[shown.id]
+    output.line(f"what is known of each day of account {shown.id}")
+    months = sorted({day.day[:7] for day in days})
+    show_calendar(output, days, [(month, int(month[:4]), int(month[5:])) for month in months])
+    output.line("")
+    sums = found.sums
+    for words in sums.wrong:
+        output.line(f"✖ {words}")
+    whole = several(sums.whole + len(sums.wrong), "whole day")
+    exact = "each to the Wh" if not sums.wrong else f"but for {len(sums.wrong)}"
+    output.line(
+        f"Σ half-hours = daily value on {whole} of electricity, {exact};"
+        f" {several(sums.partial, 'day')} with a hole"
+    )
+    output.line("")
+
+
+def _not_held(days: list[ask.CoverageDay]) -> Iterator[str]:
+    """Say how many days are in each state in which nothing is held."""
+    counts = Counter(day.state for day in days if day.state not in _HELD)
+    return (f"{several(count, 'day')} {state}" for state, count in counts.items())
+
+
+def _variety(found: FetchingReport, account: int) -> int:
+    """Tell in how many states the days of an account are."""
+    return len({day.state for day in found.days[account]})
 
 
 @contextmanager

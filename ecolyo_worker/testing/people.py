@@ -4,12 +4,13 @@ The same seed gives the same people, days and events. Only for demonstrations an
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 
+from ecolyo_worker.testing.homes import HomeMeter
 from ecolyo_worker.testing.meters import MeterLine, read_days, read_half_hours
 
 __all__ = ["Delivery", "Household", "deliveries", "make_households"]
@@ -56,6 +57,9 @@ class Household(Struct, frozen=True):
     """Lines as a host imports them, and the civil day on which each is said."""
     events: tuple[dict[str, Any], ...]
     readings: tuple[MeterLine, ...]
+    """What its meters give by themselves; those that are fetched are left out."""
+    meters: tuple[HomeMeter, ...] = ()
+    """Those that are fetched."""
 
 
 class Delivery(Struct, frozen=True):
@@ -67,12 +71,24 @@ class Delivery(Struct, frozen=True):
     """Lines about instances, as a host imports them."""
     consumption: tuple[dict[str, Any], ...] = ()
     """Lines of consumption, as a host imports them."""
+    added: tuple[tuple[str, HomeMeter], ...] = ()
+    """Meters that are fetched from now on, and whose."""
+    lost: tuple[HomeMeter, ...] = ()
+    """Meters for which the consent is taken back."""
 
 
-def make_households(seed: int, count: int, first_day: date, days: int) -> list[Household]:
-    """Make people who use the app from `first_day` on, for so many days."""
+def make_households(
+    seed: int, count: int, first_day: date, days: int, meters: Sequence[HomeMeter] = ()
+) -> list[Household]:
+    """Make people who use the app from `first_day` on, for so many days.
+
+    Some have `meters` that are fetched.
+    """
     draw = random.Random(seed)
-    return [_Person(draw, n, first_day, days).live() for n in range(count)]
+    owned: dict[int, list[HomeMeter]] = {}
+    for meter in meters:
+        owned.setdefault(min(meter.person, count - 1), []).append(meter)
+    return [_Person(draw, n, first_day, days, owned.get(n, ())).live() for n in range(count)]
 
 
 def deliveries(households: list[Household], seed: int) -> Iterator[Delivery]:
@@ -91,22 +107,46 @@ def deliveries(households: list[Household], seed: int) -> Iterator[Delivery]:
             events[arrival].append(event)
     facts: dict[date, list[dict[str, Any]]] = {}
     readings: dict[date, list[dict[str, Any]]] = {}
+    added: dict[date, list[tuple[str, HomeMeter]]] = {}
     first, last = min(events), max(events)
+    halfway = first + (last - first) // 2
     for household in households:
         for day, line in household.said:
             facts.setdefault(day, []).append(line)
+        begun = max(household.said[0][0], first)
+        added.setdefault(begun, []).extend((household.name, one) for one in household.meters)
         for reading in household.readings:
             readings.setdefault(max(reading.day, first), []).append(reading.line)
     for day in (first + n * _DAY for n in range((last - first).days + 1)):
         found = sorted(events.get(day, ()), key=lambda event: (event["eventDate"], event["_id"]))
-        yield Delivery(day, tuple(found), tuple(facts.get(day, ())), tuple(readings.get(day, ())))
+        yield Delivery(
+            day,
+            tuple(found),
+            tuple(facts.get(day, ())),
+            tuple(readings.get(day, ())),
+            tuple(added.get(day, ())),
+            _lost(households) if day == halfway else (),
+        )
+
+
+def _lost(households: list[Household]) -> tuple[HomeMeter, ...]:
+    return tuple(meter for home in households for meter in home.meters if meter.is_lost)
 
 
 class _Person:
     """One person's habits, and what they come to."""
 
-    def __init__(self, draw: random.Random, number: int, first_day: date, days: int) -> None:
+    def __init__(
+        self,
+        draw: random.Random,
+        number: int,
+        first_day: date,
+        days: int,
+        meters: Sequence[HomeMeter],
+    ) -> None:
         self._draw = draw
+        self._meters = tuple(meters)
+        fetched = {meter.fluid for meter in meters}
         again = f"-{number // len(_NAMES) + 1}" if number >= len(_NAMES) else ""
         self._name = f"{_NAMES[number % len(_NAMES)]}{again}.example"
         # The second one never accepted the current terms, the third one begins in the middle.
@@ -115,11 +155,15 @@ class _Person:
         self._end = first_day + timedelta(days=days)
         self._is_new = number == 2
         self._browser = draw.choice(_BROWSERS)
-        fluids = [fluid for fluid in _SLUGS if draw.random() < 0.7] or ["electricity"]
+        fluids = [fluid for fluid in _SLUGS if draw.random() < 0.7 or fluid in fetched] or [
+            "electricity"
+        ]
         # When each was connected. The new one, and every third one, connect one in these days.
         self._fluids = dict.fromkeys(fluids, self._begin)
-        self._tries = self._is_new or number % 3 == 0
+        self._fetched = fetched
         self._connecting = draw.choice(fluids)
+        tries = self._is_new or number % 3 == 0
+        self._tries = tries and self._connecting not in fetched
         if self._tries and not self._is_new:
             self._fluids[self._connecting] = self._begin + timedelta(days=1 + number % 7 * 5)
         self._has_half_hours = number % 2 == 0
@@ -144,7 +188,7 @@ class _Person:
                     self._visit(self._at(day, hour))
             day += _DAY
         readings = tuple(self._readings())
-        return Household(self._name, tuple(self._said), tuple(self._events), readings)
+        return Household(self._name, tuple(self._said), tuple(self._events), readings, self._meters)
 
     def _facts(self) -> dict[str, Any]:
         accepted = datetime.combine(self._begin, datetime.min.time())
@@ -205,11 +249,12 @@ class _Person:
     def _readings(self) -> Iterator[MeterLine]:
         """Read the meters, from the month before the one in which she begins."""
         begin = (self._begin.replace(day=1) - _DAY).replace(day=1)
-        for fluid, since in self._fluids.items():
+        read = {one: since for one, since in self._fluids.items() if one not in self._fetched}
+        for fluid, since in read.items():
             for reading in read_days(self._draw, self._name, fluid, begin, self._end):
                 # What was measured before it was connected is fetched then.
                 yield MeterLine(max(reading.day, since), reading.line)
-        if self._has_half_hours and "electricity" in self._fluids:
+        if self._has_half_hours and "electricity" in read:
             yield from read_half_hours(self._draw, self._name, begin, self._end)
 
     def _visit(self, at: datetime, *, first: bool = False) -> None:

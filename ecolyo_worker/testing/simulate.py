@@ -29,6 +29,8 @@ from ecolyo_worker.settings import Aggregation, Dacc, Retention, Settings
 from ecolyo_worker.store import countings, outbox, slots
 from ecolyo_worker.store.status import Status
 from ecolyo_worker.testing.clock import SimulatedClock
+from ecolyo_worker.testing.energy import Twin
+from ecolyo_worker.testing.homes import Fetching, FetchingReport, HomeMeter
 from ecolyo_worker.testing.people import Delivery, deliveries, make_households
 from ecolyo_worker.worker import Worker
 
@@ -53,10 +55,12 @@ class World(Struct, frozen=True, kw_only=True):
     days: int
     people: int = 12
     seed: int = 1
+    meters: tuple[HomeMeter, ...] = ()
+    """Those that are fetched from a twin, whose readings do not come by themselves."""
 
     def deliveries(self) -> list[Delivery]:
         """Make all that comes in, day by day; the last one is that of late events."""
-        households = make_households(self.seed, self.people, self.first_day, self.days)
+        households = make_households(self.seed, self.people, self.first_day, self.days, self.meters)
         return list(deliveries(households, self.seed))
 
 
@@ -84,6 +88,8 @@ class SimulationReport(Struct, frozen=True, kw_only=True):
     """The ledger with what the echo received, after the last day of each month and at the end."""
     clock_changes: list[date]
     leap_days: list[date]
+    fetching: FetchingReport | None = None
+    """What was fetched from a twin, if there was one."""
 
     @property
     def ledger(self) -> Ledger:
@@ -118,15 +124,18 @@ async def simulate(
     *,
     restarts: Collection[date] = (),
     every_month: bool = True,
+    twin: Twin | None = None,
     told: Callable[[SimulatedDay], None] = lambda _: None,
     logger: "FilteringBoundLogger | None" = None,
 ) -> SimulationReport:
     """Let a worker live through a world, until all is sent to the echo server at `dacc.url`.
 
     On the days of `restarts` it is left and entered anew when the night has run and what it made
-    waits for its moment. With `every_month` the ledger is checked after each month, too. `told` is
-    told of each day. Raises `TimeoutError` if the worker hangs, or if something is never sent.
+    waits for its moment. With `every_month` the ledger is checked after each month, too. `twin` has
+    the meters of the world; `fetched` makes settings for it. `told` is told of each day. Raises
+    `TimeoutError` if the worker hangs, or if something is never sent.
     """
+    assert twin is not None or not world.meters, "its meters are fetched from a twin"
     came = world.deliveries()
     first, last = came[0].day, came[-1].day
     begins = [first, *sorted(day for day in set(restarts) if first < day <= last)]
@@ -135,10 +144,11 @@ async def simulate(
     diary = _Diary(told)
     for begin, end in pairwise([*begins, date.max]):
         async with Worker(settings, clock=clock, random=chance, logger=logger) as worker:
-            life = _Life(worker, clock, diary, every_month=every_month)
+            fetching = None if twin is None else Fetching(worker, twin)
+            life = _Life(worker, clock, diary, fetching, every_month=every_month)
             await life.live(item for item in came if begin <= item.day < end)
             if end == date.max:
-                await life.end()
+                await life.end(first, last)
     return SimulationReport(
         days=diary.days,
         runs=diary.runs,
@@ -146,6 +156,7 @@ async def simulate(
         ledgers=diary.ledgers,
         clock_changes=[item.day for item in came if _is_clock_change(item.day, settings)],
         leap_days=[item.day for item in came if (item.day.month, item.day.day) == (2, 29)],
+        fetching=diary.fetching,
     )
 
 
@@ -174,6 +185,7 @@ class _Diary:
         self.ledgers: list[tuple[date, Ledger]] = []
         self.runs = 0
         self.slots: list[str] = []
+        self.fetching: FetchingReport | None = None
         self._told = told
         self._came: tuple[date, int, int] | None = None
         self._before = _Sums()
@@ -204,12 +216,19 @@ class _Life:
     """A worker from when it is entered until it is left."""
 
     def __init__(
-        self, worker: Worker, clock: SimulatedClock, diary: _Diary, *, every_month: bool
+        self,
+        worker: Worker,
+        clock: SimulatedClock,
+        diary: _Diary,
+        fetching: Fetching | None,
+        *,
+        every_month: bool,
     ) -> None:
         self._worker = worker
         self._commands = Commands(worker)
         self._clock = clock
         self._diary = diary
+        self._fetching = fetching
         self._every_month = every_month
 
     async def live(self, came: Iterable[Delivery]) -> None:
@@ -219,8 +238,8 @@ class _Life:
             await self._live_day(delivery)
         await self._until(self._night)
 
-    async def end(self) -> None:
-        """Wait until all is sent, and reconcile."""
+    async def end(self, first: date, last: date) -> None:
+        """Wait until all is sent, and reconcile; tell what was fetched from the first day on."""
         latest = self._clock.now() + _LONGEST_REST
         while self._worker.status().outbox["pending"]:
             if self._clock.now() > latest:
@@ -231,6 +250,8 @@ class _Life:
         read = self._worker.database.read
         self._diary.runs = await read(countings.runs)
         self._diary.slots = await read(slots.taken, Aggregator.JOB)
+        if self._fetching is not None:
+            self._diary.fetching = await self._fetching.report(first, last)
 
     async def _live_day(self, delivery: Delivery) -> None:
         noon = self._moment(delivery.day, _NOON)
@@ -244,9 +265,21 @@ class _Life:
         came += await self._take(late)
         facts = ask.InstancesImport(_lines(delivery.facts))
         _check((await self._commands.instances_import(facts)).refused)
+        if self._fetching is not None:
+            await self._have_fetched(self._fetching, delivery)
         self._diary.note(delivery.day, came["accepted"], came["known"])
         if self._every_month and (delivery.day + _DAY).day == 1:
             await self._reconcile()
+
+    async def _have_fetched(self, fetching: Fetching, delivery: Delivery) -> None:
+        for instance, meter in delivery.added:
+            await fetching.add(instance, meter)
+        for meter in delivery.lost:
+            await fetching.lose(meter)
+        if delivery.added:  # their history is fetched before the night that counts
+            moment = self._clock.now() + 30 * _SECOND
+            await fetching.stand(moment)
+            await self._step(moment)
 
     async def _take(self, events: list[dict[str, Any]]) -> Counter[str]:
         if not events:
@@ -274,9 +307,12 @@ class _Life:
     def _due(self) -> datetime:
         """When something is due next. The janitor goes its round whenever time comes so far."""
         sender = self._worker.sender.next_due
-        if sender is None or not self._worker.status().outbox["pending"]:
-            return self._night
-        return min(self._night, max(sender, self._clock.now() + _SECOND))
+        if not self._worker.status().outbox["pending"]:
+            sender = None
+        visit = None if self._fetching is None else self._fetching.next_due
+        soonest = self._clock.now() + _SECOND
+        others = [max(due, soonest) for due in (sender, visit) if due is not None]
+        return min([self._night, *others])
 
     async def _until(self, moment: datetime) -> None:
         """Let come what is due until a moment, and then the moment itself."""
@@ -286,6 +322,8 @@ class _Life:
             await self._step(moment)
 
     async def _step(self, moment: datetime) -> None:
+        if self._fetching is not None and self._fetching.is_due(moment):
+            await self._fetching.stand(moment)
         # Intake waits by the machine's time, for callers.
         await self._clock.step_whole(moment, resting=len(self._worker.health()) - 1)
 

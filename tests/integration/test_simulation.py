@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from ecolyo_worker.settings import Retention, Settings
-from ecolyo_worker.testing import Echo, echo_server
+from ecolyo_worker.testing import Echo, echo_server, energy_server
+from ecolyo_worker.testing.homes import HomeMeter, fetched
 from ecolyo_worker.testing.simulate import SimulationReport, World, simulate, simulated
 
 MEASURES = 15
@@ -114,6 +115,40 @@ async def test_a_night_at_half_past_two(state_dir: Path, first_day: date, dacc_e
     assert len(report.clock_changes) == 1
     assert report.balanced, report.ledger.problems
     check_nights(report)
+
+
+async def test_readings_come_from_a_twin_over_a_restart(
+    state_dir: Path, tmp_path: Path, dacc_echo: Echo
+) -> None:
+    """Each day is held when it is due, and the sums name the Sundays that the meter gets wrong."""
+    meters = (HomeMeter(0, "enedis", "11111111111111", "differs"),)
+    world = World(first_day=date(2027, 11, 20), days=17, people=1, meters=meters)
+    secret_file = tmp_path / "client-secret"
+    secret_file.write_text("made-up")
+    async with energy_server("--quota", "off") as twin:
+        settings = fetched(
+            simulated(state_dir, dacc_echo.url, world), twin, secret_file, world.days
+        )
+        report = await simulate(settings, world, twin=twin, restarts=[date(2027, 12, 2)])
+    assert report.balanced, report.ledger.problems
+    assert report.fetching is not None
+    (account,) = report.fetching.accounts
+    states = [day.state for day in report.fetching.days[account.id]]
+    assert states[:7] == ["measured", "error", *["measured"] * 5]
+    sums = report.fetching.sums
+    sundays = {words.split()[1].removesuffix(":") for words in sums.wrong}
+    assert {date.fromisoformat(day).weekday() for day in sundays} == {6}
+    assert "2027-12-05" in sundays
+    assert (sums.whole > 30, sums.partial) == (True, 0)
+    received = [record["indicator"] for record in await dacc_echo.indicators()]
+    (variation,) = [
+        item
+        for item in received
+        if item["measureName"] == "consumption-variation-monthly"
+        and item["startDate"] == "2027-11-01"
+        and "electricity" in item["group1"].values()
+    ]
+    assert variation["value"] != 0
 
 
 async def test_what_is_never_sent_is_told(state_dir: Path) -> None:

@@ -19,6 +19,7 @@ from tests.process.machine import Machine, booted, require
 LIMIT_S = 30
 # The address on the pages; the tests put a free port in its place.
 PAGE_URL = "http://127.0.0.1:8081"
+TWIN_URL = "http://127.0.0.1:8082"
 HOST_URL = "http://127.0.0.1:8000"
 ROOT = Path(__file__).parents[2]
 PARTS = ["docs", "ecolyo_worker", "migrations", "tests", "tools", "pyproject.toml"]
@@ -158,23 +159,32 @@ async def test_moving_goes_as_the_page_says(checkout: Path, env: dict[str, str])
     await follow("move-to-a-new-machine.md", checkout, env)
 
 
-class Terminal:
-    """The first terminal, where the echo server runs, on a port that is free."""
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debian's package curl")
+async def test_connecting_accounts_goes_as_the_page_says(
+    checkout: Path, env: dict[str, str]
+) -> None:
+    """A person consents, her readings come, a consent is lost and had again, an account goes."""
+    await follow("connect-energy-accounts.md", checkout, env, TWIN_URL)
 
-    def __init__(self, printed: BufferedByteReceiveStream) -> None:
+
+class Terminal:
+    """The first terminal, where a server runs, on a port that is free; pages give it another."""
+
+    def __init__(self, printed: BufferedByteReceiveStream, page_url: str) -> None:
         self._printed = printed
-        self.url = PAGE_URL
+        self._page_url = page_url
+        self.url = page_url
 
     async def line(self) -> str:
         with anyio.fail_after(LIMIT_S):
             line = (await self._printed.receive_until(b"\n", 10_000)).decode()
-        return line.replace(self.url, PAGE_URL)
+        return line.replace(self.url, self._page_url)
 
     async def start(self, first: str | None) -> None:
         """Learn its address; it prints its first line as the page shows it."""
         line = await self.line()
         self.url = line.split('"')[1]
-        assert first is None or line.replace(self.url, PAGE_URL) == first.strip()
+        assert first is None or line.replace(self.url, self._page_url) == first.strip()
 
     async def check(self, code: str) -> None:
         """Check the next lines, which may come in any order."""
@@ -186,26 +196,27 @@ class Terminal:
             found.remove(fitting[0])
 
 
-async def follow(page: str, checkout: Path, env: dict[str, str]) -> None:
-    """Do what a page says, from its beginning to its end."""
+async def follow(page: str, checkout: Path, env: dict[str, str], page_url: str = PAGE_URL) -> None:
+    """Do what a page says, from its beginning to its end; its server is at `page_url`."""
     port = free_port()
     async with anyio.create_task_group() as serving:
         terminal: Terminal | None = None
         for shown in steps(page):
-            url = terminal.url if terminal else PAGE_URL
-            code = shown.code.replace(PAGE_URL, url).replace(":8082", f":{port}")
+            url = terminal.url if terminal else page_url
+            code = shown.code.replace(page_url, url).replace(":8082", f":{port}")
             step = shown._replace(code=code.replace("--port 8082", f"--port {port}"))
             if step.verb == "The echo server":
                 assert terminal is not None
                 await terminal.check(step.code)
             elif step.verb != "Type":
                 change(checkout, step)
-            elif re.match("python3? tools/dacc_echo.py", shown.code):
-                terminal = await serving.start(serve, checkout, env, shown.code.split())
+            elif re.match("python3? tools/(dacc_echo|energy_twin).py", shown.code):
+                typed = shown.code.split()
+                terminal = await serving.start(serve, checkout, env, typed, page_url)
                 await terminal.start(step.printed)
             else:
-                await type_in(checkout, env, step, url)
-        assert terminal is not None, "the page starts no echo server"
+                await type_in(checkout, env, step, url, page_url)
+        assert terminal is not None, "the page starts no server"
         serving.cancel_scope.cancel()
 
 
@@ -290,21 +301,24 @@ async def serve(
     checkout: Path,
     env: dict[str, str],
     typed: list[str],
+    page_url: str,
     *,
     task_status: anyio.abc.TaskStatus[Terminal] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run the copy's echo server on a free port, in a terminal of its own."""
+    """Run a server of the copy on a free port, in a terminal of its own."""
     command = [sys.executable, *typed[1:], "--port", "0"]
     async with await anyio.open_process(command, cwd=checkout, env=env) as process:
         try:
             assert process.stdout is not None
-            task_status.started(Terminal(BufferedByteReceiveStream(process.stdout)))
+            task_status.started(Terminal(BufferedByteReceiveStream(process.stdout), page_url))
             await anyio.sleep_forever()
         finally:
             process.terminate()
 
 
-async def type_in(checkout: Path, env: dict[str, str], step: Step, url: str) -> None:
+async def type_in(
+    checkout: Path, env: dict[str, str], step: Step, url: str, page_url: str = PAGE_URL
+) -> None:
     """Type a block into the second terminal, which remembers what was exported."""
     exported = "touch ~/exported; . ~/exported; trap 'export -p > ~/exported' EXIT\n"
     done = await anyio.run_process(
@@ -312,7 +326,7 @@ async def type_in(checkout: Path, env: dict[str, str], step: Step, url: str) -> 
         cwd=checkout, env=env, check=False,
     )  # fmt: skip
     lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
-    shown = "\n".join(lines).strip().replace(url or PAGE_URL, PAGE_URL)
+    shown = "\n".join(lines).strip().replace(url or page_url, page_url)
     assert done.returncode == 0, f"{step.code}{shown}{done.stderr.decode()}"
     if step.printed is not None:
         assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"

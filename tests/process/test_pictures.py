@@ -1,4 +1,4 @@
-"""The pictures of two screens in docs/: the commands, in a terminal, print what they show.
+"""The pictures of screens in docs/: the commands, in a terminal, print what they show.
 
 `make screenshots` draws them anew.
 """
@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,7 +16,12 @@ from subprocess import CompletedProcess
 import pytest
 from anyio import to_thread
 
-from ecolyo_worker.testing import echo_server
+from ecolyo_worker import Worker
+from ecolyo_worker.service.server import ControlSocket
+from ecolyo_worker.testing import echo_server, energy_server
+from ecolyo_worker.testing.clock import FakeClock, SteppedClock
+from tests.energy_accounts import PRM, add, settings
+from tests.energy_polling import Polling, visit
 from tests.process.conftest import Run
 from tests.process.terminal import drawn, run_in_terminal, words
 
@@ -86,6 +92,40 @@ async def test_the_status_is_as_its_picture_shows(
     assert len(screen.splitlines()) <= 23
     screen = screen.replace(echo.url, SHOWN_URL)
     compare("status", drawn("ecolyo-worker status", screen, 80))
+
+
+# After so many days a meter becomes odd in these ways, and is asked.
+METER = (
+    (0, "activated=2026-01-20"),
+    (25, "gaps"),
+    (31, "gaps"),
+    (2, ""),
+    (87, "differs"),
+    (8, "differs"),
+    (2, ""),
+    (109, "late"),
+)
+
+
+async def test_the_calendar_is_as_its_picture_shows(tmp_path: Path, state_dir: Path) -> None:
+    """So is the calendar of an account in November, with days that are missing, late and wrong."""
+    async with energy_server("--quota", "off") as twin:
+        polling = Polling(twin, state_dir)
+        polling.clock = FakeClock(datetime(2026, 3, 2, 10, tzinfo=UTC))
+        async with polling.worker(history_days=400) as worker:
+            account = await add(worker, "enedis", PRM)
+            for days, odd in METER:
+                await polling.later(days=days)
+                await twin.set_meter(PRM, *filter(None, [odd]))
+                await visit(worker, account)
+        clock = SteppedClock(polling.clock.now())
+        async with Worker(settings(state_dir, twin), clock=clock).opened() as worker:
+            await worker.supervise(ControlSocket(worker))
+            screen = await typed(tmp_path, 80, "coverage", "--state-dir", state_dir.name)
+    assert {"m measured", "L late", "X missing", "E error"} <= set(
+        re.findall("[A-Zm] (?:measured|late|missing|error)", re.sub(r"\x1b\[[0-9;]*m", "", screen))
+    )
+    compare("coverage", drawn("ecolyo-worker coverage", screen, 80))
 
 
 def test_no_picture_needs_anything_from_elsewhere() -> None:

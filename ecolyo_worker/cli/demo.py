@@ -85,7 +85,9 @@ async def demo(
     if not (1 <= days <= 400 and 1 <= instances <= 1000):
         raise CommandRefused("--days goes from 1 to 400, --instances from 1 to 1000")
     output = session.output
-    meters = HOMES if _may_fetch(output) else ()
+    meters = tuple(meter for meter in HOMES if meter.person < instances)
+    if not _may_fetch(output):
+        meters = ()
     world = World(first_day=_FIRST_DAY, days=days, people=instances, seed=seed, meters=meters)
     # The same seed prints the same tables; a long demonstration had rather be fast.
     lanes = 1 if days <= _MOST_DAYS else 2
@@ -144,9 +146,9 @@ def _introduce(output: Output, world: World) -> None:
     )
     output.line("which is away for two requests, and once takes an indicator and does not say so.")
     if world.meters:
-        output.line(
-            "Two homes have their readings fetched, from an Enedis and a GRDF on this machine."
-        )
+        homes = len({meter.person for meter in world.meters})
+        have = several(homes, "home has its readings", "homes have their readings")
+        output.line(f"{have} fetched, from an Enedis and a GRDF on this machine.")
     output.line("The nights come by themselves, on a clock that takes no time.")
     output.line("")
 

@@ -34,7 +34,7 @@ class HomeMeter(Struct, frozen=True):
     """A meter of one of the people, what the twin makes odd about it, and how its consent ends."""
 
     person: int
-    """Which one, from 0 on; where there are fewer, it is the last one's."""
+    """Which one, from 0 on; where there are fewer, the meter is nobody's."""
     provider: Provider
     number: str
     odd: str = ""

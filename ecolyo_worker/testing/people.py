@@ -87,7 +87,7 @@ def make_households(
     draw = random.Random(seed)
     owned: dict[int, list[HomeMeter]] = {}
     for meter in meters:
-        owned.setdefault(min(meter.person, count - 1), []).append(meter)
+        owned.setdefault(meter.person, []).append(meter)
     return [_Person(draw, n, first_day, days, owned.get(n, ())).live() for n in range(count)]
 
 

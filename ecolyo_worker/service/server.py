@@ -1,7 +1,6 @@
 """The actors that listen: the HTTP face for hosts, and the control socket for commands."""
 
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,7 +31,36 @@ if TYPE_CHECKING:
 __all__ = ["ControlSocket", "HttpFace"]
 
 
-class HttpFace(Actor):
+class _Listener(Actor):
+    """Answers what comes in at a socket, until it is stopped."""
+
+    def __init__(self, worker: Worker, bounds: Bounds) -> None:
+        super().__init__(worker.clock)
+        self._bounds = bounds
+        self._logger = worker.logger
+
+    async def _serve(
+        self, app: ASGIApp, sock: "socket.socket", task_status: TaskStatus[None]
+    ) -> None:
+        ready = task_status.started
+        app = self._noting(app)
+        await serve(app, sock, self._bounds, self._clock, ready, self._rest, self._logger)
+
+    def _noting(self, app: ASGIApp) -> ASGIApp:
+        """Give an application of which the actor knows when it last answered."""
+
+        async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+            self.succeeded()
+
+        return answering
+
+    async def _rest(self) -> bool:
+        await self.rest()
+        return not self.stopping
+
+
+class HttpFace(_Listener):
     """Listens where `http.listen` says, and answers with the HTTP face."""
 
     name = "http"
@@ -45,10 +73,8 @@ class HttpFace(Actor):
             raise ConfigurationError("http.listen: is empty, so there is no HTTP face to run")
         self._access = parse_access(settings)
         token = http_token(settings) if isinstance(listen, Tcp) else None
-        super().__init__(worker.clock)
-        self._bounds = bounds or Bounds()
-        self._app = _noting(self, http_app(worker, token, self._bounds, lambda: self.stopping))
-        self._logger = worker.logger
+        super().__init__(worker, bounds or Bounds())
+        self._app = http_app(worker, token, self._bounds, lambda: self.stopping)
         self.listen = listen
         """Where it listens; with port 0, once it runs, at which port."""
 
@@ -59,15 +85,7 @@ class HttpFace(Actor):
             if isinstance(self.listen, Tcp):
                 self.listen = Tcp(self.listen.host, sock.getsockname()[1])
                 self._warn(self.listen)
-            await serve(
-                self._app,
-                sock,
-                self._bounds,
-                self._clock,
-                task_status.started,
-                partial(_rest, self),
-                self._logger,
-            )
+            await self._serve(self._app, sock, task_status)
 
     def _bind(self, stack: ExitStack) -> "socket.socket":
         listen = self.listen
@@ -89,17 +107,15 @@ class HttpFace(Actor):
             )
 
 
-class ControlSocket(Actor):
+class ControlSocket(_Listener):
     """Runs the commands of whoever may use the state directory, on `control.sock` in it."""
 
     name = "control"
 
     def __init__(self, worker: Worker, bounds: Bounds = CONTROL_BOUNDS) -> None:
         """`worker` is entered: that its lock is held is what makes the socket ours."""
-        super().__init__(worker.clock)
-        self._bounds = bounds
-        self._app = _noting(self, control_app(worker, bounds))
-        self._logger = worker.logger
+        super().__init__(worker, bounds)
+        self._app = control_app(worker, bounds)
         self._path = worker.settings.directory / SOCKET
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -111,27 +127,4 @@ class ControlSocket(Actor):
                 raise StateRefused(
                     f"{self._path} cannot be listened on: {error.strerror}"
                 ) from None
-            await serve(
-                self._app,
-                sock,
-                self._bounds,
-                self._clock,
-                task_status.started,
-                partial(_rest, self),
-                self._logger,
-            )
-
-
-def _noting(actor: Actor, app: ASGIApp) -> ASGIApp:
-    """Give an application of which the actor knows when it last answered."""
-
-    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, receive, send)
-        actor.succeeded()
-
-    return answering
-
-
-async def _rest(actor: Actor) -> bool:
-    await actor.rest()
-    return not actor.stopping
+            await self._serve(self._app, sock, task_status)

@@ -26,7 +26,6 @@ _DURATION = re.compile(r"P(\d{1,4})([YMWD])", re.ASCII)
 _MOST_DAYS = 3 * 366
 _DAYS = {"Y": 365, "M": 30, "W": 7, "D": 1}
 _ADDRESSES = ("base_url", "authorize_url", "token_url", "redirect_uri")
-_LATER = "later than that, each account at a time of its own, up to this."
 
 
 class Endpoints(Struct, frozen=True):
@@ -88,6 +87,25 @@ class Energy(Section, frozen=True):
     ] = None
 
 
+_Schedule = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="When readings are asked for: a cron expression, such as 0 8,14 * * *, in"
+        " the zone.",
+    ),
+]
+_Spread = Annotated[
+    timedelta,
+    seconds(
+        "They are asked for later than that, each account at a time of its own, up to this.",
+        0,
+        86400,
+    ),
+]
+_PerSecond = Annotated[int, Meta(ge=1, le=100, description="Requests that may be made per second.")]
+
+
 class _Provider(Section, frozen=True):
     """What is set for either provider."""
 
@@ -102,8 +120,7 @@ class _Provider(Section, frozen=True):
         Path | None,
         Meta(
             description="A file that holds the application's secret, read anew when it changes;"
-            " without"
-            " one, nothing is fetched, unless systemd hands it over."
+            " without one, nothing is fetched, unless systemd hands it over."
         ),
     ] = None
     redirect_uri: Annotated[
@@ -209,23 +226,12 @@ class Enedis(_Provider, frozen=True):
             " /subscribed_services/v1.",
         ),
     ] = "/subscribed_services/v1"
-    schedule: Annotated[
-        str,
-        Meta(
-            max_length=200,
-            description="When readings are asked for: a cron expression, such as 0 8,14 * * *, in"
-            " the zone.",
-        ),
-    ] = _TWICE
-    spread: Annotated[timedelta, seconds(f"They are asked for {_LATER}", 0, 86400)] = timedelta(
-        hours=2
-    )
+    schedule: _Schedule = _TWICE
+    spread: _Spread = timedelta(hours=2)
     curve_days: Annotated[
         int, Meta(ge=1, le=745, description="How many days of load curve are fetched.")
     ] = 31
-    per_second: Annotated[
-        int, Meta(ge=1, le=100, description="Requests that may be made per second.")
-    ] = 5
+    per_second: _PerSecond = 5
     per_hour: Annotated[
         int,
         Meta(
@@ -334,20 +340,9 @@ class Grdf(_Provider, frozen=True):
             " client_secret_file."
         ),
     ] = None
-    schedule: Annotated[
-        str,
-        Meta(
-            max_length=200,
-            description="When readings are asked for: a cron expression, such as 0 8,14 * * *, in"
-            " the zone.",
-        ),
-    ] = _ONCE
-    spread: Annotated[timedelta, seconds(f"They are asked for {_LATER}", 0, 86400)] = timedelta(
-        hours=2
-    )
-    per_second: Annotated[
-        int, Meta(ge=1, le=100, description="Requests that may be made per second.")
-    ] = 1
+    schedule: _Schedule = _ONCE
+    spread: _Spread = timedelta(hours=2)
+    per_second: _PerSecond = 1
     per_hour: Annotated[
         int,
         Meta(

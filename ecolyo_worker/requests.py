@@ -24,6 +24,7 @@ __all__ = [
     "ConsumptionImport",
     "ConsumptionInterval",
     "ConsumptionStep",
+    "ConsumptionWanted",
     "Coverage",
     "CoverageDay",
     "CoverageYear",
@@ -124,8 +125,8 @@ class ConsumptionImport(Struct, frozen=True):
     lines: list[Line]
 
 
-class ConsumptionExport(Struct, frozen=True):
-    """What to give of what homes consumed; None is all.
+class ConsumptionWanted(Struct, frozen=True):
+    """Which intervals of which consumption; what None is, each request says.
 
     `begin` and `end` are the first and the last day, as YYYY-MM-DD.
     """
@@ -135,6 +136,10 @@ class ConsumptionExport(Struct, frozen=True):
     fluid: Fluid | None = None
     begin: str | None = None
     end: str | None = None
+
+
+class ConsumptionExport(ConsumptionWanted, frozen=True):
+    """What to give of what homes consumed; None is all."""
 
 
 class ConsumptionInterval(Struct, frozen=True, omit_defaults=True):
@@ -155,14 +160,8 @@ class ConsumptionInterval(Struct, frozen=True, omit_defaults=True):
     """Whether only a part of the interval is known."""
 
 
-class ConsumptionChart(Struct, frozen=True):
+class ConsumptionChart(ConsumptionWanted, frozen=True):
     """What to look at, of one home and one fluid; None is what there is, if there is but one."""
-
-    step: ConsumptionStep
-    instance: str | None = None
-    fluid: Fluid | None = None
-    begin: str | None = None
-    end: str | None = None
 
 
 class Bar(Struct, frozen=True):

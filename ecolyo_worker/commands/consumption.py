@@ -139,7 +139,7 @@ def _fluids(fluid: ask.Fluid | None) -> Sequence[ask.Fluid]:
     return _FLUIDS if fluid is None else (fluid,)
 
 
-def _days(request: ask.ConsumptionExport | ask.ConsumptionChart) -> range:
+def _days(request: ask.ConsumptionWanted) -> range:
     """Give the civil days that were chosen, all there can be if none were."""
     begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")
     first = KNOWN_DAYS.start if begin is None else max(begin, KNOWN_DAYS.start)

@@ -1,7 +1,7 @@
 """The janitor: deletes what is kept no longer, and gives the space back."""
 
 import sqlite3
-from collections.abc import Callable
+from collections import Counter
 from datetime import datetime, timedelta
 
 import anyio
@@ -11,7 +11,7 @@ from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.store import erasing, instances, retention, slots
+from ecolyo_worker.store import erasing, retention, slots
 
 __all__ = ["Janitor"]
 
@@ -120,22 +120,18 @@ class Janitor(Actor):
             rules=self._context.rules,
             consent_version=settings.aggregation.consent_version,
         )
-        if events := await self._walk(retention.prune_events, age):
-            self._context.logger.info("old events pruned", events=events)
-        if countings := await self._walk(retention.prune_countings, age):
-            self._context.logger.info("old countings pruned", countings=countings)
-        before = day_of(age.as_of) - age.days
-        await self._context.database.run(slots.prune, before)
-
-    async def _walk(self, prune: "_Prune", age: retention.EventAge) -> int:
-        """Prune something of all people, some of them at a time; give how much went."""
-        pruned = 0
+        pruned: Counter[str] = Counter()
         after: int | None = 0
         while after is not None and not self.stopping:
-            after, gone = await self._context.database.run(_prune_people, after, prune, age)
+            after, gone = await self._context.database.run(_prune_page, after, age)
             pruned += gone
             self.sign()
-        return pruned
+        if pruned["events"]:
+            self._context.logger.info("old events pruned", events=pruned["events"])
+        if pruned["countings"]:
+            self._context.logger.info("old countings pruned", countings=pruned["countings"])
+        before = day_of(age.as_of) - age.days
+        await self._context.database.run(slots.prune, before)
 
 
 def _prune_some(connection: sqlite3.Connection, before: int, first_day: int) -> int:
@@ -144,21 +140,19 @@ def _prune_some(connection: sqlite3.Connection, before: int, first_day: int) -> 
     return pruned
 
 
-_Prune = Callable[[sqlite3.Connection, int, retention.EventAge, int], int]
-
-
-def _prune_people(
-    connection: sqlite3.Connection, after: int, prune: _Prune, age: retention.EventAge
-) -> tuple[int | None, int]:
-    """Prune something of some people behind `after`.
+def _prune_page(
+    connection: sqlite3.Connection, after: int, age: retention.EventAge
+) -> tuple[int | None, Counter[str]]:
+    """Prune what is old of some people behind `after`.
 
     Give behind whom to go on, or None at the end, and how much went.
     """
-    gone = 0
-    people = instances.next_after(connection, after, _PEOPLE)
+    people, following = retention.people_with_old(connection, after, age, _PEOPLE)
+    gone: Counter[str] = Counter()
     for person in people:
-        gone += prune(connection, person, age, _ROWS - gone)
-        if gone >= _ROWS:  # this one may have more
-            return after, gone
-        after = person
-    return after if len(people) == _PEOPLE else None, gone
+        gone["events"] += retention.prune_events(connection, person, age, _ROWS - gone.total())
+        if (left := _ROWS - gone.total()) > 0:
+            gone["countings"] += retention.prune_countings(connection, person, age, left)
+        if gone.total() >= _ROWS:  # this one may have more
+            return person - 1, gone
+    return following, gone

@@ -1,5 +1,6 @@
 """What is deleted because it is old, and counted as it goes."""
 
+import json
 import sqlite3
 from collections import Counter
 
@@ -15,6 +16,7 @@ from ecolyo_worker.store.instances import Instance
 __all__ = [
     "EventAge",
     "give_space_back",
+    "people_with_old",
     "prune_countings",
     "prune_events",
     "prune_sent",
@@ -27,6 +29,18 @@ _SEEN = "clock_seen"
 _AGREED_MS = 3_540_000
 _SPARE = 16
 """Of so many pages one may be free: what comes next takes it, and nothing need be moved."""
+# A counting is needed as long as an event of its day, or of one before, is there.
+_WITH_OLD = """
+    WITH people AS MATERIALIZED (
+        SELECT id, (SELECT min(day) FROM events WHERE instance = instances.id) AS first_day
+          FROM instances WHERE id > :after ORDER BY id LIMIT :limit
+    )
+    SELECT count(*), max(id), json_group_array(id) FILTER (
+        WHERE first_day < :before
+           OR (SELECT min(day) FROM countings WHERE instance = people.id)
+              < min(:rows_before, coalesce(first_day, :rows_before))
+    ) FROM people
+"""
 
 
 class EventAge(Struct, frozen=True, kw_only=True):
@@ -55,6 +69,26 @@ def sure_time(connection: sqlite3.Connection, now: int, *, is_even: bool) -> int
         return None
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEEN, str(now)))
     return then if then is not None and then <= now else None
+
+
+def people_with_old(
+    connection: sqlite3.Connection, after: int, age: EventAge, limit: int
+) -> tuple[list[int], int | None]:
+    """Give those of the next instances behind one that have old events or countings, in order.
+
+    At most `limit` are looked at; also gives behind whom to go on, None after the last one.
+    """
+    before = day_of(age.as_of) - age.days
+    looked_at, last, old = connection.execute(
+        _WITH_OLD,
+        {
+            "after": after,
+            "limit": limit,
+            "before": before,
+            "rows_before": min(before, day_of(age.as_of) - age.rows_days),
+        },
+    ).fetchone()
+    return sorted(json.loads(old)), last if looked_at == limit else None
 
 
 def prune_events(connection: sqlite3.Connection, instance: int, age: EventAge, limit: int) -> int:

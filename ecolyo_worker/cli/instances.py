@@ -252,7 +252,8 @@ def _words(item: dict[str, Any]) -> str:
 
 
 def _held(item: dict[str, Any]) -> str:
+    kind = "published period" if item["step"] == "published" else item["step"]
     return (
-        f"{item['fluid']}: {several(item['points'], item['step'])},"
+        f"{item['fluid']}: {several(item['points'], kind)},"
         f" {item['first'][:10]} to {item['last'][:10]} ({item['source']})"
     )

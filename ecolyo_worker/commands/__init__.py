@@ -58,7 +58,6 @@ from ecolyo_worker.facts import (
     is_comparable,
 )
 from ecolyo_worker.ledger import Ledger, balance
-from ecolyo_worker.readings import STEPS
 from ecolyo_worker.remote.echo import received
 from ecolyo_worker.store import consumption, erasing, events, instances, listing, outbox
 from ecolyo_worker.store.backups import Piece, pieces
@@ -388,7 +387,10 @@ class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
         document = instance_document(instance)
         document["consent_in_force_since"] = None if accepted is None else civil_text(accepted)
         return document | {
-            "consumption": [held_document(item, self._zone) for item in sorted(held, key=_place)]
+            "consumption": [
+                held_document(item, self._zone)
+                for item in sorted(held, key=lambda one: FLUIDS.index(one.fluid))
+            ]
         }
 
     async def _not_dead(self, ident: int) -> CommandRefused:
@@ -426,7 +428,3 @@ def _is_text(word: str) -> bool:
 
 def _is_id(ident: int) -> bool:
     return 0 < ident < 2**63
-
-
-def _place(held: consumption.Held) -> tuple[int, int]:
-    return FLUIDS.index(held.fluid), STEPS.index(held.step)

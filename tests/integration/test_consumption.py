@@ -4,13 +4,21 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.clock import instant_of_civil, utc_ms
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.energy.points import Point
 from ecolyo_worker.requests import ConsumptionImport, FactsReport, Line
+from ecolyo_worker.store import consumption, instances
+from ecolyo_worker.store.points import Series
+
+PARIS = ZoneInfo("Europe/Paris")
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -145,6 +153,24 @@ async def test_an_instance_shows_what_is_held_of_it(cli: Cli, examples: Path) ->
     table = (await cli("instances", "show", "bob.example")).stdout.decode()
     assert "electricity: 61 days, 2026-09-01 to 2026-10-31 (import)" in table
     assert "electricity: 2 half-hours, 2026-09-30 to 2026-11-01 (import)" in table
+
+
+async def test_published_periods_are_shown(cli: Cli, state_dir: Path) -> None:
+    """What GRDF published stands with the days, and nothing that looks at people stumbles on it."""
+    start = instant_of_civil(datetime(2026, 10, 1, 6), PARIS)
+    period = Point(utc_ms(start), 31 * 1440, 87_000)
+
+    def fill(connection: sqlite3.Connection) -> None:
+        person = instances.identify(connection, "alice.example")
+        series = Series(person, "gas", "published", "20000000000002", "grdf")
+        consumption.store(connection, series, [period], PARIS)
+
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.database.run(fill)
+    shown = (await cli("instances", "show", "alice.example")).stdout.decode()
+    assert "gas: 1 published period, 2026-10-01 to 2026-10-01 (grdf)" in shown
+    assert "2026-10-01" in (await cli("instances", "list")).stdout.decode()
+    assert (await cli("doctor")).returncode == 0
 
 
 async def test_a_list_tells_how_far_consumption_reaches(cli: Cli, examples: Path) -> None:

@@ -24,6 +24,7 @@ from usage import opened_worker
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import civil_days, day_bounds, day_text, parse_day
 from ecolyo_worker.energy.answers import read_answer
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.enedis import read_curve
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.store import consumption, instances
@@ -80,9 +81,10 @@ async def load() -> tuple[float, Rows]:
         series = Series(person.id, "electricity", "half-hour", METER, "enedis")
         begin = perf_counter()
         for days, body in ANSWERS:
-            meaning = read_answer("enedis", "curve", 200, {}, body, NOW)
+            content = Content(body)
+            meaning = read_answer("enedis", "curve", 200, {}, content, NOW)
             assert meaning.kind == "ok"
-            found = read_curve(body, METER, days)
+            found = read_curve(content.json, METER, days)
             await worker.database.run(consumption.store, series, found.points, PARIS)
         took_s = perf_counter() - begin
         return took_s, await worker.database.read(_rows)

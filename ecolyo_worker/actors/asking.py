@@ -6,6 +6,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.quota import Quota
 from ecolyo_worker.actors.tokens import NoToken, Tokens
 from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.series import ask_for
@@ -24,7 +25,7 @@ class Answer(Struct, frozen=True):
     """What was answered, and what it means."""
 
     meaning: Meaning
-    body: bytes
+    content: Content
 
     def __repr__(self) -> str:
         return f"<Answer {self.meaning.kind}>"
@@ -70,4 +71,4 @@ class Asking:
             reply = await self._client.ask(ask, self._timeout_s)
             meaning = reply.meaning(self.provider, series, self.context.clock.now())
             if meaning.kind != "renew_token" or not await self.tokens.refused(account, secret):
-                return Answer(meaning, reply.body)
+                return Answer(meaning, reply.content)

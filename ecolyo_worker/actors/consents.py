@@ -15,7 +15,6 @@ from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.meters import check_meter, shortened
 from ecolyo_worker.energy.rights import RightState, read_rights
 from ecolyo_worker.energy.services import read_services, wanted
-from ecolyo_worker.energy.stream import read_objects
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, ConfigurationError, InputRefused
@@ -159,7 +158,7 @@ class Consents:
             return await self._note(account, found)
         reply, meaning = found
         try:
-            meters = read_services(reply.body)
+            meters = read_services(reply.content.body)
         except AnswerUnreadable:
             trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
             return await self._note(account, trouble)
@@ -231,7 +230,7 @@ class Consents:
     async def _revoke_all(self, reply: Reply, meter: str) -> str | None:
         """Revoke each right to a meter that has not ended."""
         try:
-            rights = read_rights(read_objects(reply.body), meter)
+            rights = read_rights(reply.content.objects, meter)
         except AnswerUnreadable:
             return _UNREADABLE
         if rights.broken or rights.refused:
@@ -290,7 +289,7 @@ class Consents:
         meaning = reply.meaning(provider, "token", self._context.clock.now())
         if meaning.kind != "ok":
             raise CommandRefused(f"{meaning.happened} {meaning.to_do}")
-        found = read_token(reply.body)
+        found = read_token(reply.content.body)
         return await self._meet(account, self._agreed(provider, found, given), found)
 
     def _agreed(

@@ -189,7 +189,7 @@ class SeriesVisit:
             return meaning, None
         assert self._account.meter is not None, "its meter is not known"
         try:
-            found = read_points(self._series, answer.body, self._account.meter, window)
+            found = read_points(self._series, answer.content, self._account.meter, window)
         except AnswerUnreadable as error:
             return vendor_down(self._asking.provider, str(error)), None
         if found.broken is not None and meaning.kind == "ok":

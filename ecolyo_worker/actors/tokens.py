@@ -249,7 +249,7 @@ class Tokens:
         reply = await self._client.ask(ask, self._timeout_s(owner))
         meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
         if meaning.kind == "ok":
-            return await self._take(owner, read_token(reply.body))
+            return await self._take(owner, read_token(reply.content.body))
         if meaning.kind == "consent_lost" and owner.account is not None:
             return await self._lost(owner, meaning.happened)
         return self._paused(owner, meaning)

@@ -7,11 +7,11 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import MINUTE_MS, day_bounds, day_text, month_of
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.documents import interval_start
+from ecolyo_worker.energy.adding import Interval
 from ecolyo_worker.errors import CommandRefused, InputRefused
 from ecolyo_worker.events import decode_object
 from ecolyo_worker.readings import KNOWN_DAYS, Reading, check_reading
 from ecolyo_worker.store import consumption, instances
-from ecolyo_worker.store.rollups import Interval
 from ecolyo_worker.worker import read_day
 
 __all__ = ["ConsumptionCommands"]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.energy.codes import Said, said_in
-from ecolyo_worker.energy.decoding import read_json
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.enedis import is_of_enedis
 from ecolyo_worker.energy.meanings import (
     ENEDIS,
@@ -30,7 +30,7 @@ from ecolyo_worker.energy.meanings import (
     Whose,
     cozy_word,
 )
-from ecolyo_worker.energy.stream import Objects, read_objects
+from ecolyo_worker.energy.stream import Objects
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.energy.waits import next_access, retry_after
 from ecolyo_worker.errors import AnswerUnreadable
@@ -96,7 +96,7 @@ def read_answer(
     asked: Asked,
     status: int,
     headers: Mapping[str, str],
-    body: bytes,
+    content: Content,
     now: datetime,
 ) -> Meaning:
     """Judge a whole answer of HTTP; `headers` has lower-case names.
@@ -104,26 +104,26 @@ def read_answer(
     Never raises. The decoders may still find that data has not the agreed shape: that is
     `vendor_down` too.
     """
-    answer = _Answer(provider, asked, status, headers, now, _objects(provider, body))
+    answer = _Answer(provider, asked, status, headers, now, _objects(provider, content))
     if status == 429:
         return answer.means(STATUSES["429"])
     if status >= 500:
         return answer.means(OTHER_ANSWERS["down"])
     if 200 <= status < 300:
-        return _given(answer, body)
+        return _given(answer, content)
     if status >= 400:
-        return _refused(answer, is_empty=not body.strip())
+        return _refused(answer, is_empty=content.is_blank)
     return answer.unreadable(f"the status {status}")
 
 
-def _objects(provider: Provider, body: bytes) -> Objects:
+def _objects(provider: Provider, content: Content) -> Objects:
     """Find what an answer says; measures of Enedis are one object, which need not be searched."""
     if provider == "enedis":
         with contextlib.suppress(AnswerUnreadable):
-            found = read_json(body)
+            found = content.json
             if isinstance(found, dict) and is_of_enedis(found):
                 return Objects((found,))
-    return read_objects(body)
+    return content.objects
 
 
 def vendor_down(provider: Provider, why: str) -> Meaning:
@@ -193,11 +193,11 @@ class _Answer:
         return self.means(OTHER_ANSWERS["unreadable"], why=why)
 
 
-def _given(answer: _Answer, body: bytes) -> Meaning:
+def _given(answer: _Answer, content: Content) -> Meaning:
     """Judge an answer of success, in which there may be other things all the same."""
     if answer.asked == "token":
-        return _token(answer, body)
-    if not body.strip():
+        return _token(answer, content.body)
+    if content.is_blank:
         return _nothing(answer)
     if answer.provider == "enedis":
         return _measures(answer)

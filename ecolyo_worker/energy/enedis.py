@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import MINUTE_MS, day_interval, instant_text
-from ecolyo_worker.energy.decoding import described, read_json, whole
+from ecolyo_worker.energy.decoding import described, whole
 from ecolyo_worker.energy.labels import ZONE, Ends, label_text, read_day
 from ecolyo_worker.energy.points import BadPoint, Decoded, Point
 from ecolyo_worker.errors import AnswerUnreadable
@@ -55,13 +55,14 @@ def is_of_enedis(found: object) -> bool:
     )
 
 
-def read_daily(body: bytes, meter: str, days: range) -> Decoded:
+def read_daily(answer: object, meter: str, days: range) -> Decoded:
     """Read Wh of whole civil days.
 
-    `days` are those asked for, as days since 1970. What is no point is left out and told. Raises
-    `AnswerUnreadable` where the answer as a whole is not one for this meter and series.
+    `answer` is its JSON; `days` are those asked for, as days since 1970. What is no point is left
+    out and told. Raises `AnswerUnreadable` where the answer as a whole is not one for this meter
+    and series.
     """
-    items, keys = _items(read_json(body), meter, _DAILY)
+    items, keys = _items(answer, meter, _DAILY)
     found = _Found(keys.time)
     zone = ZoneInfo(ZONE)
 
@@ -76,9 +77,9 @@ def read_daily(body: bytes, meter: str, days: range) -> Decoded:
     return found.of(items, take)
 
 
-def read_curve(body: bytes, meter: str, days: range) -> Decoded:
+def read_curve(answer: object, meter: str, days: range) -> Decoded:
     """Read the load curve, each point with its own length; otherwise like `read_daily`."""
-    items, keys = _items(read_json(body), meter, _CURVE)
+    items, keys = _items(answer, meter, _CURVE)
     found = _Found(keys.time)
     ends = Ends(days)
 

@@ -27,6 +27,7 @@ ZONE = "Europe/Paris"
 """By whose clocks both providers write, wherever the worker runs."""
 
 _PLAIN_DAY = 1440
+_DATE = len("YYYY-MM-DD")
 _LABEL = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ]([01]\d|2[0-3]):([0-5]\d)(?::00(?:\.0{1,9})?)?"
     r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
@@ -45,6 +46,13 @@ class Mark(Struct, frozen=True):
     """Of the hour, as the clock shows it."""
     instant: int
     """In ms of UTC."""
+
+
+class _Time(Struct, frozen=True):
+    minutes: int
+    """Since midnight, as the clock shows it."""
+    minute: int
+    offset: str | None
 
 
 class _Day(Struct, frozen=True):
@@ -76,7 +84,7 @@ class Ends:
     """Reads the labels of one answer, each the end of its interval, in their order.
 
     When the clocks are set back a label comes twice: the first one found is the earlier. One look
-    at the calendar serves a whole day.
+    at the calendar serves a whole day, and one at a time of day serves all days.
     """
 
     def __init__(self, days: range) -> None:
@@ -84,24 +92,25 @@ class Ends:
         self._days = days
         self._zone = ZoneInfo(ZONE)
         self._known: dict[str, _Day] = {}
+        self._times: dict[str, _Time] = {}
         self._seen: Counter[int] = Counter()
 
     def read(self, found: object) -> Mark:
         """Give when an interval ends; raises `ValueError` in words."""
-        match = _LABEL.fullmatch(found) if isinstance(found, str) else None
-        if match is None or match[2] is None:
-            raise ValueError(f"found {described(found)}; {_TIMES}")
-        date, hour, minute, offset = match.groups()
-        minutes = int(hour) * 60 + int(minute)
-        day = self._known.get(date) or self._look_up(date, is_end=not minutes)
-        belongs = day.number if minutes else _asked(day.number - 1, self._days)
-        if minutes and day.number == self._days.stop:
+        label = found if isinstance(found, str) else ""
+        date, clock = label[:_DATE], label[_DATE:]
+        day, time = self._known.get(date), self._times.get(clock)
+        if day is None or time is None:
+            time = self._times[clock] = _read_time(found)
+            day = day or self._look_up(date, is_end=not time.minutes)
+        belongs = day.number if time.minutes else _asked(day.number - 1, self._days)
+        if time.minutes and day.number == self._days.stop:
             raise ValueError(NOT_ASKED)
-        if day.is_plain and offset is None:
-            return Mark(belongs, int(minute), day.begin + minutes * MINUTE_MS)
-        civil = day_start(day.number) + minutes * MINUTE_MS
-        instant = self._told(match[0], civil) if offset else self._guessed(civil)
-        return Mark(belongs, int(minute), instant)
+        if day.is_plain and time.offset is None:
+            return Mark(belongs, time.minute, day.begin + time.minutes * MINUTE_MS)
+        civil = day_start(day.number) + time.minutes * MINUTE_MS
+        instant = self._told(label, civil) if time.offset else self._guessed(civil)
+        return Mark(belongs, time.minute, instant)
 
     def _look_up(self, date: str, *, is_end: bool) -> _Day:
         number = _number(date)
@@ -127,6 +136,14 @@ class Ends:
         if times >= len(instants):
             raise ValueError("it comes a third time; allowed: twice, as the clocks were set back")
         return utc_ms(instants[times])
+
+
+def _read_time(found: object) -> _Time:
+    match = _LABEL.fullmatch(found) if isinstance(found, str) else None
+    if match is None or match[2] is None:
+        raise ValueError(f"found {described(found)}; {_TIMES}")
+    _, hour, minute, offset = match.groups()
+    return _Time(int(hour) * 60 + int(minute), int(minute), offset)
 
 
 def _number(date: str) -> int:

@@ -25,7 +25,7 @@ class Quality(enum.IntEnum):
         return self in (Quality.PROVISIONAL_ESTIMATED, Quality.DEFINITIVE_ESTIMATED)
 
 
-class GasDetail(Struct, frozen=True):
+class GasDetail(Struct, frozen=True, gc=False):
     """What GRDF says beside the energy: it is kept, and never multiplied."""
 
     volume: float | None
@@ -34,7 +34,7 @@ class GasDetail(Struct, frozen=True):
     """kWh for each m³."""
 
 
-class Point(Struct, frozen=True):
+class Point(Struct, frozen=True, gc=False):
     """Energy over an interval.
 
     `start` is the instant at which it begins, in ms since 1970 in UTC; `amount` is in Wh. What is

@@ -1,21 +1,20 @@
 """The answer to any series as points, by its own decoder."""
 
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.enedis import read_curve, read_daily
 from ecolyo_worker.energy.grdf import read_gas_days, read_gas_periods
 from ecolyo_worker.energy.points import Decoded
-from ecolyo_worker.energy.stream import read_objects
 from ecolyo_worker.energy.windows import PolledSeries
 
 __all__ = ["read_points"]
 
 
-def read_points(series: PolledSeries, body: bytes, meter: str, days: range) -> Decoded:
+def read_points(series: PolledSeries, content: Content, meter: str, days: range) -> Decoded:
     """Read what was asked of a meter over some civil days; raises `AnswerUnreadable`."""
     if series == "daily":
-        return read_daily(body, meter, days)
+        return read_daily(content.json, meter, days)
     if series == "curve":
-        return read_curve(body, meter, days)
-    objects = read_objects(body)
+        return read_curve(content.json, meter, days)
     if series == "gas_days":
-        return read_gas_days(objects, meter, days)
-    return read_gas_periods(objects, meter, days)
+        return read_gas_days(content.objects, meter, days)
+    return read_gas_periods(content.objects, meter, days)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Asked, Meaning, Provider, read_answer, vendor_down
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.decoding import MOST_BYTES
 from ecolyo_worker.remote.http import Client, Clients, read_body
 from ecolyo_worker.secret import Secret
@@ -39,7 +40,7 @@ class Reply(Struct, frozen=True):
     status: int | None
     headers: Mapping[str, str] = {}
     """Their names are lower-case."""
-    body: bytes = b""
+    content: Content = Content(b"")
     trouble: str | None = None
     """Why there is no answer that can be read, in words; None where there is one."""
 
@@ -50,7 +51,7 @@ class Reply(Struct, frozen=True):
         """Judge it, as an answer to what was asked of a provider."""
         if self.status is None or self.trouble is not None:
             return vendor_down(provider, self.trouble or "nothing")
-        return read_answer(provider, asked, self.status, self.headers, self.body, now)
+        return read_answer(provider, asked, self.status, self.headers, self.content, now)
 
 
 class EnergyClient:
@@ -122,7 +123,7 @@ class EnergyClient:
             return Reply(response.status_code, found, trouble="a coding that cannot be read")
         if not is_all:
             return Reply(response.status_code, found, trouble=f"more than {MOST_BYTES} bytes")
-        return Reply(response.status_code, found, body)
+        return Reply(response.status_code, found, Content(body))
 
 
 def _words(error: Exception) -> str:

@@ -6,11 +6,10 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import civil_days
 from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.meters import FLUIDS_OF
-from ecolyo_worker.store import erasing, rollups, totals
+from ecolyo_worker.store import erasing, homes, rollups, totals
 
 __all__ = [
     "STATES",
@@ -262,25 +261,23 @@ def delete(connection: sqlite3.Connection, ident: int, zone: ZoneInfo) -> dict[s
         return {}
     tokens = connection.execute("SELECT count(*) FROM tokens WHERE account = ?", (ident,))
     rows = {"tokens": tokens.fetchone()[0], "accounts": 1}
+    known = homes.meters(connection, account.instance, account.fluid, zone)
     if account.meter is not None and not account.keeps_data:
-        rows |= _delete_readings(connection, account, zone)
+        rows |= _delete_readings(connection, account)
     connection.execute("DELETE FROM accounts WHERE id = ?", (ident,))
+    if account.meter in known:
+        days = known[account.meter].days
+        rollups.renew(connection, account.instance, account.fluid, days, zone)
     totals.note_removed(connection, "removed", {f"accounts.{account.state}": 1})
     erasing.owe(connection)
     return rows
 
 
-def _delete_readings(
-    connection: sqlite3.Connection, account: Account, zone: ZoneInfo
-) -> dict[str, int]:
-    """Delete what came from an account's meter, and make anew what it was a part of."""
+def _delete_readings(connection: sqlite3.Connection, account: Account) -> dict[str, int]:
+    """Delete what came from an account's meter."""
     mine = "SELECT id FROM series WHERE instance = ? AND source = ? AND meter = ?"
     key = (account.instance, account.provider, account.meter)
-    starts = connection.execute(
-        f"SELECT DISTINCT start FROM points WHERE series IN ({mine}) ORDER BY start",  # noqa: S608
-        key,
-    ).fetchall()
-    rows = {
+    return {
         table: connection.execute(f"DELETE FROM {table} WHERE {found}", key).rowcount  # noqa: S608
         for table, found in (
             ("points", f"series IN ({mine})"),
@@ -288,9 +285,6 @@ def _delete_readings(
             ("series", f"id IN ({mine})"),
         )
     }
-    days = civil_days((start for (start,) in starts), zone)
-    rollups.renew(connection, account.instance, account.fluid, days, zone)
-    return rows
 
 
 def _tell_konnector(connection: sqlite3.Connection, account: Account, now: Moment) -> None:

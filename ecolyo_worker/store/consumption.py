@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import civil_days, day_bounds, month_of
+from ecolyo_worker.energy.adding import Interval
 from ecolyo_worker.energy.points import Point
 from ecolyo_worker.measures import Consumption
 from ecolyo_worker.readings import Reading
-from ecolyo_worker.store import instances, points, rollups
+from ecolyo_worker.store import homes, instances, points, rollups
 from ecolyo_worker.store.points import Series
-from ecolyo_worker.store.rollups import Interval
 
 __all__ = [
     "Held",
@@ -45,10 +45,15 @@ def store(
     connection: sqlite3.Connection, series: Series, found: Sequence[Point], zone: ZoneInfo
 ) -> points.Change:
     """Store points of a series, in the order of time, each start once, and what they come to."""
-    change = points.put(connection, points.series_of(connection, series), found)
-    if series.step != "published":
-        days = civil_days(change.starts, zone)
-        rollups.renew(connection, series.instance, series.fluid, days, zone)
+    ident = points.series_of(connection, series)
+    if series.step == "published":
+        return points.put(connection, ident, found)
+    home = (series.instance, series.fluid)
+    before = homes.meters(connection, *home, zone).get(series.meter)
+    change = points.put(connection, ident, found)
+    after = homes.meters(connection, *home, zone).get(series.meter)
+    days = {*civil_days(change.starts, zone), *homes.gained(before, after)}
+    rollups.renew(connection, *home, days, zone)
     return change
 
 
@@ -118,14 +123,14 @@ def intervals(
     """
     if not days:
         return []
+    if step == "half-hour":
+        return rollups.half_hours(connection, instance, fluid, days, zone)
     starts = days
-    if step in {"half-hour", "hour"}:
+    if step == "hour":
         starts = range(day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1])
     elif step in {"month", "year"}:
         months = 12 if step == "year" else 1
         starts = range(month_of(days[0]) // months, month_of(days[-1]) // months + 1)
-    if step == "half-hour":
-        return rollups.half_hours(connection, instance, fluid, starts)
     return rollups.between(connection, instance, fluid, step, starts)
 
 

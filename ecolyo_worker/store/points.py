@@ -75,7 +75,8 @@ def put(connection: sqlite3.Connection, series: int, points: Sequence[Point]) ->
         return Change(0, 0, ())
     known = _known(connection, series, points[0].start, _end(points[-1]))
     better = [point for point in points if _is_better(point, known.get(point.start))]
-    gone = _overlapped(known.keys() - {point.start for point in points}, known, better)
+    others = known.keys() - {point.start for point in points} if known else ()
+    gone = _overlapped(others, known, better)
     for start in gone:
         connection.execute("DELETE FROM points WHERE series = ? AND start = ?", (series, start))
     values: list[int] = []
@@ -107,8 +108,10 @@ def _known(
 
 def _is_better(point: Point, known: tuple[int, int, int] | None) -> bool:
     """Tell whether a point says something new, and is not worth less than what is known."""
+    if known is None:
+        return True
     found = [point.minutes, point.amount, point.quality]
-    return known is None or (point.quality >= known[2] and found != list(known))
+    return point.quality >= known[2] and found != list(known)
 
 
 def _overlapped(

@@ -2,33 +2,34 @@
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import day_bounds, month_days, month_of
+from ecolyo_worker.clock import MINUTE_MS, day_bounds, month_days, month_of
+from ecolyo_worker.energy import adding
+from ecolyo_worker.energy.adding import Interval, Known, MeterReading
+from ecolyo_worker.store import homes
+from ecolyo_worker.store.homes import Meter
 from ecolyo_worker.store.ladder import Ladder
 
-__all__ = ["Interval", "between", "half_hours", "renew"]
-
-_HOUR_MS = 3_600_000
-_HOUR = 60
-_HALF_HOUR_MS = 1_800_000
-_HALF_HOUR = 30
+__all__ = ["between", "half_hours", "renew"]
 
 _COLUMNS = ["instance", "fluid", "step", "start", "amount", "is_whole"]
-_CURVE = (
-    "SELECT start, minutes, amount FROM points"
-    " WHERE series = :series AND start >= :begin AND start < :end"
+_READINGS = (
+    "SELECT s.meter, p.start, p.minutes, p.amount FROM series AS s JOIN points AS p"
+    " ON p.series = s.id WHERE s.instance = ? AND s.fluid = ? AND s.step = ?"
+    " AND p.start >= ? AND p.start < ?"
 )
-# Of an interval the polled values go before the imported ones, and meters add up.
-_CURVES = (
-    "SELECT p.start, max(p.minutes) AS minutes,"
-    " coalesce(sum(p.amount) FILTER (WHERE s.source != 'import'), sum(p.amount)) AS amount"
-    " FROM series AS s JOIN points AS p ON p.series = s.id"
-    " WHERE s.instance = :instance AND s.fluid = :fluid AND s.step = 'half-hour'"
-    " AND p.start >= :begin AND p.start < :end GROUP BY p.start"
+# Where a home has but one series, each hour is known as far as that says.
+_HOURS = (
+    f"INSERT INTO rollups ({', '.join(_COLUMNS)})"  # noqa: S608  texts of ours
+    " SELECT :instance, :fluid, 'hour', :begin + (start - :begin) / 3600000 * 3600000,"
+    " sum(amount), sum(minutes) >= 60 FROM points"
+    " WHERE series = :series AND start >= :begin AND start < :end"
+    " GROUP BY (start - :begin) / 3600000"
 )
 _ROLLUPS = Ladder(
     "rollups",
@@ -37,18 +38,13 @@ _ROLLUPS = Ladder(
 )
 
 
-class Interval(Struct, frozen=True):
-    """What a household consumed in an interval: Wh, of water ml.
+class _Home(Struct, frozen=True):
+    """A household's fluid, while its roll-ups are made."""
 
-    `start` is, of half an hour and an hour, its instant in ms of UTC; of a day, month or year, the
-    civil one. `is_whole` tells whether all of the interval is known.
-    """
-
-    start: int
-    amount: int
-    is_whole: bool
-    minutes: int | None = None
-    """How long it is, where that is not what its step says."""
+    household: tuple[int, str]
+    meters: Mapping[str, Meter]
+    only: int | None
+    """Its one series of half-hours, if it has one, and no other meter."""
 
 
 def renew(
@@ -56,14 +52,15 @@ def renew(
 ) -> None:
     """Make the roll-ups of a household's civil days anew, and of the months and years around them.
 
-    Meters add up; what was polled goes before what was imported. A day is its daily value, where
-    there is one, else the sum of its half-hours.
+    Of each day it goes by the meters that the home has on it, as `adding` says.
     """
     household = (instance, fluid)
+    home = _home(connection, household, zone)
     touched = sorted(set(days))
     for run in _runs(touched):
-        _renew_hours(connection, household, run, zone)
-        _renew_days(connection, household, run, zone)
+        begins = _begins(run, zone)
+        _renew_hours(connection, home, run, begins)
+        _renew_days(connection, home, run, begins)
     months = {month_of(day) for day in touched}
     for month in sorted(months):
         _renew_sum(connection, household, "month", month, month_days(month))
@@ -86,36 +83,30 @@ def between(
 
 
 def half_hours(
-    connection: sqlite3.Connection, instance: int, fluid: str, starts: range
+    connection: sqlite3.Connection, instance: int, fluid: str, days: range, zone: ZoneInfo
 ) -> list[Interval]:
-    """Give a household's half-hours that begin in the range, from its points, in order.
+    """Give a household's half-hours of some civil days, from its points, in order.
 
     Quarters of an hour and the like are added up; what a meter gives by the hour stays an hour.
     """
-    curve, asked = _curve(connection, (instance, fluid), starts.start, starts.stop)
-    rows = connection.execute(
-        f"SELECT min(start), sum(amount), sum(minutes) FROM ({curve})"  # noqa: S608  texts of ours
-        " GROUP BY (start - :begin) / :length ORDER BY start",
-        asked | {"length": _HALF_HOUR_MS},
-    )
+    meters = homes.meters(connection, instance, fluid, zone)
+    begins = _begins(days, zone)
+    curves = _readings(connection, (instance, fluid), "half-hour", begins)
     return [
-        Interval(start, amount, minutes >= _HALF_HOUR, None if minutes == _HALF_HOUR else minutes)
-        for start, amount, minutes in rows
+        interval
+        for day, begin, curve in zip(days, begins, curves, strict=False)
+        for interval in adding.half_hours(curve, begin, homes.meters_on(meters, day))
     ]
 
 
-def _curve(
-    connection: sqlite3.Connection, household: tuple[int, str], begin: int, end: int
-) -> tuple[str, dict[str, int | str | None]]:
-    """Give the query for a household's half-hours, and what it asks; most have one series."""
-    (count, series) = connection.execute(
-        "SELECT count(*), max(id) FROM series"
-        " WHERE instance = ? AND fluid = ? AND step = 'half-hour'",
+def _home(connection: sqlite3.Connection, household: tuple[int, str], zone: ZoneInfo) -> _Home:
+    meters = homes.meters(connection, *household, zone)
+    series = connection.execute(
+        "SELECT id, meter FROM series WHERE instance = ? AND fluid = ? AND step = 'half-hour'",
         household,
-    ).fetchone()
-    instance, fluid = household
-    asked = {"instance": instance, "fluid": fluid, "begin": begin, "end": end, "series": series}
-    return _CURVES if count > 1 else _CURVE, asked
+    ).fetchall()
+    is_one = len(series) == 1 and meters.keys() <= {series[0][1]}
+    return _Home(household, meters, series[0][0] if is_one else None)
 
 
 def _runs(days: list[int]) -> Iterator[range]:
@@ -127,62 +118,82 @@ def _runs(days: list[int]) -> Iterator[range]:
             first = place
 
 
+def _begins(days: range, zone: ZoneInfo) -> list[int]:
+    """Give when each day begins, and when the last one ends, in ms of UTC."""
+    return [day_bounds(day, zone)[0] for day in range(days.start, days.stop + 1)]
+
+
+def _readings(
+    connection: sqlite3.Connection, household: tuple[int, str], step: str, begins: Sequence[int]
+) -> list[list[MeterReading]]:
+    """Give what is known of each of some days. A polled day of gas begins at six in the morning."""
+    found: list[list[MeterReading]] = [[] for _ in begins[1:]]
+    for reading in connection.execute(_READINGS, (*household, step, begins[0], begins[-1])):
+        found[bisect_right(begins, reading[1]) - 1].append(reading)
+    return found
+
+
 def _renew_hours(
-    connection: sqlite3.Connection, household: tuple[int, str], days: range, zone: ZoneInfo
+    connection: sqlite3.Connection, home: _Home, days: range, begins: Sequence[int]
 ) -> None:
-    begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
-    _delete(connection, household, "hour", begin, end)
-    curve, asked = _curve(connection, household, begin, end)
-    connection.execute(
-        f"INSERT INTO rollups ({', '.join(_COLUMNS)})"  # noqa: S608  texts of ours
-        " SELECT :instance, :fluid, 'hour', :begin + (start - :begin) / :length * :length,"
-        f" sum(amount), sum(minutes) >= :minutes FROM ({curve})"
-        " GROUP BY (start - :begin) / :length",
-        asked | {"length": _HOUR_MS, "minutes": _HOUR},
-    )
-
-
-def _renew_days(
-    connection: sqlite3.Connection, household: tuple[int, str], days: range, zone: ZoneInfo
-) -> None:
-    begins = [day_bounds(day, zone)[0] for day in range(days.start, days.stop + 1)]
-    made: dict[int, tuple[int, bool]] = {}
-    hours: list[list[tuple[int, int]]] = [[] for _ in days]
-    for start, amount, is_whole in connection.execute(
-        "SELECT start, amount, is_whole FROM rollups WHERE instance = ? AND fluid = ?"
-        " AND step = 'hour' AND start >= ? AND start < ?",
-        (*household, begins[0], begins[-1]),
-    ):
-        hours[bisect_right(begins, start) - 1].append((amount, is_whole))
-    for place, found in enumerate(hours):
-        if found:
-            due = (begins[place + 1] - begins[place]) // _HOUR_MS
-            whole = sum(is_whole for _, is_whole in found)
-            made[days[place]] = (sum(amount for amount, _ in found), whole == due)
-    made |= {day: (amount, True) for day, amount in _daily(connection, household, days, begins)}
-    _delete(connection, household, "day", days.start, days.stop)
+    _delete(connection, home.household, "hour", begins[0], begins[-1])
+    instance, fluid = home.household
+    if home.only is not None:
+        asked = {"series": home.only, "begin": begins[0], "end": begins[-1]}
+        connection.execute(_HOURS, asked | {"instance": instance, "fluid": fluid})
+        return
+    curves = _readings(connection, home.household, "half-hour", begins)
     values: list[int | str] = []
-    for day, (amount, is_day_whole) in made.items():
-        values += (*household, "day", day, amount, is_day_whole)
+    for day, begin, curve in zip(days, begins, curves, strict=False):
+        for hour in adding.hours(curve, begin, homes.meters_on(home.meters, day)):
+            values += (instance, fluid, "hour", hour.start, hour.amount, hour.is_whole)
     _ROLLUPS.insert(connection, values)
 
 
-def _daily(
-    connection: sqlite3.Connection, household: tuple[int, str], days: range, begins: list[int]
-) -> Iterator[tuple[int, int]]:
-    """Give the daily values. A polled day of gas begins at six in the morning."""
-    sums: dict[tuple[int, bool], int] = {}
-    for start, is_imported, amount in connection.execute(
-        "SELECT p.start, s.source = 'import', p.amount"
-        " FROM series AS s JOIN points AS p ON p.series = s.id"
-        " WHERE s.instance = ? AND s.fluid = ? AND s.step = 'day' AND p.start >= ? AND p.start < ?",
-        (*household, begins[0], begins[-1]),
-    ):
-        key = (days[bisect_right(begins, start) - 1], bool(is_imported))
-        sums[key] = sums.get(key, 0) + amount
-    for (day, is_imported), amount in sums.items():
-        if not (is_imported and (day, False) in sums):
-            yield day, amount
+def _renew_days(
+    connection: sqlite3.Connection, home: _Home, days: range, begins: Sequence[int]
+) -> None:
+    dailies = _readings(connection, home.household, "day", begins)
+    values: list[int | str] = []
+    for day, begin, end, readings in zip(days, begins, begins[1:], dailies, strict=False):
+        daily: Counter[str] = Counter()
+        for meter, _, _, amount in readings:
+            daily[meter] += amount
+        hours = _hours_of(connection, home.household, begin, end)
+        if not (daily or hours):
+            continue
+        meters = homes.meters_on(home.meters, day)
+        curve = {}
+        if daily and not daily.keys() >= set(meters):
+            curve = _curves_of(connection, home.household, begin, end)
+        minutes = (end - begin) // MINUTE_MS
+        made = adding.day(daily, curve, hours or Known(0, 0), meters, minutes)
+        values += (*home.household, "day", day, *made)
+    _delete(connection, home.household, "day", days.start, days.stop)
+    _ROLLUPS.insert(connection, values)
+
+
+def _hours_of(
+    connection: sqlite3.Connection, household: tuple[int, str], begin: int, end: int
+) -> Known | None:
+    """Give what the hours of a day have, and how many minutes are in whole ones."""
+    amount, minutes = connection.execute(
+        "SELECT sum(amount), sum(is_whole) * 60 FROM rollups WHERE instance = ? AND fluid = ?"
+        " AND step = 'hour' AND start >= ? AND start < ?",
+        (*household, begin, end),
+    ).fetchone()
+    return None if amount is None else Known(amount, minutes)
+
+
+def _curves_of(
+    connection: sqlite3.Connection, household: tuple[int, str], begin: int, end: int
+) -> dict[str, Known]:
+    """Give what the half-hours of each meter have in a day."""
+    rows = connection.execute(
+        f"SELECT meter, sum(amount), sum(minutes) FROM ({_READINGS}) GROUP BY meter",  # noqa: S608
+        (*household, "half-hour", begin, end),
+    )
+    return {meter: Known(amount, minutes) for meter, amount, minutes in rows}
 
 
 def _renew_sum(

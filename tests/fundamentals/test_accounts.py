@@ -183,3 +183,30 @@ async def test_readings_go_with_their_account(worker: Worker, keeps_data: bool) 
         assert rows.get("points", 0) == rows.get("gas_details", 0) == int(not keeps_data)
         assert sum(await read(total)) == (3000 if keeps_data else left)
     assert await run(accounts.delete, first, PARIS) == {}
+
+
+async def test_a_meter_is_missed_as_long_as_there_is_an_account_of_it(worker: Worker) -> None:
+    """After its last reading a meter makes days partial, until its account is removed."""
+    run, read = worker.database.run, worker.database.read
+    one, two = await run(add, "grdf", PCE), await run(add, "grdf", PRM)
+
+    def store(connection: sqlite3.Connection, meter: str, *days: int) -> None:
+        series = Series(person(connection), "gas", "day", meter, "grdf")
+        points = [Point(at(f"{day}T00:00").utc, 1440, 1500) for day in days]
+        consumption.store(connection, series, points, PARIS)
+
+    def whole(connection: sqlite3.Connection) -> list[bool]:
+        found = rollups.between(connection, person(connection), "gas", "day", range(2**62))
+        return [one.is_whole for one in found]
+
+    await run(store, PCE, 10, 11, 12, 13)
+    assert await read(whole) == [True] * 4
+    await run(store, PRM, 11)
+    assert await read(whole) == [True, True, False, False]
+    for ident in (two, one):
+        await run(accounts.leave, ident, at("20T00:00"), keeps_data=True)
+        await run(accounts.delete, ident, PARIS)
+        assert await read(whole) == [True] * 4
+    await run(add, "grdf", PRM)
+    await run(store, PRM, 13)
+    assert await read(whole) == [True, True, False, True]

@@ -68,7 +68,7 @@ async def test_what_is_asked_goes_out_as_it_is(client: EnergyClient) -> None:
         query = {"start": "2026-11-20"}
         get = Ask(url=f"{raw.url}/daily", query=query, bearer=Secret(TOKEN))
         reply = await client.ask(get, 9)
-        assert (reply.status, reply.body, reply.headers["x-kind"]) == (200, b"{}", "Daily")
+        assert (reply.status, reply.content.body, reply.headers["x-kind"]) == (200, b"{}", "Daily")
         await client.ask(Ask(method="POST", url=raw.url, form={"a": "b c"}), 9)
         await client.ask(Ask(method="POST", url=raw.url, json={"id_pce": [METER]}), 9)
         await client.ask(Ask(method="PATCH", url=raw.url), 9)

@@ -10,12 +10,12 @@ import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import day_bounds, month_of, parse_day, parse_month
+from ecolyo_worker.energy.adding import Interval
 from ecolyo_worker.energy.points import GasDetail, Point, Quality
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.readings import Reading
 from ecolyo_worker.store import consumption, instances, rollups
 from ecolyo_worker.store.points import Change, Series
-from ecolyo_worker.store.rollups import Interval
 
 PARIS = ZoneInfo("Europe/Paris")
 ALICE = "alice.example"
@@ -40,6 +40,12 @@ class Home:
     async def imported(self, fluid: str, step: str, *points: Point) -> None:
         readings = [Reading(ALICE, fluid, step, p.start, p.minutes, p.amount) for p in points]
         await self._worker.database.run(consumption.store_imported, readings, PARIS)
+
+    async def half_hours(self, day: str) -> list[Interval]:
+        days = range(parse_day(day), parse_day(day) + 1)
+        return await self._worker.database.read(
+            consumption.intervals, self._ident, "electricity", "half-hour", days, PARIS
+        )
 
     async def rollups(
         self, step: str, starts: range = range(2**62), fluid: str = "electricity"
@@ -218,6 +224,85 @@ async def test_meters_add_up(home: Home) -> None:
         await home.put("day", [daily("2026-02-11", 3)], meter=meter)
     assert {(item.amount, item.is_whole) for item in await home.rollups("hour")} == {(400, True)}
     assert [item.amount for item in await home.rollups("day")] == [9600, 6]
+
+
+async def test_a_hole_in_one_of_two_meters_is_seen(home: Home) -> None:
+    """What one meter does not know of a half-hour makes its hour, day, month and year a part."""
+    february = [str(date(2026, 2, n)) for n in range(1, 29)]
+    for meter in ("1", "2"):
+        await home.put("half-hour", [p for day in february for p in curve(day)], meter=meter)
+    assert [item.is_whole for item in await home.rollups("month")] == [True]
+    points = curve("2026-02-10")
+    other = [p for day in ("2026-02-09", "2026-02-11") for p in curve(day)]
+    await home.put("half-hour", [*other, *points[:13], *points[14:]], meter="3")
+    hours = await home.rollups("hour", range(points[0].start, points[-1].start + 1))
+    assert [item.is_whole for item in hours].index(False) == 6
+    assert [item.is_whole for item in hours].count(False) == 1
+    assert hours[6].amount == 500
+    halves = await home.half_hours("2026-02-10")
+    assert [(item.amount, item.is_whole) for item in halves[12:14]] == [(300, True), (200, False)]
+    days = {item.start: item.is_whole for item in await home.rollups("day")}
+    assert [day for day, is_whole in days.items() if not is_whole] == [parse_day("2026-02-10")]
+    assert [item.is_whole for item in await home.rollups("month")] == [False]
+
+
+async def test_a_meter_is_missed_only_while_the_home_has_it(home: Home) -> None:
+    """Days before a meter's first reading and after its last one are whole without it."""
+    for number in range(1, 7):
+        await home.put("day", [daily(f"2026-02-0{number}", 1000)])
+    await home.put("day", [daily("2026-02-03", 20)], meter="2")
+    assert all(item.is_whole for item in await home.rollups("day"))
+    await home.put("day", [daily("2026-02-05", 20)], meter="2")
+    days = [(item.amount, item.is_whole) for item in await home.rollups("day")]
+    assert days[1:5] == [(1000, True), (1020, True), (1000, False), (1020, True)]
+    await home.put("day", [daily("2026-02-04", 20)], meter="2")
+    await home.put("day", [daily(f"2026-02-0{number}", 1001) for number in (1, 2, 6)])
+    assert all(item.is_whole for item in await home.rollups("day"))
+
+
+async def test_each_meter_has_its_daily_value_or_its_half_hours(home: Home) -> None:
+    """A day is known where one meter gives the day, and the other one all of its half-hours."""
+    day = "2026-02-10"
+    await home.put("day", [daily(day, 1000)])
+    points = curve(day)
+    await home.put("half-hour", points[1:], meter="2")
+    assert await home.rollups("day") == [Interval(parse_day(day), 5700, False)]
+    await home.put("half-hour", points[:1], meter="2")
+    assert await home.rollups("day") == [Interval(parse_day(day), 5800, True)]
+    # No half-hour is known of the first one, so that none is of the home.
+    assert {item.is_whole for item in await home.rollups("hour")} == {False}
+
+
+async def test_what_was_imported_stands_for_what_a_meter_lacks(home: Home) -> None:
+    """Where one of two meters is not known, the home's imported value is; else it is not used."""
+    day = "2026-02-10"
+    await home.put("half-hour", curve(day))
+    await home.put("half-hour", curve(day)[:-1], meter="2")
+    await home.imported("electricity", "half-hour", *curve(day, 250))
+    halves = await home.half_hours(day)
+    assert [(item.amount, item.is_whole) for item in halves[-2:]] == [(200, True), (250, True)]
+    assert await home.rollups("day") == [Interval(parse_day(day), 9650, True)]
+    await home.put("day", [daily(day, 4800)])
+    assert await home.rollups("day") == [Interval(parse_day(day), 9650, True)]
+    await home.imported("electricity", "day", daily(day, 9999))
+    assert await home.rollups("day") == [Interval(parse_day(day), 9999, True)]
+    await home.put("day", [daily(day, 4900)], meter="2")
+    assert await home.rollups("day") == [Interval(parse_day(day), 9700, True)]
+
+
+@pytest.mark.parametrize("minutes", [60, 20])
+async def test_no_energy_is_there_twice_where_the_steps_differ(home: Home, minutes: int) -> None:
+    """An hour that one meter does not tell the halves of is one, with all that the other has."""
+    day = "2026-02-10"
+    await home.put("half-hour", curve(day, 10 * minutes, minutes))
+    await home.imported("electricity", "half-hour", *curve(day, 7))
+    assert [(item.amount, item.is_whole) for item in await home.rollups("hour")] == [
+        (600, True)
+    ] * 24
+    await home.put("half-hour", curve(day)[:-1], meter="2")
+    halves = await home.half_hours(day)
+    assert [(item.amount, item.minutes) for item in halves] == [(800, 60)] * 23 + [(14, 60)]
+    assert await home.rollups("day") == [Interval(parse_day(day), 23 * 800 + 14, True)]
 
 
 async def test_published_months_are_kept_apart(home: Home) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ecolyo_worker.clock import DAY_MS, MINUTE_MS, parse_day, utc_ms
 from ecolyo_worker.energy.answers import Asked, Provider, read_answer
+from ecolyo_worker.energy.content import Content
+from ecolyo_worker.energy.decoding import read_json
 from ecolyo_worker.energy.enedis import read_curve, read_daily
 from ecolyo_worker.energy.grdf import read_gas_days, read_gas_periods
 from ecolyo_worker.energy.points import Decoded
@@ -125,7 +127,7 @@ def test_any_answer_is_points_or_unreadable(body: bytes, meter: str) -> None:
     """Nothing else is raised, and no text names a meter."""
     for read in (read_daily, read_curve):
         try:
-            fits(read(body, meter, DAYS), is_short=True)
+            fits(read(read_json(body), meter, DAYS), is_short=True)
         except AnswerUnreadable as refused:
             hides(str(refused))
     objects = read_objects(body)
@@ -143,7 +145,9 @@ def test_any_answer_means_something(
 ) -> None:
     """Nothing is raised, no text names a meter or a token, and no wait is longer than a day."""
     provider, asked = series
-    meaning = read_answer(provider, asked, status, {"retry-after": body.hex()[:9]}, body, NOW)
+    meaning = read_answer(
+        provider, asked, status, {"retry-after": body.hex()[:9]}, Content(body), NOW
+    )
     hides(repr(meaning))
     assert meaning.until is None or 0 < meaning.until - utc_ms(NOW) <= DAY_MS
     try:

@@ -5,9 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from ecolyo_worker.clock import instant_text, parse_day
+from ecolyo_worker.energy import enedis
+from ecolyo_worker.energy.decoding import read_json
 from ecolyo_worker.energy.points import Decoded
 
-__all__ = ["METER", "curve", "daily", "days", "new", "old", "point", "sample", "seen"]
+__all__ = [
+    "METER",
+    "curve",
+    "daily",
+    "days",
+    "new",
+    "old",
+    "point",
+    "read_curve",
+    "read_daily",
+    "sample",
+    "seen",
+]
 
 METER = "11111111111111"
 SAMPLES = Path(__file__).parents[1] / "data" / "energy"
@@ -16,6 +30,16 @@ SAMPLES = Path(__file__).parents[1] / "data" / "energy"
 def sample(name: str) -> bytes:
     """Give a sample answer."""
     return (SAMPLES / name).read_bytes()
+
+
+def read_daily(body: bytes, meter: str, asked: range) -> Decoded:
+    """Decode the text of an answer of days."""
+    return enedis.read_daily(read_json(body), meter, asked)
+
+
+def read_curve(body: bytes, meter: str, asked: range) -> Decoded:
+    """Decode the text of an answer of the load curve."""
+    return enedis.read_curve(read_json(body), meter, asked)
 
 
 def days(first: str, end: str) -> range:

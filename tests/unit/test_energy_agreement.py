@@ -4,9 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from ecolyo_worker.energy.agreement import Disagreement, disagreements
-from ecolyo_worker.energy.enedis import read_curve, read_daily
 from ecolyo_worker.energy.points import Point
-from tests.unit.energy_samples import METER, days, sample
+from tests.unit.energy_samples import METER, days, read_curve, read_daily, sample
 
 YEAR = days("2026-01-01", "2027-01-01")
 HOUR = 3_600_000

@@ -9,6 +9,7 @@ import pytest
 
 from ecolyo_worker.clock import day_text, instant_text
 from ecolyo_worker.energy.answers import Asked, Meaning, Provider, read_answer, vendor_down
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.meanings import ENEDIS, GRDF, STATUSES, TOKEN, TOKEN_STATUSES, Row
 from tests.unit.energy_samples import METER, new, old, point, sample
 
@@ -28,7 +29,7 @@ def judge(
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
     named: Mapping[str, str] = {name.replace("_", "-"): text for name, text in headers.items()}
-    return read_answer(provider, asked, status, named, body, NOW)
+    return read_answer(provider, asked, status, named, Content(body), NOW)
 
 
 def error(code: Any, message: str = "") -> dict[str, Any]:

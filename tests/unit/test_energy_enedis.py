@@ -6,10 +6,22 @@ from typing import Any
 import pytest
 
 from ecolyo_worker.clock import day_text, parse_day
-from ecolyo_worker.energy.enedis import is_of_enedis, read_curve, read_daily
+from ecolyo_worker.energy.enedis import is_of_enedis
 from ecolyo_worker.energy.points import Quality
 from ecolyo_worker.errors import AnswerUnreadable
-from tests.unit.energy_samples import METER, curve, daily, days, new, old, point, sample, seen
+from tests.unit.energy_samples import (
+    METER,
+    curve,
+    daily,
+    days,
+    new,
+    old,
+    point,
+    read_curve,
+    read_daily,
+    sample,
+    seen,
+)
 
 FEBRUARY = days("2026-02-10", "2026-02-11")
 SPRING = days("2026-03-29", "2026-03-30")

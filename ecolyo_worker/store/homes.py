@@ -1,0 +1,66 @@
+"""Homes: which meters one has, and on which civil days."""
+
+import sqlite3
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from ecolyo_worker.clock import civil_days
+from ecolyo_worker.energy.adding import IMPORTED
+
+__all__ = ["Meter", "gained", "meters", "meters_on"]
+
+_METERS = """
+    SELECT meter, min(first), max(last), max(is_kept)
+      FROM (SELECT s.meter,
+                   (SELECT min(start) FROM points WHERE series = s.id) AS first,
+                   (SELECT max(start) FROM points WHERE series = s.id) AS last,
+                   EXISTS (SELECT 1 FROM accounts AS a WHERE a.instance = s.instance
+                           AND a.provider = s.source AND a.meter = s.meter) AS is_kept
+              FROM series AS s
+             WHERE s.instance = ? AND s.fluid = ? AND s.step != 'published')
+     WHERE first IS NOT NULL GROUP BY meter
+"""
+
+
+class Meter(Struct, frozen=True):
+    """On which civil days a home has a meter.
+
+    It has it from the first day of which something is known on; while there is an account of it,
+    without an end, which is after the last day of which anything is known; else to its own last.
+    """
+
+    days: range
+    last: int
+    """The last day of which something is known of this meter."""
+
+
+def meters(
+    connection: sqlite3.Connection, instance: int, fluid: str, zone: ZoneInfo
+) -> dict[str, Meter]:
+    """Give the meters of a home's fluid by their names; what was imported has none."""
+    known = {}
+    for meter, first, last, is_kept in connection.execute(_METERS, (instance, fluid)):
+        known[meter] = (*civil_days((first, last), zone), is_kept)
+    end = max((last for _, last, _ in known.values()), default=0) + 1
+    return {
+        meter: Meter(range(first, end if is_kept else last + 1), last)
+        for meter, (first, last, is_kept) in known.items()
+        if meter != IMPORTED
+    }
+
+
+def meters_on(known: Mapping[str, Meter], day: int) -> list[str]:
+    """Give those of a home's meters that it has on a civil day."""
+    return [name for name, meter in known.items() if day in meter.days]
+
+
+def gained(before: Meter | None, after: Meter | None) -> set[int]:
+    """Give the days that a meter may have come to have by new points of it."""
+    if after is None:
+        return set()
+    if before is None:
+        return set(after.days)
+    # Whether there was an account when the days after its last one were added up is not known.
+    return {*range(after.days.start, before.days.start), *range(before.last + 1, after.days.stop)}

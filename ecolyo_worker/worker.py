@@ -375,11 +375,9 @@ class Worker:
         self.energy = EnergyClient(Clients(self._http), __version__)
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
-        self.consents = Consents(context, self.tokens, self.energy)
-        self.visits = {
-            provider: Visits(Asking(context, provider, self.tokens, self.energy))
-            for provider in PROVIDERS
-        }
+        asking = {one: Asking(context, one, self.tokens, self.energy) for one in PROVIDERS}
+        self.consents = Consents(context, self.tokens, self.energy, asking)
+        self.visits = {one: Visits(asking[one]) for one in PROVIDERS}
         self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
 
     def _tell_trouble(self, words: str | None) -> None:

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
+from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.actors.tokens import ApplicationName, NoToken, Tokens
+from ecolyo_worker.actors.tokens import ApplicationName, Tokens
 from ecolyo_worker.energy import identity
-from ecolyo_worker.energy.answers import Asked, Meaning, Provider
+from ecolyo_worker.energy.answers import Asked, Provider
 from ecolyo_worker.energy.meters import check_meter, shortened
 from ecolyo_worker.energy.rights import RightState, read_rights
 from ecolyo_worker.energy.services import read_services, wanted
@@ -20,7 +21,7 @@ from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, ConfigurationError, InputRefused
 from ecolyo_worker.providers import Enedis, Grdf
-from ecolyo_worker.remote.energy import Ask, EnergyClient, Reply
+from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.store import accounts, tokens
 from ecolyo_worker.store.accounts import Account, Moment, Trouble
@@ -68,11 +69,21 @@ class Removal(Struct, frozen=True):
 class Consents:
     """The consents of all accounts."""
 
-    def __init__(self, context: Context, tokens: Tokens, client: EnergyClient) -> None:
-        """Nothing is asked before it is called for."""
+    def __init__(
+        self,
+        context: Context,
+        tokens: Tokens,
+        client: EnergyClient,
+        asking: Mapping[Provider, Asking],
+    ) -> None:
+        """Nothing is asked before it is called for.
+
+        `client` asks for tokens; all else is asked in turn with the readings, by `asking`.
+        """
         self._context = context
         self._tokens = tokens
         self._client = client
+        self._asking = asking
 
     def moment(self) -> Moment:
         """Give this moment, as an instant and in civil time."""
@@ -157,10 +168,10 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return await self._note(account, found)
-        reply, meaning = found
         try:
-            meters = read_services(reply.body)
+            meters = read_services(found.body)
         except AnswerUnreadable:
+            meaning = found.meaning
             trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
             return await self._note(account, trouble)
         if not meters:
@@ -223,15 +234,17 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return found.reason
-        reply, meaning = found
+        meaning = found.meaning
         if meaning.kind in ("consent_lost", "empty") or meaning.code == _UNKNOWN_METER:
             return None
-        return meaning.happened if meaning.kind != "ok" else await self._revoke_all(reply, meter)
+        if meaning.kind != "ok":
+            return meaning.happened
+        return await self._revoke_all(found.body, meter)
 
-    async def _revoke_all(self, reply: Reply, meter: str) -> str | None:
+    async def _revoke_all(self, body: bytes, meter: str) -> str | None:
         """Revoke each right to a meter that has not ended."""
         try:
-            rights = read_rights(read_objects(reply.body), meter)
+            rights = read_rights(read_objects(body), meter)
         except AnswerUnreadable:
             return _UNREADABLE
         if rights.broken or rights.refused:
@@ -251,23 +264,19 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return found.reason
-        return None if found[1].kind == "ok" else found[1].happened
+        return None if found.meaning.kind == "ok" else found.meaning.happened
 
     async def _exchange(
         self, name: ApplicationName, ask: Callable[[Secret], Ask], asked: Asked
-    ) -> tuple[Reply, Meaning] | Trouble:
-        """Ask by an application's token; where that is not taken, once more by another one."""
+    ) -> Answer | Trouble:
+        """Ask by an application's token, when it is the turn of it."""
         provider: Provider = "enedis" if name == "enedis" else "grdf"
-        timeout_s = self._settings(provider).attempt_timeout.total_seconds()
-        while True:
-            secret = await self._tokens.application(name)
-            if isinstance(secret, NoToken):
-                return secret.trouble
-            reply = await self._client.ask(ask(secret), timeout_s)
-            meaning = reply.meaning(provider, asked, self._context.clock.now())
-            is_other = meaning.kind == "renew_token"
-            if not is_other or not await self._tokens.application_refused(name, secret):
-                return reply, meaning
+        found = await self._asking[provider].ask_as(name, ask, asked)
+        if isinstance(found, Answer):
+            return found
+        if isinstance(found, Later):
+            return Trouble(found.reason, "VENDOR_DOWN")
+        return found.trouble
 
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.tokens import NoToken
-from ecolyo_worker.clock import day_text, instant_text, utc_ms
+from ecolyo_worker.clock import day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Meaning, vendor_down
 from ecolyo_worker.energy.meanings import CozyWord
@@ -30,7 +30,6 @@ _SHORT_MS = 5_000
 _MOST_SHORT = 3
 _PARTIAL: Final[CozyWord] = "UNKNOWN_ERROR.PARTIAL_SYNC"
 _OUTDATED: Final[CozyWord] = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
-_NAMES: Final = {"enedis": "Enedis", "grdf": "GRDF"}
 
 
 class Wanted(Struct, frozen=True):
@@ -351,11 +350,8 @@ class SeriesVisit:
 
     def _later(self, found: Later, window: range) -> Step:
         self._is_over = True
-        words = (
-            f"{_NAMES[self._asking.provider]} is asked again from {instant_text(found.until)} on"
-        )
-        self._visit.close("later", Trouble(words, "VENDOR_DOWN"), found.until)
-        return self._step(window, "later", None, words)
+        self._visit.close("later", Trouble(found.reason, "VENDOR_DOWN"), found.until)
+        return self._step(window, "later", None, found.reason)
 
     def _step(
         self, window: range, kind: str, stored: Stored | None, reason: str | None = None

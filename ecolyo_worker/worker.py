@@ -36,6 +36,7 @@ from ecolyo_worker.clock import (
     parse_month,
     utc_ms,
 )
+from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
@@ -272,6 +273,12 @@ class Worker:
         """
         assert self._supervisor is not None, "the worker is not entered"
         await self._supervisor.start(actor)
+
+    def wake_poller(self, provider: Provider) -> None:
+        """Let a provider's accounts be looked at now, for something of one of them changed."""
+        for poller in self.pollers:
+            if poller.name == provider:
+                poller.wake()
 
     def abort(self) -> None:
         """Let leaving wait no longer for what has begun: it is interrupted, and not counted."""

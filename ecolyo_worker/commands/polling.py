@@ -73,15 +73,18 @@ class PollingCommands(Group):
         if account.state == "authorized" and account.consent is not None:
             await self._worker.consents.find_meter(account)
         visit = self._worker.visits[account.provider].visit(account.id, wanted)
-        async with aclosing(visit) as steps:
-            async for step in steps:
-                if isinstance(step, End):
-                    yield ask.Polled(account=_ended(account, step, windows, new, replaced))
-                else:
-                    found = _window(account, step)
-                    windows, new = windows + 1, new + found.new
-                    replaced += found.replaced
-                    yield ask.Polled(window=found)
+        try:
+            async with aclosing(visit) as steps:
+                async for step in steps:
+                    if isinstance(step, End):
+                        yield ask.Polled(account=_ended(account, step, windows, new, replaced))
+                    else:
+                        found = _window(account, step)
+                        windows, new = windows + 1, new + found.new
+                        replaced += found.replaced
+                        yield ask.Polled(window=found)
+        finally:
+            self._worker.wake_poller(account.provider)
 
     def _chosen_days(self, request: ask.Poll) -> range | None:
         begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")

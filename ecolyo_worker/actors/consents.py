@@ -23,7 +23,7 @@ from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, Configuration
 from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
-from ecolyo_worker.store import accounts, tokens
+from ecolyo_worker.store import accounts, cursors, tokens, visits
 from ecolyo_worker.store.accounts import Account, Moment, Trouble
 
 __all__ = ["Begun", "Consents", "Removal"]
@@ -281,7 +281,7 @@ class Consents:
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
         moment = self.moment()
-        await self._context.database.run(accounts.authorized, account.id, consent, moment)
+        await self._context.database.run(_authorized, account.id, consent, moment)
         found = await self.find_meter(await self._again(account))
         for _ in range(_LOOKS - 1):
             if found.state != "authorized" or found.reason != _NOT_TOLD.reason:
@@ -345,9 +345,18 @@ class Consents:
         return provider == "grdf" or self._context.settings.enedis.generation == "v4"
 
 
+def _authorized(
+    connection: sqlite3.Connection, account: int, consent: int | None, moment: Moment
+) -> None:
+    """Note a consent: whatever was given up is asked for again, and at once."""
+    accounts.authorized(connection, account, consent, moment)
+    cursors.resume(connection, account)
+    visits.hasten(connection, account)
+
+
 def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Moment) -> None:
     """Note a meter; raises `CommandRefused`, so that nothing of the transaction is done."""
-    accounts.authorized(connection, account, None, moment)
+    _authorized(connection, account, None, moment)
     end = accounts.meet(connection, account, meter, moment)
     if end != "met":
         raise CommandRefused(_NOT_MET[end])

@@ -258,7 +258,7 @@ class SeriesVisit:
     async def _give_up(self, meaning: Meaning, _: range) -> None:
         """Ask for the series no more, and say what would change that."""
         self._is_over = True
-        words = f"{meaning.happened} {meaning.to_do}"
+        words = f"{meaning.happened} {meaning.to_do} {self._resumption()}"
         self._visit.troubles.append(Trouble(words, _PARTIAL))
         if await self._note(replace(self._cursor, never=words)):
             self._context.logger.warning(
@@ -267,6 +267,13 @@ class SeriesVisit:
                 series=self._series,
                 reason=words,
             )
+
+    def _resumption(self) -> str:
+        """Say which command has the series asked for again: a consent, or the meter of one."""
+        command = f"accounts authorize {self._account.id}"
+        if self._series == "curve" and self._context.settings.enedis.generation != "v4":
+            command += " --meter NUMBER"
+        return f"It is asked for again after `{command}`."
 
     async def _lose(self, meaning: Meaning, _: range) -> None:
         trouble = Trouble(f"{meaning.happened} {meaning.to_do}", _OUTDATED)

@@ -47,7 +47,10 @@ class AccountCommands(Group):
 
         ident = await worker.database.run(make)
         if ident is None:
-            raise CommandRefused(f"{name} has an account for this meter already")
+            raise CommandRefused(
+                f"{name} has an account for this meter already: `accounts list` tells which, and"
+                " `accounts authorize` takes a new consent for it"
+            )
         worker.wake_poller(provider)
         return _document(await self._known_account(ident))
 

@@ -17,6 +17,7 @@ from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
 from ecolyo_worker.energy.windows import LONGEST, PolledSeries, newest, number, within, without
 from ecolyo_worker.errors import AnswerUnreadable
+from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts, cursors, totals
 from ecolyo_worker.store.accounts import Account, Trouble
 from ecolyo_worker.store.cursors import Answered, Cursor, Stored
@@ -144,7 +145,7 @@ class SeriesVisit:
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
             return False
-        days = self._visit.days(self._history_days())
+        days = self._visit.days(depth_of(self._context.settings, self._series))
         if not wanted.is_forced:
             days = range(max(days.start, self._cursor.earliest or days.start), days.stop)
         if wanted.is_forced:
@@ -155,13 +156,6 @@ class SeriesVisit:
             )
         self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True
-
-    def _history_days(self) -> int:
-        settings = self._context.settings
-        if self._series == "curve":
-            return settings.enedis.curve_days
-        section = settings.enedis if self._series == "daily" else settings.grdf
-        return section.history_days
 
     async def _answered(self, answer: Answer, window: range) -> Step:
         """Do about an answer what it means."""

@@ -17,7 +17,9 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import PROVIDERS
+from ecolyo_worker.energy.windows import SERIES_OF
 from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.store.coverage import DayCoverage, coverage
@@ -59,11 +61,9 @@ class PollingCommands(Group):
             raise CommandRefused(f"--year: found {year}; allowed: {_YEARS[0]} to {_YEARS[-1]}")
         days = range(month_days(year * 12).start, month_days(year * 12 + 11).stop)
         settings = self._worker.settings
+        depths = {one: depth_of(settings, one) for series in SERIES_OF.values() for one in series}
         async for account in self._chosen(request.account):
-            section = settings.enedis if account.provider == "enedis" else settings.grdf
-            found = await self._worker.database.read(
-                coverage, account, days, today, section.history_days
-            )
+            found = await self._worker.database.read(coverage, account, days, today, depths)
             yield ask.CoverageYear(
                 account.id, account.name, account.provider, year, [_day(one) for one in found]
             )

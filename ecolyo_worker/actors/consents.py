@@ -144,9 +144,16 @@ class Consents:
             raise InputRefused("id token", "it is for another meter than --meter")
         return found
 
-    def meters_of(self, provider: Provider, token: Secret) -> tuple[str, ...]:
-        """Give the meters that an id token names, its signature checked if there is a key."""
-        path = self._settings(provider).id_token_key_file
+    def meters_of(
+        self, provider: Provider, token: Secret, issuer: str | None = None
+    ) -> tuple[str, ...]:
+        """Give the meters that an id token names, its signature checked if there is a key.
+
+        `issuer` is who led back with a code, if that was told. Raises `InputRefused` for a token
+        that has ended, or is another application's.
+        """
+        settings = self._settings(provider)
+        path = settings.id_token_key_file
         if path is not None:
             try:
                 key = path.read_bytes()
@@ -154,7 +161,9 @@ class Consents:
                 words = f"{provider}.id_token_key_file: {path} cannot be read: {error.strerror}"
                 raise ConfigurationError(words) from None
             identity.check_signature(token, key)
-        return identity.meters_in(identity.read_claims(token), provider)
+        claims = identity.read_claims(token)
+        identity.check_claims(claims, self._context.clock.now(), settings.client_id, issuer)
+        return identity.meters_in(claims, provider)
 
     async def find_meter(self, account: Account) -> Account:
         """Ask Enedis which meter a consent of 2026 is for; it may not know that at once.
@@ -309,7 +318,7 @@ class Consents:
         told = tuple(check_meter(one.reveal(), provider) for one in found.meters)
         told = told or _of_callback(given)
         if not told and found.identity is not None:
-            return self.meters_of(provider, found.identity)
+            return self.meters_of(provider, found.identity, given.get("iss"))
         return told
 
     async def _meet(

@@ -14,6 +14,8 @@ from ecolyo_worker import Worker
 from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import day_text, instant_text, utc_ms
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.service.client import RemoteCommands, running_service
+from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.store import accounts, cursors
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
@@ -40,6 +42,7 @@ class Life:
     async def running(self, **more: Any) -> AsyncIterator[Worker]:
         chosen = settings(self.state_dir, self.twin, history_days=30, curve_days=7)
         chosen = chosen.replace(**more)
+        await self.twin.set_quotas("off")  # it counts by the machine's time
         await self.twin.set_today(self.clock.now().astimezone(PARIS).replace(tzinfo=None))
         async with Worker(chosen, clock=self.clock) as worker:
             self.worker = worker
@@ -167,6 +170,21 @@ async def test_a_command_wakes_the_poller(life: Life) -> None:
             "active",
             "active",
         ]
+        assert life.clock.now() < begin + timedelta(seconds=10)
+
+
+async def test_a_command_over_the_control_socket_wakes_the_poller(life: Life) -> None:
+    """Another process that adds an account has it visited at once as well."""
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T11:00"))
+        await worker.supervise(ControlSocket(worker))
+        await life.to(life.clock.now())
+        begin = life.clock.now()
+        async with running_service(life.state_dir) as commands:
+            assert isinstance(commands, RemoteCommands)
+            await commands.accounts_add(ask.AccountAdd("enedis", "alice.example", PRM))
+        await life.to(life.clock.now())
+        assert await life.twin.count(PRM) == 2
         assert life.clock.now() < begin + timedelta(seconds=10)
 
 

@@ -270,7 +270,8 @@ EVENTS: Final = (
     LogEvent(
         "a series of readings is given up",
         "warning",
-        "It is not asked for any more. Once the reason is gone, `poll --force` asks again.",
+        "It is not asked for any more. Once the reason is gone, `accounts authorize` has it asked"
+        " again.",
         {**_SERIES, "reason": _REASON},
     ),
     LogEvent(

@@ -36,6 +36,7 @@ from ecolyo_worker.clock import (
     parse_month,
     utc_ms,
 )
+from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
@@ -273,6 +274,12 @@ class Worker:
         assert self._supervisor is not None, "the worker is not entered"
         await self._supervisor.start(actor)
 
+    def wake_poller(self, provider: Provider) -> None:
+        """Let a provider's accounts be looked at now, for something of one of them changed."""
+        for poller in self.pollers:
+            if poller.name == provider:
+                poller.wake()
+
     def abort(self) -> None:
         """Let leaving wait no longer for what has begun: it is interrupted, and not counted."""
         if self._supervisor is not None:
@@ -375,11 +382,9 @@ class Worker:
         self.energy = EnergyClient(Clients(self._http), __version__)
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
-        self.consents = Consents(context, self.tokens, self.energy)
-        self.visits = {
-            provider: Visits(Asking(context, provider, self.tokens, self.energy))
-            for provider in PROVIDERS
-        }
+        asking = {one: Asking(context, one, self.tokens, self.energy) for one in PROVIDERS}
+        self.consents = Consents(context, self.tokens, self.energy, asking)
+        self.visits = {one: Visits(asking[one]) for one in PROVIDERS}
         self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
 
     def _tell_trouble(self, words: str | None) -> None:

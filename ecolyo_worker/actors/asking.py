@@ -1,24 +1,34 @@
-"""Asking a provider for a window of readings: with a token, in turn, and once more at most."""
+"""Asking a provider for data: with a token, in turn, and once more at most."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
 
 from msgspec import Struct
 
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.quota import Quota
-from ecolyo_worker.actors.tokens import NoToken, Tokens
-from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.actors.tokens import ApplicationName, NoToken, Tokens
+from ecolyo_worker.clock import instant_text
+from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.windows import PolledSeries
-from ecolyo_worker.remote.energy import EnergyClient
+from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.remote.series import ask_for
+from ecolyo_worker.secret import Secret
 from ecolyo_worker.store.accounts import Account
 
 __all__ = ["Answer", "Asking", "Later"]
+
+_NAMES: Final = {"enedis": "Enedis", "grdf": "GRDF"}
 
 
 class Later(Struct, frozen=True):
     """Nothing was asked: the provider is left alone until an instant, in ms of UTC."""
 
     until: int
+    reason: str
+    """When it is asked again, in words."""
 
 
 class Answer(Struct, frozen=True):
@@ -54,21 +64,53 @@ class Asking:
     async def ask(
         self, account: Account, series: PolledSeries, window: range
     ) -> Answer | NoToken | Later:
-        """Ask for some civil days of an account's series.
+        """Ask for some civil days of an account's series."""
+        meter = account.meter
+        assert meter is not None, "its meter is not known"
+        return await self._exchange(
+            partial(self.tokens.bearer, account),
+            partial(self.tokens.refused, account),
+            lambda secret: ask_for(self.context.settings, series, meter, window, secret),
+            series,
+        )
 
-        A token that is not taken is renewed, and the request made once more. Both requests count
-        against the quota.
+    async def ask_as(
+        self, name: ApplicationName, ask: Callable[[Secret], Ask], asked: Asked
+    ) -> Answer | NoToken | Later:
+        """Ask for something else than readings, by an application's own token.
+
+        Where the provider says that a quota is used up, nobody asks it until it allows that.
         """
-        assert account.meter is not None, "its meter is not known"
+        found = await self._exchange(
+            partial(self.tokens.application, name),
+            partial(self.tokens.application_refused, name),
+            ask,
+            asked,
+        )
+        if isinstance(found, Answer) and found.meaning.kind == "quota":
+            await self.quota.exceeded(found.meaning)
+        return found
+
+    async def _exchange(
+        self,
+        bearer: Callable[[], Awaitable[Secret | NoToken]],
+        refused: Callable[[Secret], Awaitable[bool]],
+        ask: Callable[[Secret], Ask],
+        asked: Asked,
+    ) -> Answer | NoToken | Later:
+        """Make a request; where its token is not taken, once more with another one.
+
+        Both requests count against the quota.
+        """
         while True:
-            secret = await self.tokens.bearer(account)
+            secret = await bearer()
             if isinstance(secret, NoToken):
                 return secret
             until = await self.quota.take()
             if until is not None:
-                return Later(until)
-            ask = ask_for(self.context.settings, series, account.meter, window, secret)
-            reply = await self._client.ask(ask, self._timeout_s)
-            meaning = reply.meaning(self.provider, series, self.context.clock.now())
-            if meaning.kind != "renew_token" or not await self.tokens.refused(account, secret):
+                words = f"{_NAMES[self.provider]} is asked again from {instant_text(until)} on"
+                return Later(until, words)
+            reply = await self._client.ask(ask(secret), self._timeout_s)
+            meaning = reply.meaning(self.provider, asked, self.context.clock.now())
+            if meaning.kind != "renew_token" or not await refused(secret):
                 return Answer(meaning, reply.content)

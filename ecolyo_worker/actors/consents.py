@@ -8,10 +8,12 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
+from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.actors.tokens import ApplicationName, NoToken, Tokens
+from ecolyo_worker.actors.tokens import ApplicationName, Tokens
 from ecolyo_worker.energy import identity
-from ecolyo_worker.energy.answers import Asked, Meaning, Provider
+from ecolyo_worker.energy.answers import Asked, Provider
+from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.meters import check_meter, shortened
 from ecolyo_worker.energy.rights import RightState, read_rights
 from ecolyo_worker.energy.services import read_services, wanted
@@ -19,9 +21,9 @@ from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, ConfigurationError, InputRefused
 from ecolyo_worker.providers import Enedis, Grdf
-from ecolyo_worker.remote.energy import Ask, EnergyClient, Reply
+from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
-from ecolyo_worker.store import accounts, tokens
+from ecolyo_worker.store import accounts, cursors, tokens, visits
 from ecolyo_worker.store.accounts import Account, Moment, Trouble
 
 __all__ = ["Begun", "Consents", "Removal"]
@@ -67,11 +69,21 @@ class Removal(Struct, frozen=True):
 class Consents:
     """The consents of all accounts."""
 
-    def __init__(self, context: Context, tokens: Tokens, client: EnergyClient) -> None:
-        """Nothing is asked before it is called for."""
+    def __init__(
+        self,
+        context: Context,
+        tokens: Tokens,
+        client: EnergyClient,
+        asking: Mapping[Provider, Asking],
+    ) -> None:
+        """Nothing is asked before it is called for.
+
+        `client` asks for tokens; all else is asked in turn with the readings, by `asking`.
+        """
         self._context = context
         self._tokens = tokens
         self._client = client
+        self._asking = asking
 
     def moment(self) -> Moment:
         """Give this moment, as an instant and in civil time."""
@@ -132,9 +144,16 @@ class Consents:
             raise InputRefused("id token", "it is for another meter than --meter")
         return found
 
-    def meters_of(self, provider: Provider, token: Secret) -> tuple[str, ...]:
-        """Give the meters that an id token names, its signature checked if there is a key."""
-        path = self._settings(provider).id_token_key_file
+    def meters_of(
+        self, provider: Provider, token: Secret, issuer: str | None = None
+    ) -> tuple[str, ...]:
+        """Give the meters that an id token names, its signature checked if there is a key.
+
+        `issuer` is who led back with a code, if that was told. Raises `InputRefused` for a token
+        that has ended, or is another application's.
+        """
+        settings = self._settings(provider)
+        path = settings.id_token_key_file
         if path is not None:
             try:
                 key = path.read_bytes()
@@ -142,7 +161,9 @@ class Consents:
                 words = f"{provider}.id_token_key_file: {path} cannot be read: {error.strerror}"
                 raise ConfigurationError(words) from None
             identity.check_signature(token, key)
-        return identity.meters_in(identity.read_claims(token), provider)
+        claims = identity.read_claims(token)
+        identity.check_claims(claims, self._context.clock.now(), settings.client_id, issuer)
+        return identity.meters_in(claims, provider)
 
     async def find_meter(self, account: Account) -> Account:
         """Ask Enedis which meter a consent of 2026 is for; it may not know that at once.
@@ -156,10 +177,10 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return await self._note(account, found)
-        reply, meaning = found
         try:
-            meters = read_services(reply.content.body)
+            meters = read_services(found.content.body)
         except AnswerUnreadable:
+            meaning = found.meaning
             trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
             return await self._note(account, trouble)
         if not meters:
@@ -222,15 +243,17 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return found.reason
-        reply, meaning = found
+        meaning = found.meaning
         if meaning.kind in ("consent_lost", "empty") or meaning.code == _UNKNOWN_METER:
             return None
-        return meaning.happened if meaning.kind != "ok" else await self._revoke_all(reply, meter)
+        if meaning.kind != "ok":
+            return meaning.happened
+        return await self._revoke_all(found.content, meter)
 
-    async def _revoke_all(self, reply: Reply, meter: str) -> str | None:
+    async def _revoke_all(self, content: Content, meter: str) -> str | None:
         """Revoke each right to a meter that has not ended."""
         try:
-            rights = read_rights(reply.content.objects, meter)
+            rights = read_rights(content.objects, meter)
         except AnswerUnreadable:
             return _UNREADABLE
         if rights.broken or rights.refused:
@@ -250,28 +273,24 @@ class Consents:
         )
         if isinstance(found, Trouble):
             return found.reason
-        return None if found[1].kind == "ok" else found[1].happened
+        return None if found.meaning.kind == "ok" else found.meaning.happened
 
     async def _exchange(
         self, name: ApplicationName, ask: Callable[[Secret], Ask], asked: Asked
-    ) -> tuple[Reply, Meaning] | Trouble:
-        """Ask by an application's token; where that is not taken, once more by another one."""
+    ) -> Answer | Trouble:
+        """Ask by an application's token, when it is the turn of it."""
         provider: Provider = "enedis" if name == "enedis" else "grdf"
-        timeout_s = self._settings(provider).attempt_timeout.total_seconds()
-        while True:
-            secret = await self._tokens.application(name)
-            if isinstance(secret, NoToken):
-                return secret.trouble
-            reply = await self._client.ask(ask(secret), timeout_s)
-            meaning = reply.meaning(provider, asked, self._context.clock.now())
-            is_other = meaning.kind == "renew_token"
-            if not is_other or not await self._tokens.application_refused(name, secret):
-                return reply, meaning
+        found = await self._asking[provider].ask_as(name, ask, asked)
+        if isinstance(found, Answer):
+            return found
+        if isinstance(found, Later):
+            return Trouble(found.reason, "VENDOR_DOWN")
+        return found.trouble
 
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
         moment = self.moment()
-        await self._context.database.run(accounts.authorized, account.id, consent, moment)
+        await self._context.database.run(_authorized, account.id, consent, moment)
         found = await self.find_meter(await self._again(account))
         for _ in range(_LOOKS - 1):
             if found.state != "authorized" or found.reason != _NOT_TOLD.reason:
@@ -299,7 +318,7 @@ class Consents:
         told = tuple(check_meter(one.reveal(), provider) for one in found.meters)
         told = told or _of_callback(given)
         if not told and found.identity is not None:
-            return self.meters_of(provider, found.identity)
+            return self.meters_of(provider, found.identity, given.get("iss"))
         return told
 
     async def _meet(
@@ -335,9 +354,18 @@ class Consents:
         return provider == "grdf" or self._context.settings.enedis.generation == "v4"
 
 
+def _authorized(
+    connection: sqlite3.Connection, account: int, consent: int | None, moment: Moment
+) -> None:
+    """Note a consent: whatever was given up is asked for again, and at once."""
+    accounts.authorized(connection, account, consent, moment)
+    cursors.resume(connection, account)
+    visits.hasten(connection, account)
+
+
 def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Moment) -> None:
     """Note a meter; raises `CommandRefused`, so that nothing of the transaction is done."""
-    accounts.authorized(connection, account, None, moment)
+    _authorized(connection, account, None, moment)
     end = accounts.meet(connection, account, meter, moment)
     if end != "met":
         raise CommandRefused(_NOT_MET[end])

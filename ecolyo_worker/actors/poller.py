@@ -138,7 +138,9 @@ class Poller(Actor):
                 )
             return self._now() + _REMOVAL_MS
         if account.consent is not None:
-            await self._consents.find_meter(account)
+            found = await self._consents.find_meter(account)
+            if found.is_polled:
+                return self._now()
         return self._now() + _METER_MS
 
     def slot_after(self, instant: int, ident: int) -> int:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.tokens import NoToken
-from ecolyo_worker.clock import day_text, instant_text, utc_ms
+from ecolyo_worker.clock import day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Meaning, vendor_down
 from ecolyo_worker.energy.meanings import CozyWord
@@ -17,6 +17,7 @@ from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
 from ecolyo_worker.energy.windows import LONGEST, PolledSeries, newest, number, within, without
 from ecolyo_worker.errors import AnswerUnreadable
+from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts, cursors, totals
 from ecolyo_worker.store.accounts import Account, Trouble
 from ecolyo_worker.store.cursors import Answered, Cursor, Stored
@@ -30,7 +31,6 @@ _SHORT_MS = 5_000
 _MOST_SHORT = 3
 _PARTIAL: Final[CozyWord] = "UNKNOWN_ERROR.PARTIAL_SYNC"
 _OUTDATED: Final[CozyWord] = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
-_NAMES: Final = {"enedis": "Enedis", "grdf": "GRDF"}
 
 
 class Wanted(Struct, frozen=True):
@@ -145,7 +145,7 @@ class SeriesVisit:
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
             return False
-        days = self._visit.days(self._history_days())
+        days = self._visit.days(depth_of(self._context.settings, self._series))
         if not wanted.is_forced:
             days = range(max(days.start, self._cursor.earliest or days.start), days.stop)
         if wanted.is_forced:
@@ -156,13 +156,6 @@ class SeriesVisit:
             )
         self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True
-
-    def _history_days(self) -> int:
-        settings = self._context.settings
-        if self._series == "curve":
-            return settings.enedis.curve_days
-        section = settings.enedis if self._series == "daily" else settings.grdf
-        return section.history_days
 
     async def _answered(self, answer: Answer, window: range) -> Step:
         """Do about an answer what it means."""
@@ -259,7 +252,7 @@ class SeriesVisit:
     async def _give_up(self, meaning: Meaning, _: range) -> None:
         """Ask for the series no more, and say what would change that."""
         self._is_over = True
-        words = f"{meaning.happened} {meaning.to_do}"
+        words = f"{meaning.happened} {meaning.to_do} {self._resumption()}"
         self._visit.troubles.append(Trouble(words, _PARTIAL))
         if await self._note(replace(self._cursor, never=words)):
             self._context.logger.warning(
@@ -268,6 +261,13 @@ class SeriesVisit:
                 series=self._series,
                 reason=words,
             )
+
+    def _resumption(self) -> str:
+        """Say which command has the series asked for again: a consent, or the meter of one."""
+        command = f"accounts authorize {self._account.id}"
+        if self._series == "curve" and self._context.settings.enedis.generation != "v4":
+            command += " --meter NUMBER"
+        return f"It is asked for again after `{command}`."
 
     async def _lose(self, meaning: Meaning, _: range) -> None:
         trouble = Trouble(f"{meaning.happened} {meaning.to_do}", _OUTDATED)
@@ -351,11 +351,8 @@ class SeriesVisit:
 
     def _later(self, found: Later, window: range) -> Step:
         self._is_over = True
-        words = (
-            f"{_NAMES[self._asking.provider]} is asked again from {instant_text(found.until)} on"
-        )
-        self._visit.close("later", Trouble(words, "VENDOR_DOWN"), found.until)
-        return self._step(window, "later", None, words)
+        self._visit.close("later", Trouble(found.reason, "VENDOR_DOWN"), found.until)
+        return self._step(window, "later", None, found.reason)
 
     def _step(
         self, window: range, kind: str, stored: Stored | None, reason: str | None = None

@@ -47,7 +47,11 @@ class AccountCommands(Group):
 
         ident = await worker.database.run(make)
         if ident is None:
-            raise CommandRefused(f"{name} has an account for this meter already")
+            raise CommandRefused(
+                f"{name} has an account for this meter already: `accounts list` tells which, and"
+                " `accounts authorize` takes a new consent for it"
+            )
+        worker.wake_poller(provider)
         return _document(await self._known_account(ident))
 
     async def accounts_list(self, request: ask.AccountsList) -> AsyncIterator[ask.AccountDocument]:
@@ -67,16 +71,11 @@ class AccountCommands(Group):
 
     async def accounts_consent(self, request: ask.AccountConsent) -> ask.AccountDocument:
         """Take a consent: what the page led back with, a meter, or an id token that names it."""
-        account, consents = await self._living(request.id), self._worker.consents
-        if [request.callback, request.meter, request.id_token].count(None) != 2:
-            raise CommandRefused(_ONE_OF)
-        if request.callback is not None:
-            return _document(await consents.finish(account, request.callback))
-        if self._needs_page(account.provider):
-            raise CommandRefused("with Enedis v4 only the page gives tokens: use --callback")
-        if request.meter is not None:
-            return _document(await consents.typed(account, request.meter))
-        return _document(await consents.identify(account, _secret(request.id_token or "")))
+        account = await self._living(request.id)
+        try:
+            return _document(await self._consented(account, request))
+        finally:
+            self._worker.wake_poller(account.provider)
 
     async def accounts_remove(self, request: ask.AccountRemove) -> ask.AccountRemoved:
         """Revoke the consent at GRDF, then delete the account with its readings.
@@ -84,10 +83,25 @@ class AccountCommands(Group):
         Where it cannot be revoked now the account stays, `removing`, and says why.
         """
         account = await self._known_account(request.id)
-        removal = await self._worker.consents.remove(
-            account, keeps_data=request.keeps_data, revoking=request.revoking
-        )
+        try:
+            removal = await self._worker.consents.remove(
+                account, keeps_data=request.keeps_data, revoking=request.revoking
+            )
+        finally:
+            self._worker.wake_poller(account.provider)
         return ask.AccountRemoved(request.id, removal.is_gone, removal.reason, removal.rows)
+
+    async def _consented(self, account: Account, request: ask.AccountConsent) -> Account:
+        consents = self._worker.consents
+        if [request.callback, request.meter, request.id_token].count(None) != 2:
+            raise CommandRefused(_ONE_OF)
+        if request.callback is not None:
+            return await consents.finish(account, request.callback)
+        if self._needs_page(account.provider):
+            raise CommandRefused("with Enedis v4 only the page gives tokens: use --callback")
+        if request.meter is not None:
+            return await consents.typed(account, request.meter)
+        return await consents.identify(account, _secret(request.id_token or ""))
 
     def _needs_page(self, provider: str) -> bool:
         return provider == "enedis" and self._worker.settings.enedis.generation == "v4"

@@ -17,7 +17,9 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import PROVIDERS
+from ecolyo_worker.energy.windows import SERIES_OF
 from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.store.coverage import DayCoverage, coverage
@@ -59,11 +61,9 @@ class PollingCommands(Group):
             raise CommandRefused(f"--year: found {year}; allowed: {_YEARS[0]} to {_YEARS[-1]}")
         days = range(month_days(year * 12).start, month_days(year * 12 + 11).stop)
         settings = self._worker.settings
+        depths = {one: depth_of(settings, one) for series in SERIES_OF.values() for one in series}
         async for account in self._chosen(request.account):
-            section = settings.enedis if account.provider == "enedis" else settings.grdf
-            found = await self._worker.database.read(
-                coverage, account, days, today, section.history_days
-            )
+            found = await self._worker.database.read(coverage, account, days, today, depths)
             yield ask.CoverageYear(
                 account.id, account.name, account.provider, year, [_day(one) for one in found]
             )
@@ -73,15 +73,18 @@ class PollingCommands(Group):
         if account.state == "authorized" and account.consent is not None:
             await self._worker.consents.find_meter(account)
         visit = self._worker.visits[account.provider].visit(account.id, wanted)
-        async with aclosing(visit) as steps:
-            async for step in steps:
-                if isinstance(step, End):
-                    yield ask.Polled(account=_ended(account, step, windows, new, replaced))
-                else:
-                    found = _window(account, step)
-                    windows, new = windows + 1, new + found.new
-                    replaced += found.replaced
-                    yield ask.Polled(window=found)
+        try:
+            async with aclosing(visit) as steps:
+                async for step in steps:
+                    if isinstance(step, End):
+                        yield ask.Polled(account=_ended(account, step, windows, new, replaced))
+                    else:
+                        found = _window(account, step)
+                        windows, new = windows + 1, new + found.new
+                        replaced += found.replaced
+                        yield ask.Polled(window=found)
+        finally:
+            self._worker.wake_poller(account.provider)
 
     def _chosen_days(self, request: ask.Poll) -> range | None:
         begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")

@@ -4,7 +4,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,15 +16,18 @@ from ecolyo_worker.energy.meters import check_meter
 from ecolyo_worker.errors import ConfigurationError, InputRefused
 from ecolyo_worker.secret import Secret
 
-__all__ = ["check_signature", "meters_in", "read_claims"]
+__all__ = ["check_claims", "check_signature", "meters_in", "read_claims"]
 
 _FIELD = "id token"
+_ELSE = "Let the person consent anew by `accounts authorize`, or name the meter by --meter."
 _LONGEST = 65_536
 _DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 _NAMES = {
     "enedis": ("usage_point_id", "usage_points_id", "usage_point", "prm"),
     "grdf": ("pce", "id_pce", "pce_id"),
 }
+# The clocks of two machines may be off by some minutes.
+_LEEWAY_S = 600
 # Consents stand in lists of objects; nothing is nested deeper.
 _DEEPEST = 4
 
@@ -30,6 +35,29 @@ _DEEPEST = 4
 def read_claims(token: Secret) -> dict[str, Any]:
     """Read what an id token says; raises `InputRefused`, which shows nothing of it."""
     return _decoded(_parts(token)[1])
+
+
+def check_claims(
+    claims: Mapping[str, Any], now: datetime, audience: str | None, issuer: str | None = None
+) -> None:
+    """Check that an id token is this application's, and not over (OpenID Connect Core, 3.1.3.7).
+
+    What it does not claim is not checked, nor is what we do not know: `audience` is the
+    application's name at the provider, `issuer` who gave the code. `now` is aware; clocks may be
+    off by ten minutes. Raises `InputRefused`, which shows nothing of the token.
+    """
+    end = _seconds(claims.get("exp"))
+    if end is not None and end + _LEEWAY_S <= now.timestamp():
+        ago = int(now.timestamp() - end) // 60
+        raise InputRefused(
+            _FIELD, f"it ended {ago} minutes ago; allowed: one that has not. {_ELSE}"
+        )
+    if audience is not None and not _is_for(claims, audience):
+        raise InputRefused(
+            _FIELD, f"it is for another application; allowed: one for client_id. {_ELSE}"
+        )
+    if issuer is not None and claims.get("iss", issuer) != issuer:
+        raise InputRefused(_FIELD, f"another one issued it than led back with the code. {_ELSE}")
 
 
 def check_signature(token: Secret, key: bytes) -> None:
@@ -59,6 +87,26 @@ def meters_in(claims: Mapping[str, Any], provider: Provider) -> tuple[str, ...]:
         for name in (text.replace(";", ",").split(",") if isinstance(text, str) else [text])
     ]
     return tuple(dict.fromkeys(found))
+
+
+def _seconds(found: object) -> float | None:
+    """Read when a token ends, in seconds since 1970; None where it does not say."""
+    if found is None:
+        return None
+    try:
+        seconds = float(found) if isinstance(found, int | float | str) else math.nan
+    except (OverflowError, ValueError):
+        seconds = math.nan
+    if isinstance(found, bool) or not math.isfinite(seconds):
+        raise InputRefused(_FIELD, "exp: found no number; allowed: seconds since 1970")
+    return seconds
+
+
+def _is_for(claims: Mapping[str, Any], audience: str) -> bool:
+    """Tell whether a token is for an application: alone, or as the one of several that asked."""
+    found = claims.get("aud", audience)
+    names = found if isinstance(found, list) else [found]
+    return audience in names and claims.get("azp", audience) == audience
 
 
 def _named(found: object, names: tuple[str, ...], depth: int) -> Iterator[object]:

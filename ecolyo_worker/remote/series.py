@@ -6,7 +6,7 @@ from ecolyo_worker.remote.energy import Ask
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.settings import Settings
 
-__all__ = ["ask_for"]
+__all__ = ["ask_for", "depth_of"]
 
 _OLD = ("usage_point_id", "start", "end")
 _NEW = ("pointId", "dateDebut", "dateFin")
@@ -25,3 +25,11 @@ def ask_for(
     names = _NEW if enedis.generation == "2026" else _OLD
     url = enedis.daily_url if series == "daily" else enedis.curve_url
     return Ask(url=url, query=dict(zip(names, (meter, first, stop), strict=True)), bearer=bearer)
+
+
+def depth_of(settings: Settings, series: PolledSeries) -> int:
+    """Give how many days of a series are fetched."""
+    if series == "curve":
+        return settings.enedis.curve_days
+    section = settings.enedis if series == "daily" else settings.grdf
+    return section.history_days

@@ -205,7 +205,8 @@ def authorized(
 ) -> None:
     """Note that a person consented, by Enedis' number of it if there is one.
 
-    What was wrong is forgotten. A meter that is known can be asked for from now on.
+    What was wrong is forgotten, also that somebody else may hold the meter. A meter that is known
+    can be asked for from now on.
     """
     account = find(connection, ident)
     if account is None:
@@ -213,8 +214,9 @@ def authorized(
     connection.execute(
         "UPDATE accounts SET consent = coalesce(?, consent) WHERE id = ?", (consent, ident)
     )
-    if account.state != "active":
-        move(connection, ident, "authorized" if account.meter is None else "meter_known", now)
+    suspect(connection, ident, None)
+    state: State = "authorized" if account.meter is None else "meter_known"
+    move(connection, ident, "active" if account.state == "active" else state, now)
 
 
 def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> int | None:

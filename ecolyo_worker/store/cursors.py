@@ -33,6 +33,7 @@ __all__ = [
     "held_days",
     "note",
     "open_days",
+    "resume",
     "series_of",
     "store",
     "to_do",
@@ -128,6 +129,14 @@ def note(connection: sqlite3.Connection, account: int, series: PolledSeries, not
         ),
     )
     return (noted.never, noted.trouble) != (before.never, before.trouble)
+
+
+def resume(connection: sqlite3.Connection, account: int) -> None:
+    """Let all series of an account be asked for again, also those that were given up."""
+    connection.execute(
+        "UPDATE cursors SET never = NULL, trouble = NULL, failures = 0 WHERE account = ?",
+        (account,),
+    )
 
 
 def asked(connection: sqlite3.Connection, account: int, series: PolledSeries) -> tuple[range, ...]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -31,7 +32,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def worker(state_dir: Path, energy_twin: Twin) -> AsyncIterator[Worker]:
-    """A worker of the generation that is the default."""
+    """A worker of the generation that is the default, beside a twin of the same day."""
+    await energy_twin.set_today("2026-11-21T10:00")
     async with Worker(settings(state_dir, energy_twin), clock=clock()).opened() as worker:
         yield worker
 
@@ -196,6 +198,61 @@ async def test_what_is_no_id_token_is_refused(worker: Worker, token: Secret, wor
     assert token.reveal() not in str(refused.value)
 
 
+EXP = int(datetime(2026, 11, 21, 9, tzinfo=UTC).timestamp())
+"""When it is, by the worker's clock."""
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"exp": EXP - 601}, "it ended 10 minutes ago"),
+        ({"exp": f"{EXP - 7200}"}, "it ended 120 minutes ago"),
+        ({"exp": "soon"}, "exp: found no number"),
+        ({"exp": True}, "exp: found no number"),
+        ({"exp": 10**400}, "exp: found no number"),
+        ({"aud": "another"}, "it is for another application"),
+        ({"aud": []}, "it is for another application"),
+        ({"aud": ["another", "third"]}, "it is for another application"),
+        ({"aud": ["ecolyo", "another"], "azp": "another"}, "it is for another application"),
+    ],
+)
+async def test_an_id_token_that_is_over_or_not_ours_is_refused(
+    worker: Worker, claims: Any, words: str
+) -> None:
+    """The error says which, and what else to do; it shows no meter and nothing of the token."""
+    token, account = id_token({"usage_point_id": PRM, **claims}), await add(worker)
+    with pytest.raises(InputRefused, match=words) as refused:
+        await worker.consents.identify(account, token)
+    assert PRM not in str(refused.value)
+    assert not any(part in str(refused.value) for part in token.reveal().split("."))
+    assert await again(worker, account) == account
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": EXP - 540},
+        {"exp": EXP + 0.5, "aud": "ecolyo"},
+        {"aud": ["another", "ecolyo"], "azp": "ecolyo"},
+        {"iss": "https://issuer.example"},
+    ],
+)
+async def test_an_id_token_of_a_clock_that_is_off_is_taken(worker: Worker, claims: Any) -> None:
+    """Clocks may be off by some minutes, and what is not known is not checked."""
+    token = id_token({"usage_point_id": PRM, **claims})
+    assert (await worker.consents.identify(await add(worker), token)).meter == PRM
+
+
+async def test_the_issuer_is_who_led_back(worker: Worker) -> None:
+    """Where the page of consent says who gave the code, the id token must be of the same."""
+    account = await add(worker, "grdf")
+    callback = await visit((await worker.consents.begin(account)).url, pce=PCE)
+    other = httpx.URL(callback).copy_set_param("iss", "https://another.example")
+    with pytest.raises(InputRefused, match="another one issued it"):
+        await worker.consents.finish(account, str(other))
+    assert (await again(worker, account)).state == "new"
+
+
 async def test_a_signature_is_checked_by_the_key(
     state_dir: Path, energy_twin: Twin, tmp_path: Path
 ) -> None:
@@ -282,6 +339,7 @@ async def test_consents_are_revoked_under_a_name_of_their_own(
     state_dir: Path, energy_twin: Twin
 ) -> None:
     """The name that may revoke, and its secret, are used for that alone."""
+    await energy_twin.set_today("2026-11-21T10:00")
     chosen = settings(state_dir, energy_twin)
     secret = state_dir.with_name("revocation")
     secret.write_text("an0ther")

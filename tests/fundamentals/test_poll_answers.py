@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ecolyo_worker.actors.series import End, Wanted
-from ecolyo_worker.clock import parse_day
-from ecolyo_worker.store import cursors, totals
+from ecolyo_worker.clock import parse_day, utc_ms
+from ecolyo_worker.store import cursors, totals, visits
 from tests.energy_accounts import PCE, PRM, add, again, consent
 from tests.energy_polling import ODD, Polling, asked, gaps, held, visit
 
@@ -133,6 +133,39 @@ async def test_a_curve_that_is_not_collected_is_given_up(polling: Polling) -> No
         assert (await visit(worker, account, Wanted(span, is_forced=True)))[1] == End("done")
         assert (await again(worker, account)).reason is None
         assert None not in await held(worker, account, "curve", "2026-11-18", "2026-11-19")
+
+
+async def test_another_consent_has_asked_what_was_given_up(polling: Polling) -> None:
+    """The reason names the command, after which the series is asked for like any other."""
+    await polling.twin.set_meter(PRM, "curve-off")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await visit(worker, account)
+        reason = str((await again(worker, account)).reason)
+        command = f"`accounts authorize {account.id} --meter NUMBER`"
+        assert reason.endswith(f"It is asked for again after {command}.")
+        await polling.twin.set_meter(PRM)
+        now = utc_ms(polling.clock.now())
+        await worker.database.run(visits.note, account.id, now, now + 1)
+        found = await worker.consents.typed(await again(worker, account), PRM)
+        assert (found.state, found.reason, found.word) == ("active", None, None)
+        assert (await worker.database.read(visits.due, "enedis", now, 9)).accounts == (account.id,)
+        assert (await visit(worker, account))[1] == End("done")
+        assert None not in await held(worker, account, "curve", "2026-11-08", "2026-11-19")
+        assert (await again(worker, account)).reason is None
+
+
+async def test_a_new_consent_ends_a_doubt(polling: Polling) -> None:
+    """What the provider said of the consent before is not held against the next one."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await visit(worker, account)
+        await polling.later(days=1)
+        await polling.twin.set_fault("not-holder*1,ok", PRM)
+        await visit(worker, account)
+        assert (await again(worker, account)).suspect_since is not None
+        found = await worker.consents.typed(await again(worker, account), PRM)
+        assert (found.state, found.suspect_since) == ("active", None)
 
 
 @pytest.mark.parametrize("odd", ["activated=2026-11-03", "consented=2026-11-03"])
@@ -277,8 +310,8 @@ async def test_an_account_that_goes_meanwhile_keeps_nothing(
     """What comes for an account that was removed during its visit is not stored, nor asked on."""
     async with polling.worker() as worker:
         account = await add(worker, "enedis", PRM)
-        visits = worker.visits["enedis"].visit(account.id)
-        async with aclosing(visits) as steps:
+        visiting = worker.visits["enedis"].visit(account.id)
+        async with aclosing(visiting) as steps:
             await anext(steps)
             await worker.consents.remove(account, keeps_data=keeps_data)
             rest = [step async for step in steps]

@@ -8,7 +8,7 @@ from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.tools.energy_twin import EnergyTwin
-from tests.energy_accounts import PCE, PRM, add
+from tests.energy_accounts import PCE, PRM, add, again, consent
 from tests.energy_polling import ODD, Polling, visit
 
 HOUR_S = 3600
@@ -129,3 +129,56 @@ async def test_a_provider_that_counts_never_refuses(state_dir: Path) -> None:
         assert {status for call in found for status in call["statuses"]} == {"200"}
         assert {call["count"] for call in found} == {1}
         assert await polling.twin.busiest_second("enedis") <= 5
+
+
+async def test_consents_go_by_the_quotas_too(state_dir: Path) -> None:
+    """A provider that counts refuses nothing of readings, consents and revocations in a row."""
+    clock = FakeClock(datetime(2026, 11, 21, 10, tzinfo=UTC))
+    with EnergyTwin(today="2026-11-21", clock=lambda: clock.now().timestamp()) as on:
+        polling = Polling(Twin(on.url), state_dir)
+        polling.clock = clock
+        for round_of in ("a", "b"):  # the second one after a restart
+            async with polling.worker() as worker:
+                for number in range(4):
+                    home = await add(worker, instance=f"{round_of}{number}.example")
+                    await consent(worker, home, PRM)
+                    gas = await add(worker, "grdf", PCE, f"{round_of}.example")
+                    if number == 1:
+                        await visit(worker, home)
+                        await visit(worker, gas)
+                    await worker.consents.remove(gas, keeps_data=False)
+                    await polling.twin.consent(PCE)
+        found = await polling.twin.calls()
+        assert {call["series"] for call in found} >= {"services", "rights", "right", "informative"}
+        assert {status for call in found for status in call["statuses"]} == {"200"}
+        assert await polling.twin.busiest_second("enedis") <= 5
+        assert await polling.twin.busiest_second("grdf") == 1
+
+
+async def test_a_consent_waits_for_the_hour_after_a_restart(polling: Polling) -> None:
+    """Where the hour's number is used up the account says so, and goes on later."""
+    async with polling.worker(per_hour=3) as worker:
+        assert (await visit(worker, await add(worker, "enedis", PRM)))[1].kind == "done"
+        account = await add(worker, instance="bob.example")
+    async with polling.worker(per_hour=3) as worker:
+        waiting = await consent(worker, account, ODD)
+        assert (waiting.state, waiting.word) == ("authorized", "VENDOR_DOWN")
+        assert "Enedis is asked again from 2026-11-21T11:00:0" in str(waiting.reason)
+        assert await polling.twin.count(series="services") == 0
+        polling.clock.advance(HOUR_S + 2)
+        assert (await worker.consents.find_meter(waiting)).meter == ODD
+
+
+async def test_a_quota_that_a_revocation_meets_is_everybodys(polling: Polling) -> None:
+    """Nobody asks before the time that was told; the account stays until then."""
+    async with polling.worker() as worker:
+        account, other = await add(worker, "grdf", PCE), await add(worker, "grdf", "GI123456")
+        await polling.twin.set_fault("quota-hour*1,ok", "rights")
+        assert not (await worker.consents.remove(account, keeps_data=False)).is_gone
+        _, end = await visit(worker, other)
+        assert end.kind == "later"
+        left = await again(worker, account)
+        assert "GRDF is asked again from" in str(await worker.consents.revoke(left))
+        assert await polling.twin.count() == 1
+        polling.clock.advance(((end.until or 0) - utc_ms(polling.clock.now())) / 1000)
+        assert (await worker.consents.remove_again(left)).is_gone

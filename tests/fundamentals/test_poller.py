@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from ecolyo_worker import Worker
+from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import day_text, instant_text, utc_ms
+from ecolyo_worker.commands import Commands
+from ecolyo_worker.service.client import RemoteCommands, running_service
+from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.store import accounts, cursors
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
-from tests.energy_accounts import PCE, PRM, add, again, settings
+from tests.energy_accounts import PCE, PRM, add, again, settings, visit
 from tests.energy_polling import PARIS
 
 MONDAY = "2026-11-16"
@@ -37,6 +42,7 @@ class Life:
     async def running(self, **more: Any) -> AsyncIterator[Worker]:
         chosen = settings(self.state_dir, self.twin, history_days=30, curve_days=7)
         chosen = chosen.replace(**more)
+        await self.twin.set_quotas("off")  # it counts by the machine's time
         await self.twin.set_today(self.clock.now().astimezone(PARIS).replace(tzinfo=None))
         async with Worker(chosen, clock=self.clock) as worker:
             self.worker = worker
@@ -143,6 +149,57 @@ async def test_another_state_is_looked_at_soon(life: Life) -> None:
         await worker.database.run(accounts.authorized, account.id, None, _moment(life))
         await life.to(paris(f"{MONDAY}T11:01"))
         assert (await again(worker, account)).state == "active"
+
+
+async def test_a_command_wakes_the_poller(life: Life) -> None:
+    """Who is added, or consents, is visited at once: nobody waits until the poller looks itself."""
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T11:00"))
+        commands, begin = Commands(worker), life.clock.now()
+        found = await commands.accounts_add(ask.AccountAdd("enedis", "alice.example", PRM))
+        await life.to(life.clock.now())
+        assert await life.twin.count(PRM) == 2
+        page = await commands.accounts_authorize(
+            (await commands.accounts_add(ask.AccountAdd("grdf", "alice.example"))).id
+        )
+        callback = await visit(page.url, pce=PCE)
+        await commands.accounts_consent(ask.AccountConsent(found.id + 1, callback))
+        await life.to(life.clock.now())
+        assert await life.twin.count(PCE, "informative") > 0
+        assert [one.state async for one in commands.accounts_list(ask.AccountsList())] == [
+            "active",
+            "active",
+        ]
+        assert life.clock.now() < begin + timedelta(seconds=10)
+
+
+async def test_a_command_over_the_control_socket_wakes_the_poller(life: Life) -> None:
+    """Another process that adds an account has it visited at once as well."""
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T11:00"))
+        await worker.supervise(ControlSocket(worker))
+        await life.to(life.clock.now())
+        begin = life.clock.now()
+        async with running_service(life.state_dir) as commands:
+            assert isinstance(commands, RemoteCommands)
+            await commands.accounts_add(ask.AccountAdd("enedis", "alice.example", PRM))
+        await life.to(life.clock.now())
+        assert await life.twin.count(PRM) == 2
+        assert life.clock.now() < begin + timedelta(seconds=10)
+
+
+async def test_a_meter_that_is_found_late_is_fetched_then(life: Life) -> None:
+    """Enedis did not know it right after the consent; once the poller finds it, readings come."""
+    async with life.running() as worker:
+        account = await add(worker)
+        back = await visit((await worker.consents.begin(account)).url, usage_point_id=PRM)
+        number = int(httpx.URL(back).params["autorisation_id"])
+        await life.twin.fail_next(1, "no-services", "services")
+        await worker.database.run(accounts.authorized, account.id, number, _moment(life))
+        await life.to(paris(f"{MONDAY}T06:00:30"))
+        assert (await again(worker, account)).state == "authorized"
+        await life.to(paris(f"{MONDAY}T06:11"))
+        assert await life.twin.count(PRM, "daily") == 1
 
 
 async def test_a_removal_is_tried_until_it_is_done(life: Life) -> None:

@@ -2,7 +2,7 @@
 
 import calendar
 import json
-import shutil
+import os
 import signal
 import sqlite3
 import sys
@@ -85,34 +85,52 @@ async def add(poll: Run, provider: str, meter: str) -> None:
     assert found.returncode == 0, found.stderr
 
 
-async def test_a_killed_load_goes_on(poll: Run, twin: Twin, state_dir: Path) -> None:
-    """However often three years are killed, no finished window is asked twice; totals are exact."""
-    long = {"history": 1095, "curve": 400}
-    await add(poll, "enedis", PRM)
-    armed = (
-        *("poller.stored:kill:1", "poller.storing:kill:2", "poller.answered:exit:9"),
-        *("poller.stored:exit:30", "poller.storing:kill:10", "poller.answered:kill:3"),
+async def load(state_dir: Path, twin: Twin, day: str, point: str = "") -> int:
+    """Load what is missing on a day, in a process that may be armed to end; give how it ended."""
+    await twin.set_today(day)
+    command = [sys.executable, "-m", "tests.process.polling_of_a_day"]
+    found = await anyio.run_process(
+        [*command, str(state_dir), twin.url, day, PRM],
+        env={**os.environ, VARIABLE: point} if point else None,
+        cwd=Path(__file__).parents[2],
+        check=False,
     )
-    for point in armed:
-        found = await poll("poll", "enedis", env={VARIABLE: point}, **long)
-        assert found.returncode == (-9 if "kill" in point else 137), found.stderr
-    found = await poll("poll", "enedis", **long)
-    assert found.returncode == 0, found.stderr
+    assert found.returncode in (0, -9, 137), found.stderr
+    return found.returncode
+
+
+async def test_a_killed_load_goes_on(twin: Twin, tmp_path: Path) -> None:
+    """However often three years are killed, no finished window is asked twice; totals are exact."""
+    first, last = "2025-12-06", "2026-11-21"
+    killed, whole = tmp_path / "killed" / "state", tmp_path / "whole" / "state"
+    for state_dir in (killed, whole):
+        state_dir.parent.mkdir()
+    armed = (
+        *((first, "poller.stored:kill:1"), (first, "poller.storing:kill:2")),
+        *((first, "poller.answered:kill:30"), (first, "poller.stored:kill:40")),
+        *((last, "poller.storing:kill:10"), (last, "poller.answered:exit:20")),
+    )
+    for day in (first, last):
+        for point in (point for at, point in armed if at == day):
+            assert await load(killed, twin, day, point) == (-9 if "kill" in point else 137)
+        assert await load(killed, twin, day) == 0
     calls = await twin.calls(PRM)
-    unfinished = sum("stored" not in point for point in armed)
-    assert len(calls) == 3 + 58
+    unfinished = sum("stored" not in point for _, point in armed)
+    assert [call["series"] for call in calls].count("curve") == 107 + 50
     assert sum(call["count"] for call in calls) == len(calls) + unfinished
     assert {status for call in calls for status in call["statuses"]} == {"200"}
-    whole = rows(state_dir)
-    shutil.rmtree(state_dir)
-    await add(poll, "enedis", PRM)
-    assert (await poll("poll", **long)).returncode == 0
-    assert rows(state_dir) == whole
-    points, sums = whole
-    assert len(points) > 400 * 48
-    assert {step: sum(row[4] for row in sums if row[2] == step) for step in ("month", "year")} == {
-        step: sum(row[4] for row in sums if row[2] == "day") for step in ("month", "year")
+    for day in (first, last):
+        assert await load(whole, twin, day) == 0
+    assert rows(killed) == rows(whole)
+    points, sums = rows(killed)
+    # A day for each of three years, and 48 half-hours: each year loses two and wins two.
+    assert len(points) == 3 * 365 * (1 + 48)
+    totals = {
+        step: sum(row[4] for row in sums if row[2] == step)
+        for step in ("hour", "day", "month", "year")
     }
+    assert 2 * totals["day"] == sum(row[3] for row in points)
+    assert set(totals.values()) == {totals["day"]}
 
 
 async def test_the_calendar_of_a_year(poll: Run) -> None:

@@ -22,6 +22,7 @@ from .refused import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from .routes import Call
 
@@ -106,8 +107,11 @@ class Tokens:
             self._codes[code] = _Code(kind, meter, self._clock() + CODE_S)
             return code
 
-    def grant(self, call: Call, issuer: str) -> dict[str, object]:
-        """Give the content of the answer to a request for a token; raises RefusedError."""
+    def grant(self, call: Call, issuer: str, now: datetime) -> dict[str, object]:
+        """Give the content of the answer to a request for a token; raises RefusedError.
+
+        ``now`` is the twin's own time, by which an id token ends.
+        """
         client, secret = credentials(call.given)
         if not client or (self._secret is not None and secret != self._secret):
             raise RefusedError("invalid-client")
@@ -115,7 +119,7 @@ class Tokens:
         by_proxy = call.series == "token-proxy"
         with self._lock:
             if grant == "authorization_code":
-                return self._by_code(call, client, secret, issuer)
+                return self._by_code(call, client, secret, issuer, now)
             if grant == "refresh_token" and call.series == "token-v4":
                 return self._by_refresh(call.given.get("refresh_token", ""), client)
             # The proxy has the credentials of the application, and answers a refresh by them.
@@ -146,7 +150,9 @@ class Tokens:
         if token.meter and token.meter != call.meter:
             raise RefusedError("consent-revoked")
 
-    def _by_code(self, call: Call, client: str, secret: str, issuer: str) -> dict[str, object]:
+    def _by_code(
+        self, call: Call, client: str, secret: str, issuer: str, now: datetime
+    ) -> dict[str, object]:
         code = self._codes.pop(call.given.get("code", ""), None)
         kind = "grdf" if call.provider == "grdf" else "v4"
         if code is None or code.kind != kind or code.until_s <= self._clock():
@@ -154,7 +160,7 @@ class Tokens:
         if kind == "v4":
             return self._pair(client, code.meter, for_data=False)
         content = self._given(self._token("grdf", client, for_data=False), "grdf")
-        claims = {"iss": issuer, "aud": client, "sub": "twin", **_times(self._clock())}
+        claims = {"iss": issuer, "aud": client, "sub": "twin", **_times(now.timestamp())}
         claims["pce_id"] = code.meter
         claims["consents"] = [{"pce": code.meter}]
         return {**content, "scope": "openid", "id_token": _jwt(claims, secret)}

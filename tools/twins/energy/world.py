@@ -148,7 +148,7 @@ class World:
         if call.series == "revoke":
             self.tokens.revoke(call)
             return Answer(200, b"")
-        return Answer(200, text_of(self.tokens.grant(call, issuer)).encode())
+        return Answer(200, text_of(self.tokens.grant(call, issuer, self.now)).encode())
 
     def _consent(self, call: Call, issuer: str) -> Answer:
         wrong = consents.wrong(call)

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import MINUTE_MS, day_interval, instant_text
+from ecolyo_worker.clock import MINUTE_MS, day_interval
 from ecolyo_worker.energy.decoding import described, whole
-from ecolyo_worker.energy.labels import ZONE, Ends, label_text, read_day
+from ecolyo_worker.energy.labels import ZONE, Ends, end_text, label_text, read_day
 from ecolyo_worker.energy.points import BadPoint, Decoded, Point
 from ecolyo_worker.errors import AnswerUnreadable
 
@@ -135,12 +135,13 @@ class _Found:
         end = 0
         for start in sorted(self.points):
             point = self.points[start]
+            its_end = start + point.minutes * MINUTE_MS
             if kept and start < end:
                 reason = f"{self._time}: it overlaps the interval before it; allowed: no overlap"
-                self._refused.append(BadPoint(instant_text(start), reason))
+                self._refused.append(BadPoint(end_text(its_end), reason))
             else:
                 kept.append(point)
-                end = start + point.minutes * MINUTE_MS
+                end = its_end
         return tuple(kept)
 
 

@@ -133,7 +133,8 @@ def test_errors_of_grdf(asker: Asker, name: str, status: int, code: str) -> None
 
 def test_every_error_is_tried() -> None:
     """Each error that is in the language is tried here."""
-    shapes = {*errors.SHAPES, "empty-403", "empty-200", "empty-json", "html-503", "html-200"}
+    bodies = {"empty-403", "empty-200", "empty-json", "html-503", "html-200", "text-200"}
+    shapes = {*errors.SHAPES, *bodies}
     tokens = {"invalid-grant", "invalid-client", "access-denied"}
     tried = {name for name, *_ in BY_ENEDIS} | {name for name, *_ in BY_GRDF}
     assert tried | shapes | tokens | set(WIRE) == set(ENERGY_FORMS)
@@ -171,6 +172,7 @@ def test_bodies_as_published(asker: Asker) -> None:
         ("empty-json", 200, "application/json", b"{}"),
         ("html-503", 503, "text/html", b"<!doctype"),
         ("html-200", 200, "text/html", b"<!doctype"),
+        ("text-200", 200, "text/plain", b"Service i"),
     ],
 )
 def test_other_shapes(

@@ -38,6 +38,7 @@ An error waits for a request that it can meet: ``invalid-grant`` for one of a to
 ``empty-json``              200 with ``{}``
 ``html-503``                503 with a page
 ``html-200``                200 with a login page
+``text-200``                200 with a sentence
 ``cut-json``                the true answer, cut in the midst of its last record
 ``octet-stream``            the true answer, said to be bytes of any kind
 ``crlf``                    GRDF: the true answer, its lines ended by CRLF
@@ -158,6 +159,7 @@ _EMPTY: Mapping[str, Answer] = {
     "empty-json": Answer(200, b"{}"),
     "html-503": Answer(503, b"<!doctype html><h1>Service indisponible</h1>", "text/html"),
     "html-200": Answer(200, b"<!doctype html><form>Identifiant</form>", "text/html"),
+    "text-200": Answer(200, b"Service indisponible", "text/plain"),
 }
 _QUOTAS = {"quota-second": "(quota, per second)", "quota-hour": "(quota)"}
 _OF_ALL = ("token-expired", "reduced-scope", "quota-second", "quota-hour", "unavailable")

@@ -153,6 +153,19 @@ async def test_gas_is_stored_as_it_was_measured(polling: Polling, odd: str, faul
     assert polling.told("readings contradict each other") == []
 
 
+async def test_of_gas_a_cut_record_costs_its_day_alone(polling: Polling) -> None:
+    """All other days are stored, those behind it too, and it comes with the next good answer."""
+    await polling.twin.set_fault("cut-line*1,ok", "informative")
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        assert (await visit(worker, account))[1].kind == "failed"
+        before = await points(worker, "day")
+        assert (await visit(worker, account))[1] == End("done")
+        after = await points(worker, "day")
+        assert len(after) > 50
+        assert before == [row for number, row in enumerate(after) if number != len(after) // 2]
+
+
 def gas_span(first: date, end: date) -> tuple[int, int]:
     """Give begin and minutes of gas days."""
     begin = utc_ms(gas_day_begin(first))

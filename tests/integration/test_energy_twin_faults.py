@@ -188,12 +188,16 @@ def test_other_shapes(
 def test_true_answer_in_odd_shape(asker: Asker) -> None:
     """The true answer may be cut, glued, doubled, have CRLF, a failed block, or another type."""
     truth = grdf(asker)
-    fault(asker, "cut-json,crlf,glued,doubled,partial-error,octet-stream")
-    cut, crlf, glued, doubled, partial, bytes_ = (grdf(asker) for _ in range(6))
+    fault(asker, "cut-json,crlf,glued,doubled,partial-error,octet-stream,cut-line")
+    cut, crlf, glued, doubled, partial, bytes_, torn = (grdf(asker) for _ in range(7))
     assert truth.body.startswith(cut.body)
     assert len(cut.body.splitlines()) == 3
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(cut.body.splitlines()[-1])
+    cut_away = zip(torn.body.splitlines(), truth.body.splitlines(), strict=True)
+    assert [(one == whole, whole.startswith(one)) for one, whole in cut_away] == [
+        (number != len(truth.lines) // 2, True) for number in range(len(truth.lines))
+    ]
     assert crlf.body == truth.body.replace(b"\n", b"\r\n")
     assert b"}{" in glued.body
     first, _ = json.JSONDecoder().raw_decode(glued.body.decode())

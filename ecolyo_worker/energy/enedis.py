@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import MINUTE_MS, day_interval, instant_text
+from ecolyo_worker.clock import MINUTE_MS, day_interval
 from ecolyo_worker.energy.decoding import described, whole
-from ecolyo_worker.energy.labels import ZONE, Ends, label_text, read_day
+from ecolyo_worker.energy.labels import ZONE, Ends, end_text, label_text, read_day
 from ecolyo_worker.energy.points import BadPoint, Decoded, Point
 from ecolyo_worker.errors import AnswerUnreadable
 
@@ -32,6 +32,15 @@ class _Keys(Struct, frozen=True):
     length: str
 
 
+class _Measures(Struct, frozen=True):
+    """What of an answer is read."""
+
+    items: list[object]
+    keys: _Keys
+    step: object = None
+    """The length of all intervals of an answer of 2026, where it says one (`pas`)."""
+
+
 class _Wanted(Struct, frozen=True):
     """What a series is told by."""
 
@@ -42,6 +51,7 @@ class _Wanted(Struct, frozen=True):
 
 _OLD = _Keys("value", "date", "interval_length")
 _NEW = _Keys("v", "d", "p")
+_STEP = "pas"
 _DAILY = _Wanted("Wh", "EA")
 _CURVE = _Wanted("W", "PA")
 
@@ -62,7 +72,8 @@ def read_daily(answer: object, meter: str, days: range) -> Decoded:
     out and told. Raises `AnswerUnreadable` where the answer as a whole is not one for this meter
     and series.
     """
-    items, keys = _items(answer, meter, _DAILY)
+    measures = _measures(answer, meter, _DAILY)
+    keys = measures.keys
     found = _Found(keys.time)
     zone = ZoneInfo(ZONE)
 
@@ -74,12 +85,16 @@ def read_daily(answer: object, meter: str, days: range) -> Decoded:
             found.field = keys.value
             found.points[begin] = Point(begin, minutes, whole(value))
 
-    return found.of(items, take)
+    return found.of(measures.items, take)
 
 
 def read_curve(answer: object, meter: str, days: range) -> Decoded:
-    """Read the load curve, each point with its own length; otherwise like `read_daily`."""
-    items, keys = _items(answer, meter, _CURVE)
+    """Read the load curve, each point with its own length; otherwise like `read_daily`.
+
+    In 2026 a point need not have one where the answer says it for all.
+    """
+    measures = _measures(answer, meter, _CURVE)
+    keys, step = measures.keys, measures.step
     found = _Found(keys.time)
     ends = Ends(days)
 
@@ -87,13 +102,15 @@ def read_curve(answer: object, meter: str, days: range) -> Decoded:
         end = ends.read(item.get(keys.time))
         value = item.get(keys.value)
         if found.speaks_of(end.day, value):
-            found.field = keys.length
-            minutes = _length(item.get(keys.length), end.minute)
+            own = item.get(keys.length)
+            is_own = own is not None or step is None
+            found.field = keys.length if is_own else _STEP
+            minutes = _length(own if is_own else step, end.minute)
             start = end.instant - minutes * MINUTE_MS
             found.field = keys.value
             found.points[start] = Point(start, minutes, _energy(value, minutes))
 
-    return found.of(items, take)
+    return found.of(measures.items, take)
 
 
 class _Found:
@@ -135,12 +152,13 @@ class _Found:
         end = 0
         for start in sorted(self.points):
             point = self.points[start]
+            its_end = start + point.minutes * MINUTE_MS
             if kept and start < end:
                 reason = f"{self._time}: it overlaps the interval before it; allowed: no overlap"
-                self._refused.append(BadPoint(instant_text(start), reason))
+                self._refused.append(BadPoint(end_text(its_end), reason))
             else:
                 kept.append(point)
-                end = start + point.minutes * MINUTE_MS
+                end = its_end
         return tuple(kept)
 
 
@@ -162,11 +180,12 @@ def _energy(found: object, minutes: int) -> int:
     return energy
 
 
-def _items(found: object, meter: str, wanted: _Wanted) -> tuple[list[object], _Keys]:
+def _measures(found: object, meter: str, wanted: _Wanted) -> _Measures:
     """Find the points of an answer, and what their fields are called."""
     if isinstance(found, dict) and "grandeur" in found:
         _check_meter(found.get("idPrm"), "idPrm", meter)
-        return _of_2026(_list(found["grandeur"], "grandeur"), wanted), _NEW
+        points = _of_2026(_list(found["grandeur"], "grandeur"), wanted)
+        return _Measures(points, _NEW, found.get(_STEP))
     inner = found.get("meter_reading", found) if isinstance(found, dict) else found
     if not isinstance(inner, dict) or "interval_reading" not in inner:
         allowed = "allowed: an object with meter_reading, interval_reading or grandeur"
@@ -176,7 +195,7 @@ def _items(found: object, meter: str, wanted: _Wanted) -> tuple[list[object], _K
     if told is not None:  # the agreed shape has it, and does not demand it
         unit = told.get("unit") if isinstance(told, dict) else told
         _check_unit(unit, "reading_type.unit", wanted)
-    return _list(inner["interval_reading"], "interval_reading"), _OLD
+    return _Measures(_list(inner["interval_reading"], "interval_reading"), _OLD)
 
 
 def _of_2026(quantities: list[object], wanted: _Wanted) -> list[object]:

@@ -12,6 +12,7 @@ from ecolyo_worker.clock import (
     civil_from_instant,
     day_interval,
     day_start,
+    instant_of_ms,
     instants_of_civil,
     parse_day,
     parse_instant,
@@ -19,7 +20,7 @@ from ecolyo_worker.clock import (
 )
 from ecolyo_worker.energy.decoding import described
 
-__all__ = ["NOT_ASKED", "ZONE", "Ends", "Mark", "label_text", "read_day"]
+__all__ = ["NOT_ASKED", "ZONE", "Ends", "Mark", "end_text", "label_text", "read_day"]
 
 NOT_ASKED = "the day was not asked for; allowed: the days that were"
 
@@ -67,6 +68,12 @@ def label_text(found: object, place: int) -> str:
     if isinstance(found, str) and _LABEL.fullmatch(found):
         return found
     return f"point {place}"
+
+
+def end_text(instant: int) -> str:
+    """Write the end of an interval, in ms of UTC, as Enedis does: its day can be told by it."""
+    civil = civil_from_instant(instant_of_ms(instant), ZoneInfo(ZONE))
+    return civil_datetime(civil).isoformat(" ", "seconds")
 
 
 def read_day(found: object, days: range) -> int:

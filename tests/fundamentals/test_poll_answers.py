@@ -80,25 +80,40 @@ async def test_a_doubt_that_ends_begins_anew(polling: Polling) -> None:
             await polling.later(days=2)
 
 
-@pytest.mark.parametrize(
-    "fault", ["html-503", "garbage", "cut-json", "status=204", "drop", "technical-error"]
-)
-async def test_nonsense_is_the_providers(polling: Polling, fault: str) -> None:
-    """What is not as agreed stores nothing, breaks nothing, and is asked for again."""
+NONSENSE = [
+    *("html-200", "text-200", "empty-json", "status=204", "cut-json"),
+    *("html-503", "garbage", "drop", "technical-error"),
+]
+
+
+@pytest.mark.parametrize("fault", NONSENSE)
+@pytest.mark.parametrize("provider", ["enedis", "grdf"])
+async def test_nonsense_is_the_providers(polling: Polling, provider: Any, fault: str) -> None:
+    """What is not as agreed breaks nothing; it is asked for again, and not without end."""
+    meter, day = (PRM, "2026-11-19") if provider == "enedis" else (PCE, "2026-11-10")
+    series: Any = "daily" if provider == "enedis" else "gas_days"
     await polling.twin.set_fault(f"{fault}*99")
     async with polling.worker() as worker:
-        account = await add(worker, "enedis", PRM)
+        account = await add(worker, provider, meter)
         steps, end = await visit(worker, account)
         assert [step.kind for step in steps] == ["vendor_down", "vendor_down"]
         assert end.kind == "failed"
-        assert await held(worker, account, "daily", "2026-11-19") == [None]
-        found = await again(worker, account)
-        assert found.state == "meter_known"
+        # Of records the whole ones are kept.
+        is_kept = (provider, fault) == ("grdf", "cut-json")
+        assert (await held(worker, account, series, day) != [None]) == is_kept
+        state = (await again(worker, account)).state
+        assert state == ("active" if is_kept else "meter_known")
+        await visit(worker, account)
+        assert (await visit(worker, account))[1].kind == "later"
+        asked_for = await polling.twin.count()
+        assert (await visit(worker, account))[1].kind == "later"
+        assert await polling.twin.count() == asked_for == 5
         await polling.twin.set_fault("ok")
         await polling.later(days=1)
         assert (await visit(worker, account))[1].kind == "done"
-        assert None not in await held(worker, account, "daily", "2026-11-20")
+        assert None not in await held(worker, account, series, day)
     assert {line["level"] for line in polling.lines} <= {"warning", "info"}
+    assert not any("exc_info" in line or "exception" in line for line in polling.lines)
 
 
 @pytest.mark.parametrize(("series", "other"), [("daily", "curve"), ("curve", "daily")])

@@ -2,7 +2,6 @@
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from ecolyo_worker.actors.series import End, Wanted
 from ecolyo_worker.clock import day_text, parse_day
 from ecolyo_worker.energy.gaps import Gap
 from ecolyo_worker.store import rollups
-from tests.energy_accounts import PCE, PRM, add, again, consent
+from tests.energy_accounts import PCE, PRM, add, again
 from tests.energy_polling import NULLS, ODD, Polling, asked, gaps, held, visit
 
 
@@ -68,23 +67,6 @@ async def test_a_day_is_the_sum_of_its_half_hours(polling: Polling, date: str) -
         assert set(sums) == {"hour", "day", "month", "year"}
         assert set(sums.values()) == {sum(amount for _, amount in daily)}
     assert polling.told("readings contradict each other") == []
-
-
-async def test_generations_give_the_same_rows(polling: Polling) -> None:
-    """What Enedis of v4, v5 and 2026 tell of a meter is the same, row by row."""
-
-    def rows(connection: sqlite3.Connection) -> list[Any]:
-        query = "SELECT s.step, p.* FROM points AS p JOIN series AS s ON s.id = p.series"
-        return connection.execute(query).fetchall()
-
-    found = []
-    for generation in ("v4", "v5", "2026"):
-        polling.state_dir = polling.state_dir.with_name(generation)
-        async with polling.worker(generation, history_days=14) as worker:
-            account = await consent(worker, await add(worker), NULLS)
-            assert (await visit(worker, account))[1] == End("done")
-            found.append(await worker.database.read(rows))
-    assert found[0] == found[1] == found[2] != []
 
 
 async def test_what_is_missing_is_told_and_asked_again(polling: Polling) -> None:

@@ -133,7 +133,8 @@ def test_errors_of_grdf(asker: Asker, name: str, status: int, code: str) -> None
 
 def test_every_error_is_tried() -> None:
     """Each error that is in the language is tried here."""
-    shapes = {*errors.SHAPES, "empty-403", "empty-200", "empty-json", "html-503", "html-200"}
+    bodies = {"empty-403", "empty-200", "empty-json", "html-503", "html-200", "text-200"}
+    shapes = {*errors.SHAPES, *bodies}
     tokens = {"invalid-grant", "invalid-client", "access-denied"}
     tried = {name for name, *_ in BY_ENEDIS} | {name for name, *_ in BY_GRDF}
     assert tried | shapes | tokens | set(WIRE) == set(ENERGY_FORMS)
@@ -171,6 +172,7 @@ def test_bodies_as_published(asker: Asker) -> None:
         ("empty-json", 200, "application/json", b"{}"),
         ("html-503", 503, "text/html", b"<!doctype"),
         ("html-200", 200, "text/html", b"<!doctype"),
+        ("text-200", 200, "text/plain", b"Service i"),
     ],
 )
 def test_other_shapes(
@@ -186,12 +188,16 @@ def test_other_shapes(
 def test_true_answer_in_odd_shape(asker: Asker) -> None:
     """The true answer may be cut, glued, doubled, have CRLF, a failed block, or another type."""
     truth = grdf(asker)
-    fault(asker, "cut-json,crlf,glued,doubled,partial-error,octet-stream")
-    cut, crlf, glued, doubled, partial, bytes_ = (grdf(asker) for _ in range(6))
+    fault(asker, "cut-json,crlf,glued,doubled,partial-error,octet-stream,cut-line")
+    cut, crlf, glued, doubled, partial, bytes_, torn = (grdf(asker) for _ in range(7))
     assert truth.body.startswith(cut.body)
     assert len(cut.body.splitlines()) == 3
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(cut.body.splitlines()[-1])
+    cut_away = zip(torn.body.splitlines(), truth.body.splitlines(), strict=True)
+    assert [(one == whole, whole.startswith(one)) for one, whole in cut_away] == [
+        (number != len(truth.lines) // 2, True) for number in range(len(truth.lines))
+    ]
     assert crlf.body == truth.body.replace(b"\n", b"\r\n")
     assert b"}{" in glued.body
     first, _ = json.JSONDecoder().raw_decode(glued.body.decode())

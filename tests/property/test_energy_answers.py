@@ -89,6 +89,28 @@ def torn(draw: st.DrawFn) -> bytes:
     return body[:place] + draw(st.binary(max_size=4)) + body[place + draw(st.integers(0, 99)) :]
 
 
+@st.composite
+def with_one_broken_line(draw: st.DrawFn) -> tuple[list[Any], bytes, bytes]:
+    """Give records, a line that is cut or has stray signs, and the stream of all."""
+    inner = st.recursive(
+        st.integers() | st.text(alphabet='{}[]",:\\\n é', max_size=4),
+        lambda deeper: (
+            st.lists(deeper, max_size=3) | st.dictionaries(st.text("a{", max_size=2), deeper)
+        ),
+        max_leaves=6,
+    )
+    records = [{"record": n, "holds": draw(inner)} for n in range(draw(st.integers(1, 6)))]
+    lines = [json.dumps(record) for record in records]
+    number = draw(st.integers(0, len(lines) - 1))
+    line = lines[number]
+    place = draw(st.integers(0, len(line)))
+    rest = draw(st.sampled_from(["", line[place:], line[place + 1 :]]))
+    lines[number] = line[:place] + draw(st.text('{}[]",:\\', max_size=2)) + rest
+    del records[number]
+    stream = draw(st.sampled_from(["\n", "\r\n"])).join(lines)
+    return records, lines[number].encode(), stream.encode()
+
+
 def bodies() -> st.SearchStrategy[bytes]:
     """Give answers of all sorts."""
     made = values().map(lambda value: json.dumps(value).encode())
@@ -158,7 +180,20 @@ def test_any_answer_means_something(
 
 
 @tried(200)
-@given(bodies(), st.lists(st.integers(0, 400), max_size=6))
+@given(with_one_broken_line())
+def test_a_broken_line_costs_itself_alone(made: tuple[list[Any], bytes, bytes]) -> None:
+    """All other records are found, in their order; what is wrong is told, and only that."""
+    others, line, stream = made
+    found = read_objects(stream)
+    assert [record for record in found.found if record in others] == others
+    assert (found.broken is None) == (read_objects(line).broken is None)
+
+
+@tried(200)
+@given(
+    bodies() | with_one_broken_line().map(lambda made: made[2]),
+    st.lists(st.integers(0, 400), max_size=6),
+)
 def test_where_a_stream_is_cut_changes_nothing(body: bytes, cuts: list[int]) -> None:
     """The same objects are found, and the same is wrong with the rest."""
     stream = ObjectStream()

@@ -348,6 +348,46 @@ def test_a_point_without_a_known_length(length: Any) -> None:
     assert found.refused[0].reason.startswith("interval_length: found ")
 
 
+def of_2026(step: Any, *points: dict[str, Any]) -> bytes:
+    """Give a curve of 2026 that says a length for all its points."""
+    return json.dumps(json.loads(new(list(points))) | {"pas": step}).encode()
+
+
+HALF = {"v": "100", "d": "2026-02-10 00:30:00"}
+HOUR = {"v": "100", "d": "2026-02-10 02:00:00"}
+
+
+def test_in_2026_a_length_may_be_said_for_all() -> None:
+    """A point that has one goes by its own, others by that of the answer; null is none."""
+    body = of_2026(
+        "PT30M", HALF, HOUR | {"p": "PT60M"}, HOUR | {"d": "2026-02-10T02:30", "p": None}
+    )
+    found = read_curve(body, METER, FEBRUARY)
+    assert (found.refused, [(minutes, amount) for _, minutes, amount in seen(found)]) == (
+        (),
+        [(30, 50), (60, 100), (30, 50)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "item", "words"),
+    [
+        (None, HALF, "p: found nothing; allowed: PT5M"),
+        ("PT60M", HALF, "pas: found the text 'PT60M' that ends at minute 30"),
+        ("P1D", HALF, "pas: found a text of 3 characters; allowed: PT5M"),
+        (30, HALF, "pas: found the number 30; allowed: PT5M"),
+        ("PT30M", HALF | {"p": ""}, "p: found the text ''; allowed: PT5M"),
+        ("PT30M", HALF | {"p": "PT45M"}, "p: found the text 'PT45M'; allowed: PT5M"),
+    ],
+)
+def test_in_2026_no_length_is_guessed(step: Any, item: dict[str, Any], words: str) -> None:
+    """Where none is said, or one that cannot be, the point is refused, with what field it was."""
+    found = read_curve(of_2026(step, item, HOUR | {"p": "PT60M"}), METER, FEBRUARY)
+    assert len(found.points) == 1
+    [refused] = found.refused
+    assert refused.reason.startswith(words)
+
+
 @pytest.mark.parametrize("item", [None, "2026-02-10 00:30:00", 5, [], True])
 def test_an_item_that_is_no_point(item: Any) -> None:
     """Whatever stands among the points, they are kept; it is named by its place."""

@@ -7,6 +7,7 @@ import pytest
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.energy.gaps import DayHeld, Gap, Looked, gaps, suspicion
 from ecolyo_worker.energy.points import BadPoint, Decoded, Quality
+from tests.unit.energy_samples import METER, old, point, read_curve
 
 TODAY = parse_day("2026-11-21")
 WHOLE = DayHeld(1440, 5000)
@@ -81,6 +82,21 @@ def test_what_was_refused_is_told() -> None:
     assert judged("daily", 20, refused=(old,)) == Gap(
         TODAY - 20, "error", "1 point was refused: v: one", None
     )
+
+
+@pytest.mark.parametrize("time", ["20 01:00:00", "20 12:00:00", "21 00:00:00"])
+def test_what_overlaps_is_told_of_its_own_day(time: str) -> None:
+    """A day by the clocks of Paris, whose first hour is of the day before by those of UTC."""
+    label = f"2026-11-{time}"
+    friday = range(TODAY - 1, TODAY)
+    found = read_curve(old([point(label, "100"), point(label, "60", "PT60M")]), METER, friday)
+    assert [bad.label for bad in found.refused] == [label]
+    gap = judged("curve", 1, DayHeld(60, 60), refused=found.refused)
+    assert gap is not None
+    assert gap.reason.startswith("1 point was refused: date: it overlaps")
+    before = judged("curve", 2, refused=found.refused)
+    assert before is not None
+    assert before.state == "late"
 
 
 def test_published_months_are_asked_for_weekly() -> None:

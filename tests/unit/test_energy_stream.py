@@ -57,6 +57,75 @@ def test_of_a_stream_that_breaks_off_the_rest_is_kept(tail: str) -> None:
     assert found.broken == "it breaks off in the midst of an object"
 
 
+FIVE: list[dict[str, Any]] = [{"n": n, "in": {"a": ['{"', "}{"], "n": n}} for n in range(5)]
+BREAKS = [
+    ('": 2, "in"', "", "no valid JSON"),
+    (', "in"', ', "in', "no valid JSON"),
+    (', "}{"', ', "}{', "a text in it goes on beyond its line"),
+    ('"n": 2}}', '"n": ', "an object in it breaks off"),
+    ('"n": 2}}', '"n": 2}', "an object in it breaks off"),
+    ('"n": 2}}', '"n": 2}}}', "it holds what is no object"),
+    ('"n": 2, "in"', '"n": [2, "in"', "an object in it breaks off"),
+    ('{"n": 2, "in": {"a": ["{', '{"n": 2, "in": {"a": ["{\\', "goes on beyond its line"),
+]
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ",\n"])
+@pytest.mark.parametrize(("whole", "broken", "words"), BREAKS)
+def test_a_line_that_is_broken_costs_itself_alone(
+    whole: str, broken: str, words: str, end: str, size: int
+) -> None:
+    """Cut, or with a sign too much or too few: the others are there, and it is told."""
+    lines = [json.dumps(item) for item in FIVE]
+    lines[2] = lines[2].replace(whole, broken, 1)
+    found = cut(end.join(lines).encode(), size)
+    assert [item for item in found.found if item in FIVE and item["n"] != 2] == [
+        *FIVE[:2],
+        *FIVE[3:],
+    ]
+    assert words in str(found.broken)
+
+
+@pytest.mark.parametrize("between", ["\n", "", "\r\n"])
+@pytest.mark.parametrize(
+    ("whole", "broken"), [("\n}", "\n"), ('"in"', '"in'), ("{", "{{"), (":", "")]
+)
+def test_so_it_is_with_objects_over_several_lines(whole: str, broken: str, between: str) -> None:
+    """Their inner lines are indented; those that begin with one, or end one, are not."""
+    texts = [json.dumps(item, indent=1) for item in FIVE]
+    texts[2] = texts[2].replace(whole, broken, 1)
+    found = cut(between.join(texts).encode(), 3)
+    assert [item["n"] for item in found.found if "in" in item] == [0, 1, 3, 4]
+    assert found.broken is not None
+
+
+def test_what_is_within_is_no_line_of_its_own() -> None:
+    """As long as all is well a line may begin with an object that is part of another one."""
+    text = json.dumps({"liste_acces": TWO, "more": [{"x": 1}]}, indent=0)
+    assert "\n{" in text
+    assert cut(text.encode(), 5) == Objects((*TWO, {"more": [{"x": 1}]}))
+
+
+def test_behind_one_that_breaks_off_its_length_is_not_that_of_others() -> None:
+    """What is too long with all that follows it is one that breaks off, unless it is alone."""
+    body = "\n".join([LINES[0], '{"cut": ', *LINES, *LINES])
+    for size in (1, 40, 1000):
+        found = cut(body.encode(), size, most_of_one=len(LINES[1].encode()) + 20)
+        assert (len(found.found), found.broken) == (5, "an object in it breaks off")
+
+
+@pytest.mark.parametrize(
+    "line", ['{"a":\n', '{"a": "\n', '{"a":[\n', "{{\n", '{"a": "\\\n', "}{\n", '{"a" 1, "b": {\n']
+)
+@pytest.mark.parametrize("tail", ["", "}"])
+def test_lines_that_all_break_off_take_no_time(line: str, tail: str) -> None:
+    """Ten thousand of them would take minutes if each were looked through to the end."""
+    found = read_objects((line * 10_000 + tail * 10_000 + "\n" + LINES[1]).encode())
+    assert found.found[-1:] == ({"c": {"d": [[], {}]}, "é": "€"},)
+    assert found.broken is not None
+
+
 @pytest.mark.parametrize(
     ("junk", "broken"),
     [

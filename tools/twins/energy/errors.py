@@ -38,7 +38,9 @@ An error waits for a request that it can meet: ``invalid-grant`` for one of a to
 ``empty-json``              200 with ``{}``
 ``html-503``                503 with a page
 ``html-200``                200 with a login page
+``text-200``                200 with a sentence
 ``cut-json``                the true answer, cut in the midst of its last record
+``cut-line``                GRDF: the true answer, the record in its middle cut
 ``octet-stream``            the true answer, said to be bytes of any kind
 ``crlf``                    GRDF: the true answer, its lines ended by CRLF
 ``glued``                   GRDF: the true answer, its objects in many lines and glued
@@ -99,6 +101,7 @@ WIRE = (
 # These change the true answer; without a family any may have them.
 SHAPES: Mapping[str, frozenset[Family]] = {
     "cut-json": frozenset(),
+    "cut-line": frozenset({"grdf"}),
     "octet-stream": frozenset(),
     "crlf": frozenset({"grdf"}),
     "glued": frozenset({"grdf"}),
@@ -158,6 +161,7 @@ _EMPTY: Mapping[str, Answer] = {
     "empty-json": Answer(200, b"{}"),
     "html-503": Answer(503, b"<!doctype html><h1>Service indisponible</h1>", "text/html"),
     "html-200": Answer(200, b"<!doctype html><form>Identifiant</form>", "text/html"),
+    "text-200": Answer(200, b"Service indisponible", "text/plain"),
 }
 _QUOTAS = {"quota-second": "(quota, per second)", "quota-hour": "(quota)"}
 _OF_ALL = ("token-expired", "reduced-scope", "quota-second", "quota-hour", "unavailable")
@@ -232,6 +236,10 @@ def _in_lines(name: str, lines: list[str]) -> str:
         return "".join(json.dumps(one, indent=2, ensure_ascii=False) for one in objects)
     if name == "doubled":
         return "".join(f"{line}\n{line}\n" for line in lines)
+    if name == "cut-line":
+        middle = len(lines) // 2
+        lines[middle] = lines[middle][: len(lines[middle]) // 2]
+        return "".join(f"{line}\n" for line in lines)
     failed = {**json.loads(lines[0]), "consommation": None, **_status("partial-error")}
     return "".join(f"{line}\n" for line in [text_of(failed), *lines[1:]])
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from ecolyo_worker import Settings, Worker
+from tests.energy_accounts import add
+
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
 ALICE = "alice.example"
@@ -183,6 +186,46 @@ async def test_a_chart_is_of_one_home_and_fluid(
         reading("2026-10-01", 1, instance="bob.example"),
     )
     done = await cli("chart", *arguments)
+    assert done.returncode == 64
+    assert words in done.stderr.decode()
+
+
+@pytest.fixture
+async def accounts(take: Any, state_dir: Path) -> None:
+    """Make accounts: alice's and bob's electricity, and bob's gas, of which nothing is known."""
+    await take(
+        reading("2026-10-01", 1),
+        reading("2026-10-01", 2, fluid="gas"),
+        reading("2026-10-01", 3, instance="bob.example"),
+    )
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await add(worker, "enedis")
+        await add(worker, "enedis", instance="bob.example")
+        await add(worker, "grdf", instance="bob.example")
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_an_account_names_its_home_and_fluid(cli: Cli) -> None:
+    """A chart of an account is that of its person and fluid, where there are others, too."""
+    for account, name, value in (("1", ALICE, "1.000"), ("2", "bob.example", "3.000")):
+        found = await lines(cli, "chart", "--account", account)
+        assert found[0] == f"{name}: electricity, by day, in kWh"
+        assert found[1].split()[:2] == ["2026-10-01", value]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["1", "--instance", ALICE], "leave out --instance and --fluid"),
+        (["1", "--fluid", "electricity"], "leave out --instance and --fluid"),
+        (["4"], "there is no account 4; `accounts list` tells which"),
+        (["3"], "nothing is known of what was consumed there"),
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+async def test_an_account_that_names_no_chart(cli: Cli, arguments: list[str], words: str) -> None:
+    """An account beside a home or a fluid is refused, as is one that there is not, or is empty."""
+    done = await cli("chart", "--account", *arguments)
     assert done.returncode == 64
     assert words in done.stderr.decode()
 

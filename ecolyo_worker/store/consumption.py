@@ -94,9 +94,15 @@ def of_days(
 def has_half_hours(
     connection: sqlite3.Connection, instance: int, fluid: str, days: range, zone: ZoneInfo
 ) -> bool:
-    """Tell whether a half-hour of a fluid is known of any of some civil days."""
+    """Tell whether a value of half an hour, or of less, of a fluid begins on any of some days."""
     begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
-    return bool(rollups.between(connection, instance, fluid, "hour", range(begin, end)))
+    found = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM series AS s JOIN points AS p ON p.series = s.id"
+        " WHERE s.instance = ? AND s.fluid = ? AND s.step = 'half-hour'"
+        " AND p.start >= ? AND p.start < ? AND p.minutes <= 30)",
+        (instance, fluid, begin, end),
+    )
+    return bool(found.fetchone()[0])
 
 
 def held_days(connection: sqlite3.Connection, instance: int, fluid: str) -> range:

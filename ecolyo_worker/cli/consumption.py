@@ -37,7 +37,9 @@ async def import_consumption(
 ) -> int:
     """Store the readings of a file: kWh, of water litres, a day or half an hour each.
 
-    A later value of the same interval replaces the earlier one.
+    A later value of the same interval replaces the earlier one, but a part never the whole. Of
+    what `consumption export` prints as ndjson it takes half-hours and whole days; hours, months,
+    years and days that are `partial` are refused, for they are added up of these.
 
     Parameters
     ----------
@@ -83,8 +85,9 @@ async def export(
     step
         How long the intervals are.
     format_
-        csv (the default), ndjson (with --json), which `consumption import` reads, or doctype: the
-        documents of com.grandlyon.enedis and com.grandlyon.grdf, each as a line of JSON.
+        csv (the default), ndjson (with --json), of which `consumption import` takes half-hours and
+        whole days, or doctype: the documents of com.grandlyon.enedis and com.grandlyon.grdf, each
+        as a line of JSON.
     instance
         Only this person's.
     fluid

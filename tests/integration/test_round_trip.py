@@ -48,9 +48,11 @@ async def elsewhere(state_dir: Path) -> Path:
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         zone = worker.settings.civil_zone
 
-        async def put(ident: int, fluid: Any, step: Any, points: list[Point]) -> None:
+        async def put(
+            ident: int, fluid: Any, step: Any, points: list[Point], meter: str = "1"
+        ) -> None:
             source: Any = {"gas": "grdf", "water": "import"}.get(fluid, "enedis")
-            meter = "" if fluid == "water" else "1"
+            meter = "" if fluid == "water" else meter
             series = Series(ident, fluid, step, meter, source)
             await worker.database.run(consumption.store, series, points, zone)
 
@@ -60,6 +62,9 @@ async def elsewhere(state_dir: Path) -> Path:
             # The value of the first day is another one than its half-hours come to.
             days = [daily(zone, "2026-10-24", 7007), daily(zone, "2025-12-31", 9)]
             await put(ident, "electricity", "day", days[::-1])
+        # One home has another meter, whose step changes, and of which the last hours are missing.
+        other = [*curve(zone, "2026-10-26", 60)[:9], *curve(zone, "2026-10-26", 15)[40:-9]]
+        await put(5, "electricity", "half-hour", other, meter="2")
         begin = day_bounds(parse_day("2026-10-24"), zone)[0] + 6 * HOUR_MS
         gas = Point(begin, 1440, 87_003, Quality.PROVISIONAL_ESTIMATED, GasDetail(8.0, 11.2))
         await put(1, "gas", "day", [gas])

@@ -42,14 +42,21 @@ STEPS = ("day", "half-hour")
 LARGEST = 1_000_000
 """The most of an interval, in kWh, of water in litres."""
 
-_KEYS = ("instance", "fluid", "step", "start", "value")
+_KEYS = ("instance", "fluid", "step", "start", "value", "minutes", "partial")
 _HALF_HOUR = 30
+_HOUR = 60
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 KNOWN_DAYS = range(parse_day("2000-01-01"), parse_day("2100-01-01"))
 """The civil days that readings may be of."""
 
 _DAYS = "allowed: a day as YYYY-MM-DD, or the date-time at which it begins"
 _HALF_HOURS = "allowed: a date-time on the hour or the half hour, such as 2026-10-25T02:30:00+02:00"
+_HOURS = "allowed: a date-time on the hour, where the minutes are 60"
+_MINUTES = (
+    "allowed: of a half-hour 30, or 60 where the halves of an hour are not known; of a day none"
+)
+_ADDED_UP = "hours, months and years are added up of these"
+_PARTS = "allowed: of a half-hour; a day that is known in part is added up of its half-hours"
 _YEARS = "allowed: the years 2000 to 2099"
 
 
@@ -67,12 +74,15 @@ class Reading(msgspec.Struct, frozen=True):
     minutes: int
     """How long the interval is: a day has 23, 24 or 25 hours."""
     amount: int
+    is_whole: bool = True
+    """Whether all of the interval is known; of a day it is."""
 
 
 def check_reading(found: Mapping[str, object], zone: ZoneInfo) -> Reading:
     """Check one reading: kWh, of water litres, kept to three decimals.
 
     A `start` with an offset, `Z` too, is a true instant, without one it is civil time in the zone.
+    `minutes` and `partial` are those of an export, and may be left out.
     Raises `FactsRefused`.
     """
     instance = check_instance(found.get("instance"))
@@ -82,9 +92,13 @@ def check_reading(found: Mapping[str, object], zone: ZoneInfo) -> Reading:
     fluid = check_fluid(found.get("fluid"), "fluid")
     step = found.get("step")
     if not isinstance(step, str) or step not in STEPS:
-        raise FactsRefused("step", f"found {kind_of(step)}; allowed: {', '.join(STEPS)}")
-    start, minutes = _interval(found.get("start"), step, zone)
-    return Reading(instance, fluid, step, start, minutes, _amount(found.get("value"), fluid))
+        allowed = f"{', '.join(STEPS)}; {_ADDED_UP}"
+        raise FactsRefused("step", f"found {kind_of(step)}; allowed: {allowed}")
+    is_whole = _is_whole(found.get("partial"), step)
+    length = _length(found.get("minutes"), step)
+    start, minutes = _interval(found.get("start"), step, length, zone)
+    amount = _amount(found.get("value"), fluid)
+    return Reading(instance, fluid, step, start, minutes, amount, is_whole)
 
 
 def start_text(start: int, step: str, zone: ZoneInfo) -> str:
@@ -93,13 +107,32 @@ def start_text(start: int, step: str, zone: ZoneInfo) -> str:
     return begin.date().isoformat() if step == "day" else begin.isoformat()
 
 
-def _interval(found: object, step: str, zone: ZoneInfo) -> tuple[int, int]:
+def _is_whole(found: object, step: str) -> bool:
+    if found is None or found is False:
+        return True
+    if found is not True:
+        raise FactsRefused("partial", f"found {kind_of(found)}; allowed: true or false")
+    if step == "day":
+        raise FactsRefused("partial", f"found true; {_PARTS}")
+    return False
+
+
+def _length(found: object, step: str) -> int:
+    """Give how many minutes an interval has that is no day."""
+    if found is None:
+        return _HALF_HOUR
+    if step == "day" or not isinstance(found, int) or found not in {_HALF_HOUR, _HOUR}:
+        raise FactsRefused("minutes", f"found {kind_of(found)}; {_MINUTES}")
+    return found
+
+
+def _interval(found: object, step: str, length: int, zone: ZoneInfo) -> tuple[int, int]:
     """Give where an interval begins, in ms of UTC, and how many minutes it has."""
     if not isinstance(found, str):
         allowed = _DAYS if step == "day" else _HALF_HOURS
         raise FactsRefused("start", f"found {kind_of(found)}; {allowed}")
     try:
-        return _day(found, zone) if step == "day" else _half_hour(found, zone)
+        return _day(found, zone) if step == "day" else (_half_hour(found, length, zone), length)
     except ValueError as error:
         raise FactsRefused("start", f"found {quote(found)}; {error}") from None
 
@@ -121,15 +154,15 @@ def _read_day(text: str) -> int:
         raise ValueError(f"there is no such day; allowed: {error}") from None
 
 
-def _half_hour(text: str, zone: ZoneInfo) -> tuple[int, int]:
+def _half_hour(text: str, length: int, zone: ZoneInfo) -> int:
     if _DATE.fullmatch(text):
         raise ValueError(_HALF_HOURS)
     instant = parse_instant(text, zone)
     _civil_day(instant, zone)
     # By the clock on the wall: some zones are a quarter of an hour off.
-    if instant.microsecond or civil_from_instant(instant, zone) % (_HALF_HOUR * MINUTE_MS):
-        raise ValueError(_HALF_HOURS)
-    return utc_ms(instant), _HALF_HOUR
+    if instant.microsecond or civil_from_instant(instant, zone) % (length * MINUTE_MS):
+        raise ValueError(_HALF_HOURS if length == _HALF_HOUR else _HOURS)
+    return utc_ms(instant)
 
 
 def _civil_day(instant: datetime, zone: ZoneInfo) -> int:

@@ -161,7 +161,12 @@ class ConsumptionInterval(Struct, frozen=True, omit_defaults=True):
 
 
 class ConsumptionChart(ConsumptionWanted, frozen=True):
-    """What to look at, of one home and one fluid; None is what there is, if there is but one."""
+    """What to look at, of one home and one fluid; None is what there is, if there is but one.
+
+    An `account` stands for its home and its fluid, in the place of both.
+    """
+
+    account: int | None = None
 
 
 class Bar(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.cli.options import Day, Instance
+from ecolyo_worker.cli.options import Account, Day, Instance
 from ecolyo_worker.cli.output import Output
 from ecolyo_worker.cli.session import Session
 
@@ -27,6 +27,7 @@ async def chart(
     step: ask.ConsumptionStep = "day",
     instance: Instance = None,
     fluid: ask.Fluid | None = None,
+    account: Account = None,
     from_: Annotated[Day, Parameter(name="--from")] = None,
     to: Day = None,
     session: Annotated[Session, Parameter(parse=False)],
@@ -41,6 +42,8 @@ async def chart(
         Whose; where there is but one home, it need not be named.
     fluid
         Which fluid; where a home has but one, it need not be named.
+    account
+        Of which energy account the home and the fluid are, instead of --instance and --fluid.
     from_
         The first day, as YYYY-MM-DD; default: as many as fit before the last one.
     to
@@ -48,7 +51,7 @@ async def chart(
     """
     async with session.reading() as commands:
         found = await commands.consumption_chart(
-            ask.ConsumptionChart(step, instance, fluid, from_, to)
+            ask.ConsumptionChart(step, instance, fluid, from_, to, account)
         )
     if session.output.as_json:
         for bar in found.bars:

@@ -13,7 +13,7 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.importing import pieces, show_report
 from ecolyo_worker.cli.options import Day, Instance
 from ecolyo_worker.cli.session import Session
-from ecolyo_worker.energy.documents import DOCTYPES, grandlyon_documents
+from ecolyo_worker.energy.documents import DOCTYPES, grandlyon_documents, may_shrink
 
 __all__ = ["register"]
 
@@ -37,7 +37,9 @@ async def import_consumption(
 ) -> int:
     """Store the readings of a file: kWh, of water litres, a day or half an hour each.
 
-    A later value of the same interval replaces the earlier one.
+    A later value of the same interval replaces the earlier one, but a part never the whole. Of
+    what `consumption export` prints as ndjson it takes half-hours and whole days; hours, months,
+    years and days that are `partial` are refused, for they are added up of these.
 
     Parameters
     ----------
@@ -83,8 +85,10 @@ async def export(
     step
         How long the intervals are.
     format_
-        csv (the default), ndjson (with --json), which `consumption import` reads, or doctype: the
-        documents of com.grandlyon.enedis and com.grandlyon.grdf, each as a line of JSON.
+        csv (the default), ndjson (with --json), of which `consumption import` takes half-hours and
+        whole days, or doctype: the documents of com.grandlyon.enedis and com.grandlyon.grdf, each
+        as a line of JSON. These do not say `partial`: of what is known only in part, days and the
+        first month and year are left out.
     instance
         Only this person's.
     fluid
@@ -128,13 +132,19 @@ async def _ndjson(session: Session, found: AsyncIterator[ask.ConsumptionInterval
 async def _doctypes(session: Session, found: AsyncIterator[ask.ConsumptionInterval]) -> bool:
     """Print documents day by day: on an autumn night the same hour comes twice."""
     left_out: set[str] = set()
+    parts = 0
+    begun: set[tuple[str, str]] = set()
     day: list[ask.ConsumptionInterval] = []
-    is_found = False
 
     async for item in found:
-        is_found = True
+        home = (item.instance, item.fluid)
+        is_first = home not in begun
+        begun.add(home)
         if item.step not in DOCTYPES.get(item.fluid, {}):
             left_out.add(item.fluid)
+            continue
+        if may_shrink(item.step, is_whole=not item.partial, is_first=is_first):
+            parts += 1
             continue
         if day and _day_of(day[0]) != _day_of(item):
             _print_documents(session, day)
@@ -143,7 +153,11 @@ async def _doctypes(session: Session, found: AsyncIterator[ask.ConsumptionInterv
     _print_documents(session, day)
     for fluid in sorted(left_out):
         session.output.talk(f"{fluid} has no documents of this step: left out")
-    return is_found
+    if parts:
+        session.output.talk(
+            f"known only in part, and might replace what is fuller: {parts} left out"
+        )
+    return bool(begun)
 
 
 def _day_of(item: ask.ConsumptionInterval) -> tuple[str, str, str]:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import MINUTE_MS, day_bounds, day_text, month_of
 from ecolyo_worker.commands.group import Group
@@ -102,6 +104,7 @@ class ConsumptionCommands(Group):
 
     async def _home(self, request: ask.ConsumptionChart) -> tuple[str, ask.Fluid, range]:
         """Find the one home and fluid that are meant."""
+        request = await self._of_account(request)
         found: list[tuple[str, ask.Fluid, range]] = []
         for name in await self._names(request.instance):
             for fluid in _fluids(request.fluid):
@@ -112,13 +115,24 @@ class ConsumptionCommands(Group):
                 raise CommandRefused("there are several homes: name one by --instance")
         if not found:
             raise CommandRefused(
-                "nothing is known of what was consumed there: see `instances show`, take readings"
-                " in by `consumption import`"
+                "nothing is known of what was consumed there: see `instances show`; readings come"
+                " by `consumption import`, those of an energy account by `poll`"
             )
         if len(found) > 1:
             names = ", ".join(fluid for _, fluid, _ in found)
             raise CommandRefused(f"{found[0][0]} has {names}: name one by --fluid")
         return found[0]
+
+    async def _of_account(self, request: ask.ConsumptionChart) -> ask.ConsumptionChart:
+        """Put an account's home and fluid in its place."""
+        if request.account is None:
+            return request
+        if request.instance is not None or request.fluid is not None:
+            raise CommandRefused(
+                "--account names the home and the fluid: leave out --instance and --fluid"
+            )
+        account = await self._known_account(request.account)
+        return replace(request, instance=account.name, fluid=account.fluid)
 
     async def _intervals(
         self, name: str, fluid: str, step: ask.ConsumptionStep, days: range

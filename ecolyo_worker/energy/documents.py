@@ -7,7 +7,7 @@ begins, on the wall clock; `day` and `month` are 1 where the step has none.
 from collections.abc import Iterable
 from datetime import datetime
 
-__all__ = ["DOCTYPES", "grandlyon_documents"]
+__all__ = ["DOCTYPES", "grandlyon_documents", "may_shrink"]
 
 DOCTYPES = {
     "electricity": {
@@ -24,6 +24,15 @@ DOCTYPES = {
     },
 }
 """The doctype of a fluid's step; what has none was never written."""
+
+
+def may_shrink(step: str, *, is_whole: bool, is_first: bool) -> bool:
+    """Tell whether a document may take the place of a fuller one: it does not say what it lacks.
+
+    That is a part of a day, or of the first month or year, before which older history may be; a
+    later one is the sum so far, and is replaced as days come, as it was by the konnectors.
+    """
+    return not is_whole and (step == "day" or (is_first and step in {"month", "year"}))
 
 
 def grandlyon_documents(

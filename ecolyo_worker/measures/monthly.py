@@ -66,7 +66,10 @@ def summary_subscription_monthly(month: Month) -> Iterator[Observation | LeftOut
 
 @measure("fluid-data-granularity-monthly", groups=2, rows="each")
 def fluid_data_granularity_monthly(month: Month) -> Iterator[Observation]:
-    """Always one row: 1 if a half-hour value of electricity begins in the month, else 0."""
+    """Always one row: 1 if a half-hour value of electricity begins in the month, else 0.
+
+    Values of less than half an hour count, too; those of a whole hour do not.
+    """
     yield Observation(("electricity", "half_an_hour"), int(month.has_half_hours))
 
 

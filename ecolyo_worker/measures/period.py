@@ -124,7 +124,7 @@ class Month:
     consumption_before: Mapping[str, Consumption] = field(default_factory=dict)
     """Of the month before."""
     has_half_hours: bool = False
-    """Whether a half-hour value of electricity begins in the month."""
+    """Whether a value of electricity of half an hour, or of less, begins in the month."""
 
     @property
     def days(self) -> range:

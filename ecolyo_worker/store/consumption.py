@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import civil_days, day_bounds, month_of
 from ecolyo_worker.energy.adding import Interval
-from ecolyo_worker.energy.points import Point
+from ecolyo_worker.energy.points import Point, Quality
 from ecolyo_worker.measures import Consumption
 from ecolyo_worker.readings import Reading
 from ecolyo_worker.store import homes, instances, points, rollups
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _household = attrgetter("instance", "fluid", "step")
+_is_whole = attrgetter("is_whole")
+_QUARTER = 15
 
 
 class Held(Struct, frozen=True):
@@ -67,13 +69,21 @@ def store_imported(
     ordered = sorted(readings, key=_household)
     ids = instances.identify_all(connection, (reading.instance for reading in ordered))
     for (name, fluid, step), group in groupby(ordered, key=_household):
-        # Sorting is stable: of two values of an interval the later one stays.
-        last = {
-            reading.start: Point(reading.start, reading.minutes, reading.amount)
-            for reading in group
-        }
+        # Sorting is stable: of two values of an interval the later one stays, but a whole one does
+        # before what is known in part.
+        last = {reading.start: _point(reading) for reading in sorted(group, key=_is_whole)}
         found = [last[start] for start in sorted(last)]
         store(connection, Series(ids[name], fluid, step, "", "import"), found, zone)
+
+
+def _point(reading: Reading) -> Point:
+    """Give the point that stands for a reading; it is shorter where only a part is known."""
+    if reading.is_whole:
+        return Point(reading.start, reading.minutes, reading.amount)
+    # How long the part is, no file says. A quarter less keeps a half within its half-hour, and an
+    # hour beyond it; by its lower rank it replaces nothing that is known in full.
+    minutes = reading.minutes - _QUARTER
+    return Point(reading.start, minutes, reading.amount, Quality.PROVISIONAL_MEASURED)
 
 
 def of_days(
@@ -94,9 +104,15 @@ def of_days(
 def has_half_hours(
     connection: sqlite3.Connection, instance: int, fluid: str, days: range, zone: ZoneInfo
 ) -> bool:
-    """Tell whether a half-hour of a fluid is known of any of some civil days."""
+    """Tell whether a value of half an hour, or of less, of a fluid begins on any of some days."""
     begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
-    return bool(rollups.between(connection, instance, fluid, "hour", range(begin, end)))
+    found = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM series AS s JOIN points AS p ON p.series = s.id"
+        " WHERE s.instance = ? AND s.fluid = ? AND s.step = 'half-hour'"
+        " AND p.start >= ? AND p.start < ? AND p.minutes <= 30)",
+        (instance, fluid, begin, end),
+    )
+    return bool(found.fetchone()[0])
 
 
 def held_days(connection: sqlite3.Connection, instance: int, fluid: str) -> range:

@@ -502,6 +502,20 @@ async def test_only_half_hours_of_electricity_count(open_worker: Any, agree: Agr
         assert await made(worker, "fluid-data-granularity-monthly") == {"2026-10": 0}
 
 
+@pytest.mark.parametrize("minutes", [5, 10, 15, 20, 30, 60])
+async def test_hours_are_no_half_hours(open_worker: Any, agree: Agree, minutes: int) -> None:
+    """Points of half an hour and of less are as fine as the measure asks; those of an hour not."""
+    async with open_worker() as worker:
+        await agree(worker, said())
+        zone = worker.settings.civil_zone
+        point = Point(day_bounds(parse_day("2026-10-10"), zone)[0], minutes, 100)
+        polled = Series(1, "electricity", "half-hour", "11111111111111", "enedis")
+        await worker.database.run(consumption.store, polled, [point], zone)
+        await worker.run_once(NIGHT)
+        expected = int(minutes <= 30)
+        assert await made(worker, "fluid-data-granularity-monthly") == {"2026-10": expected}
+
+
 async def test_a_polled_day_goes_before_an_imported_one(
     open_worker: Any, agree: Agree, event: Event
 ) -> None:

@@ -74,6 +74,9 @@ CASES: dict[str, list[Any]] = {
         ask.ConsumptionChart("day"),
         ask.ConsumptionChart("half-hour", ALICE, "gas", "2026-10-01", "2026-10-02"),
         ask.ConsumptionChart("month", "carol.example"),
+        ask.ConsumptionChart("day", account=2),
+        ask.ConsumptionChart("day", ALICE, account=2),
+        ask.ConsumptionChart("day", account=99),
         ask.ConsumptionChart("day", begin="x"),
     ],
     "consumption_export": [

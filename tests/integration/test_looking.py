@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from ecolyo_worker import Settings, Worker
+from tests.energy_accounts import add
+
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
 ALICE = "alice.example"
@@ -91,23 +94,18 @@ async def test_csv_says_the_offset_and_the_unit(cli: Cli, take: Any) -> None:
 
 async def test_the_double_hour_is_one_document(cli: Cli, take: Any) -> None:
     """The doctypes go by the wall clock: what begins at the same time on it is summed."""
-    await take(*(reading(*item) for item in AUTUMN.items()))
-
-    async def documents(step: str) -> list[dict[str, Any]]:
-        asked = ("consumption", "export", "--format", "doctype", "--step", step)
-        return [json.loads(line) for line in await lines(cli, *asked)]
-
-    found = await documents("half-hour")
+    await take(reading("2026-09-30", 1), *(reading(*item) for item in AUTUMN.items()))
+    found = await documents(cli, "half-hour")
     assert [(item["hour"], item["minute"], item["load"]) for item in found] == [
         (1, 30, 0.1),
         (2, 0, 0.6),
         (2, 30, 0.8),
     ]
-    assert [(item["hour"], item["load"]) for item in await documents("hour")] == [
+    assert [(item["hour"], item["load"]) for item in await documents(cli, "hour")] == [
         (1, 0.1),
         (2, 1.4),
     ]
-    assert await documents("month") == [
+    assert await documents(cli, "month") == [
         {
             "doctype": "com.grandlyon.enedis.month",
             "instance": ALICE,
@@ -119,8 +117,27 @@ async def test_the_double_hour_is_one_document(cli: Cli, take: Any) -> None:
             "year": 2026,
         }
     ]
-    (year,) = await documents("year")
-    assert (year["day"], year["month"], year["year"]) == (1, 1, 2026)
+
+
+async def test_a_document_is_never_the_part_of_a_fuller_one(cli: Cli, take: Any) -> None:
+    """A part of a day is no document, nor is one of the first month or year; the last ones are."""
+    november = [reading(f"2025-11-{n:02}", 1) for n in range(20, 31)]
+    december = [reading(f"2025-12-{n:02}", 1) for n in range(1, 32)]
+    running = [reading("2026-01-01", 1), reading("2026-01-03T00:30:00+01:00", 0.5)]
+    await take(*november, *december, *running, reading("2026-01-02", 7, instance="bob.example"))
+    done = await cli("consumption", "export", "--format", "doctype")
+    assert len(done.stdout.splitlines()) == 11 + 31 + 1 + 1
+    assert b"known only in part, and might replace what is fuller: 1 left out" in done.stderr
+    found = await documents(cli, "month")
+    assert [(item["month"], item["load"]) for item in found] == [(12, 31.0), (1, 1.5)]
+    (year,) = await documents(cli, "year")
+    assert (year["day"], year["month"], year["year"], year["load"]) == (1, 1, 2026, 1.5)
+    assert len(await documents(cli, "hour")) == 1
+
+
+async def documents(cli: Cli, step: str) -> list[dict[str, Any]]:
+    asked = ("consumption", "export", "--format", "doctype", "--step", step)
+    return [json.loads(line) for line in await lines(cli, *asked)]
 
 
 async def test_what_has_no_document_is_named(cli: Cli, take: Any) -> None:
@@ -183,6 +200,46 @@ async def test_a_chart_is_of_one_home_and_fluid(
         reading("2026-10-01", 1, instance="bob.example"),
     )
     done = await cli("chart", *arguments)
+    assert done.returncode == 64
+    assert words in done.stderr.decode()
+
+
+@pytest.fixture
+async def accounts(take: Any, state_dir: Path) -> None:
+    """Make accounts: alice's and bob's electricity, and bob's gas, of which nothing is known."""
+    await take(
+        reading("2026-10-01", 1),
+        reading("2026-10-01", 2, fluid="gas"),
+        reading("2026-10-01", 3, instance="bob.example"),
+    )
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await add(worker, "enedis")
+        await add(worker, "enedis", instance="bob.example")
+        await add(worker, "grdf", instance="bob.example")
+
+
+@pytest.mark.usefixtures("accounts")
+async def test_an_account_names_its_home_and_fluid(cli: Cli) -> None:
+    """A chart of an account is that of its person and fluid, where there are others, too."""
+    for account, name, value in (("1", ALICE, "1.000"), ("2", "bob.example", "3.000")):
+        found = await lines(cli, "chart", "--account", account)
+        assert found[0] == f"{name}: electricity, by day, in kWh"
+        assert found[1].split()[:2] == ["2026-10-01", value]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["1", "--instance", ALICE], "leave out --instance and --fluid"),
+        (["1", "--fluid", "electricity"], "leave out --instance and --fluid"),
+        (["4"], "there is no account 4; `accounts list` tells which"),
+        (["3"], "nothing is known of what was consumed there"),
+    ],
+)
+@pytest.mark.usefixtures("accounts")
+async def test_an_account_that_names_no_chart(cli: Cli, arguments: list[str], words: str) -> None:
+    """An account beside a home or a fluid is refused, as is one that there is not, or is empty."""
+    done = await cli("chart", "--account", *arguments)
     assert done.returncode == 64
     assert words in done.stderr.decode()
 

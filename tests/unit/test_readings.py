@@ -167,7 +167,14 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"value": float("inf")}, "value", "allowed: a number of kWh"),
     ({"value": float("nan")}, "value", "allowed: a number of kWh"),
     ({"value": -1, "fluid": "water"}, "value", "allowed: a number of litres from 0 to 1000000"),
-    ({"vlaue": 8}, "vlaue", "unknown key; known: instance, fluid, step, start, value"),
+    ({"vlaue": 8}, "vlaue", "unknown key; known: instance, fluid, step, start, value, minutes"),
+    ({"step": "month", "start": "2026-10"}, "step", "months and years are added up of these"),
+    ({"minutes": 1440}, "minutes", "found the number 1440; allowed: of a half-hour 30, or 60"),
+    ({"step": "half-hour", "minutes": 20}, "minutes", "found the number 20; allowed: of a half"),
+    ({"step": "half-hour", "minutes": 60.0}, "minutes", "found the number 60.0"),
+    ({"step": "half-hour", "minutes": True}, "minutes", "found true"),
+    ({"partial": True}, "partial", "a day that is known in part is added up of its half-hours"),
+    ({"step": "half-hour", "partial": 1}, "partial", "found the number 1; allowed: true or false"),
 ]
 HALF_HOURS_REFUSED = [
     ("2026-10-01", "on the hour or the half hour"),
@@ -198,3 +205,23 @@ def test_what_is_no_half_hour_is_refused(start: str, words: str) -> None:
     assert refused.field == "start"
     assert refused.reason.startswith(f"found '{start}'; ")
     assert words in refused.reason
+
+
+def test_an_hour_that_has_no_halves_begins_on_the_hour() -> None:
+    """With 60 minutes a half-hour is an hour; it begins on one by the clock on the wall."""
+    reading = read(step="half-hour", start="2026-10-01T02:00+02:00", minutes=60)
+    assert (reading.start, reading.minutes) == (instant("2026-10-01T00:00"), 60)
+    refused = refusal(step="half-hour", start="2026-10-01T02:30+02:00", minutes=60)
+    assert (refused.field, "on the hour, where the minutes are 60" in refused.reason) == (
+        "start",
+        True,
+    )
+
+
+def test_what_is_known_in_part_is_a_reading_of_half_an_hour() -> None:
+    """A half-hour may say `partial`; without it, or with false or null, all of it is known."""
+    half_hour = {"step": "half-hour", "start": "2026-10-01T00:30:00+02:00"}
+    assert not read(**half_hour, partial=True).is_whole
+    assert {read(**half_hour, partial=said).is_whole for said in (False, None)} == {True}
+    assert read(**half_hour, minutes=30) == read(**half_hour) == read(**half_hour, minutes=None)
+    assert read(partial=False) == read()

@@ -55,11 +55,14 @@ class NoToken(Struct, frozen=True):
 
 
 class _Pair(Struct, frozen=True):
-    """What is sealed in a row."""
+    """What is sealed in a row; shown, it tells nothing."""
 
     access: str
     refresh: str | None
     lifetime_s: float
+
+    def __repr__(self) -> str:
+        return "<_Pair>"
 
 
 class _Owner:
@@ -71,7 +74,11 @@ class _Owner:
         self.account = account
         self.lock = anyio.Lock()
         self.access: Secret | None = None
-        self.refresh: Secret | None = None
+        self.pair: _Pair | None = None
+        self.unstored: tuple[_Pair, int] | None = None
+        """What was given and is not on disk yet, and when it ends: it is not used before it is."""
+        self.ended: NoToken | None = None
+        """Why there will be no other one, once its grant has ended."""
         self.renew_at = 0
         """From when on another one is asked for, in ms of UTC."""
         self.expires = 0
@@ -87,10 +94,10 @@ class _Owner:
     def take(self, pair: _Pair, expires: int) -> None:
         """Hold a token."""
         early_s = min(_EARLY_S, pair.lifetime_s / 2)
-        self.access = Secret(pair.access)
-        self.refresh = None if pair.refresh is None else Secret(pair.refresh)
+        self.access, self.pair = Secret(pair.access), pair
         self.expires, self.renew_at = expires, expires - int(early_s * 1000)
-        self.is_loaded, self.failures, self.pause = True, 0, None
+        self.is_loaded, self.is_dead, self.failures, self.pause = True, False, 0, None
+        self.unstored = self.ended = None
 
 
 class Tokens:
@@ -161,7 +168,6 @@ class Tokens:
 
             result = await run(store)
             owner.take(pair, expires)
-            owner.is_dead = False
         return result
 
     async def require(self) -> None:
@@ -196,17 +202,24 @@ class Tokens:
                 await self._load(owner)
             except (ConfigurationError, StateRefused) as error:
                 return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
-            if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
-                return owner.access
-            if owner.pause is None or self._context.clock.monotonic() >= owner.pause_ends:
-                # Broken off, an answer that ends the refresh token could be lost.
-                with anyio.CancelScope(shield=owner.account is not None):
-                    found = await self._renew(owner)
-            else:
-                found = owner.pause
+            # Broken off, an answer that ends the refresh token could be lost.
+            with anyio.CancelScope(shield=owner.account is not None):
+                found = await self._current(owner)
             if isinstance(found, NoToken) and found.kind != "consent":
                 return self._last(owner) or found
             return found
+
+    async def _current(self, owner: _Owner) -> Secret | NoToken:
+        """Give the token that is good for a while still, or ask for the next one."""
+        if owner.unstored is not None:
+            await self._take(owner, *owner.unstored)
+        if owner.ended is not None:
+            return await self._end(owner, owner.ended)
+        if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
+            return owner.access
+        if owner.pause is not None and self._context.clock.monotonic() < owner.pause_ends:
+            return owner.pause
+        return await self._renew(owner)
 
     def _last(self, owner: _Owner) -> Secret | None:
         """Give the token that there is while it lives, where another one cannot be had now."""
@@ -249,7 +262,9 @@ class Tokens:
         reply = await self._client.ask(ask, self._timeout_s(owner))
         meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
         if meaning.kind == "ok":
-            return await self._take(owner, read_token(reply.body))
+            given = read_token(reply.body)
+            pair, expires = self._pair(given, owner.pair)
+            return await self._take(owner, pair, expires)
         if meaning.kind == "consent_lost" and owner.account is not None:
             return await self._lost(owner, meaning.happened)
         return self._paused(owner, meaning)
@@ -258,27 +273,36 @@ class Tokens:
         """Give the request for the next token; None where there is nothing to ask by."""
         if owner.account is None:
             return self._applications[owner.name].by_credentials()
-        if owner.refresh is None:
+        if owner.pair is None or owner.pair.refresh is None:
             return None
-        return self._applications[owner.provider].by_refresh(owner.refresh)
+        return self._applications[owner.provider].by_refresh(Secret(owner.pair.refresh))
 
-    async def _take(self, owner: _Owner, given: Given) -> Secret:
-        """Store a token, and then hold it."""
-        pair, expires = self._pair(given, owner.refresh)
+    async def _take(self, owner: _Owner, pair: _Pair, expires: int) -> Secret:
+        """Store a token, and then hold it.
+
+        Until it is stored it is kept for the next time, for the one before is dead already.
+        """
+        owner.unstored = pair, expires
+        await self._store(owner, pair, expires)
+        owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
+        owner.take(pair, expires)
+        return Secret(pair.access)
+
+    async def _store(self, owner: _Owner, pair: _Pair, expires: int) -> None:
         sealed = await self._sealed(owner, pair, expires)
         await self._context.database.run(tokens.put, owner.name, owner.account, sealed)
-        owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
-        owner.is_dead = False
-        owner.take(pair, expires)
-        return given.access
 
     async def _lost(self, owner: _Owner, reason: str) -> NoToken:
         """Note that an account's grant has ended: nothing is asked again until there is another."""
-        trouble = Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED")
-        assert owner.account is not None
-        self._owners.pop(owner.name, None)
-        await self.lose_consent(owner.account, trouble)
-        return NoToken("consent", trouble)
+        owner.ended = NoToken("consent", Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED"))
+        return await self._end(owner, owner.ended)
+
+    async def _end(self, owner: _Owner, ended: NoToken) -> NoToken:
+        """Let an account need a consent, unless that is noted: then its owner is let go of."""
+        if self._owners.get(owner.name) is owner:
+            assert owner.account is not None
+            await self.lose_consent(owner.account, ended.trouble)
+        return ended
 
     async def lose_consent(self, account: int, trouble: Trouble) -> bool:
         """Let an account need a consent, delete its tokens, and log it once.
@@ -322,12 +346,14 @@ class Tokens:
         )
         return owner.pause
 
-    def _pair(self, given: Given, before: Secret | None) -> tuple[_Pair, int]:
+    def _pair(self, given: Given, before: _Pair | None) -> tuple[_Pair, int]:
+        """Give what to seal, and when it ends; without a new refresh token the one before stays."""
         lifetime_s = float(given.lifetime_s or _LIFETIME_S)
-        refresh = given.refresh or before
-        text = None if refresh is None else refresh.reveal()
+        refresh = None if before is None else before.refresh
+        if given.refresh is not None:
+            refresh = given.refresh.reveal()
         expires = self._now() + int(lifetime_s * 1000)
-        return _Pair(given.access.reveal(), text, lifetime_s), expires
+        return _Pair(given.access.reveal(), refresh, lifetime_s), expires
 
     async def _sealed(self, owner: _Owner, pair: _Pair, expires: int) -> Sealed:
         seal = await self._seals()

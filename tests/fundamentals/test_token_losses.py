@@ -1,0 +1,151 @@
+"""A refresh token is good once: what is answered to it is lost neither by a disk nor by a caller.
+
+The tokens come from a raw socket here, so that a test decides what happens before the answer.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from ecolyo_worker import StoreUnavailable, Worker
+from ecolyo_worker.actors.tokens import NoToken
+from ecolyo_worker.secret import Secret
+from ecolyo_worker.store.accounts import Account
+from tests.energy_accounts import PRM, add, again, consent
+from tests.energy_polling import Polling
+
+LIFE_S = 12_600
+LOST = "an energy account needs a consent"
+ENDED = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{"error":"invalid_grant"}'
+
+
+def given(number: int) -> bytes:
+    """An answer with the n-th pair of tokens."""
+    pair = {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}"}
+    body = msgspec.json.encode({**pair, "expires_in": LIFE_S})
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def room(connection: sqlite3.Connection, pages: int) -> None:
+    """Let the database grow by so many pages."""
+    (size,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {size + pages}")
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """Let there be no room for a token that is stored, nor for a consent that is lost."""
+    for name, event in (
+        ("token", "UPDATE OF sealed ON tokens"),
+        ("loss", "UPDATE OF state ON accounts"),
+    ):
+        connection.execute(
+            f"CREATE TRIGGER IF NOT EXISTS greedy_{name} AFTER {event} BEGIN INSERT INTO meta"
+            " VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
+        )
+    room(connection, 2)
+
+
+async def shown(worker: Worker, account: Account) -> str:
+    """Give an account's token as it is shown to Enedis."""
+    found = await worker.tokens.bearer(account)
+    assert isinstance(found, Secret), found
+    return found.reveal()
+
+
+class Due:
+    """An account of Enedis v4 whose token is due, and a server that gives the next ones."""
+
+    def __init__(self, polling: Polling, wire: Any, account: Account) -> None:
+        self.polling = polling
+        self.wire = wire
+        self.account = account
+        self.answers: list[bytes] = []
+        """What it answers, one after the other, and then pairs of tokens."""
+        self.before: Callable[[], Awaitable[object]] | None = None
+        """What happens between a request for a token and its answer."""
+        wire.answer = self._answer
+
+    async def _answer(self, _: object) -> bytes:
+        answer = self.answers.pop(0) if self.answers else given(self.asked)
+        if self.before is not None:
+            await self.before()
+        return answer
+
+    @property
+    def asked(self) -> int:
+        """How often a token was asked for."""
+        return len(self.wire.requests)
+
+    def worker(self) -> AbstractAsyncContextManager[Worker]:
+        """Open a worker that asks this server for tokens."""
+        return self.polling.worker("v4", token_url=self.wire.url)
+
+
+@pytest.fixture
+async def due(polling: Polling, wire: Any) -> Due:
+    async with polling.worker("v4") as worker:
+        account = await consent(worker, await add(worker), PRM)
+    polling.clock.advance(LIFE_S)
+    return Due(polling, wire, account)
+
+
+async def test_a_full_disk_loses_no_pair(due: Due) -> None:
+    """What was given is stored when that can be, before it is used, and not asked for again."""
+    async with due.worker() as worker:
+        due.before = lambda: worker.database.run(fill)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="full"):
+                await worker.tokens.bearer(due.account)
+        await worker.database.run(room, 100_000)
+        assert await shown(worker, due.account) == "access-1"
+    async with due.worker() as worker:
+        assert await shown(worker, due.account) == "access-1"
+        due.before = None
+        due.polling.clock.advance(LIFE_S)
+        assert await shown(worker, due.account) == "access-2"
+    assert [b"refresh_token=refresh-1" in request.body for request in due.wire.requests] == [
+        False,
+        True,
+    ]
+    assert due.polling.told(LOST) == []
+
+
+async def test_a_full_disk_forgets_no_loss(due: Due) -> None:
+    """That a grant has ended is asked once, and noted and told once when that can be."""
+    due.answers = [ENDED]
+    async with due.worker() as worker:
+        due.before = lambda: worker.database.run(fill)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="full"):
+                await worker.tokens.bearer(due.account)
+        await worker.database.run(room, 100_000)
+        for _ in range(2):
+            found = await worker.tokens.bearer(due.account)
+            assert isinstance(found, NoToken)
+            assert found.kind == "consent"
+        assert (await again(worker, due.account)).state == "needs_consent"
+    assert due.asked == 1
+    assert len(due.polling.told(LOST)) == 1
+
+
+async def test_a_lost_grant_is_asked_once_by_all(due: Due) -> None:
+    """Of all who need a token at once a single one hears that its grant has ended, and tells it."""
+    due.answers = [ENDED] * 3
+    async with due.worker() as worker:
+        found: list[Any] = []
+
+        async def ask() -> None:
+            found.append(await worker.tokens.bearer(due.account))
+
+        async with anyio.create_task_group() as all_at_once:
+            for _ in range(3):
+                all_at_once.start_soon(ask)
+        assert {one.kind for one in found} == {"consent"}
+        assert len({one.trouble.reason for one in found}) == 1
+    assert due.asked == 1
+    assert len(due.polling.told(LOST)) == 1

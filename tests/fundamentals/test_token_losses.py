@@ -133,6 +133,26 @@ async def test_a_full_disk_forgets_no_loss(due: Due) -> None:
     assert len(due.polling.told(LOST)) == 1
 
 
+async def test_who_leaves_loses_no_pair(due: Due) -> None:
+    """Whoever is cancelled while a token is renewed leaves it stored: nobody asks again."""
+    asked, answered = anyio.Event(), anyio.Event()
+
+    async def wait() -> None:
+        asked.set()
+        await answered.wait()
+
+    due.before = wait
+    async with due.worker() as worker:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.tokens.bearer, due.account)
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+            answered.set()
+    async with due.worker() as worker:
+        assert await shown(worker, due.account) == "access-1"
+    assert due.asked == 1
+
+
 async def test_a_lost_grant_is_asked_once_by_all(due: Due) -> None:
     """Of all who need a token at once a single one hears that its grant has ended, and tells it."""
     due.answers = [ENDED] * 3

@@ -259,6 +259,9 @@ class Tokens:
             return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
         if ask is None:
             return await self._lost(owner, "no token of this account is there: consent anew")
+        if owner.account is not None and owner.pair is not None:
+            # Nothing is asked for that could not be stored. It is not the same: sealed anew.
+            await self._store(owner, owner.pair, owner.expires)
         reply = await self._client.ask(ask, self._timeout_s(owner))
         meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
         if meaning.kind == "ok":

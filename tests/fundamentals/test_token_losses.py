@@ -115,6 +115,18 @@ async def test_a_full_disk_loses_no_pair(due: Due) -> None:
     assert due.polling.told(LOST) == []
 
 
+async def test_a_full_disk_asks_for_nothing(due: Due) -> None:
+    """Where the next pair could not be stored none is asked for: the one that is there stays."""
+    async with due.worker() as worker:
+        await worker.database.run(fill)
+        with pytest.raises(StoreUnavailable, match="full"):
+            await worker.tokens.bearer(due.account)
+    assert due.asked == 0
+    async with due.worker() as worker:
+        await worker.database.run(room, 100_000)
+        assert await shown(worker, due.account) == "access-1"
+
+
 async def test_a_full_disk_forgets_no_loss(due: Due) -> None:
     """That a grant has ended is asked once, and noted and told once when that can be."""
     due.answers = [ENDED]

@@ -12,10 +12,12 @@ from typing import Literal, TypeVar
 import anyio
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.grants import is_refusal, why_ended
 from ecolyo_worker.clock import utc_ms
-from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import ConfigurationError, StateRefused
@@ -37,6 +39,7 @@ _LIFETIME_S = 3600.0
 _FIRST_PAUSE_S = 60.0
 _LONGEST_PAUSE_S = 3600.0
 _OPERATOR_PAUSE_S = 900.0
+_REFUSED_PAUSE_S = 900.0
 # A token that was refused this soon after it replaced a refused one is refused for another reason.
 _AT_ONCE_S = 600.0
 
@@ -60,6 +63,8 @@ class _Pair(Struct, frozen=True):
     access: str
     refresh: str | None
     lifetime_s: float
+    refused: int | None = None
+    """Since when the refresh token is refused for one of two reasons, in ms of UTC."""
 
     def __repr__(self) -> str:
         return "<_Pair>"
@@ -263,14 +268,32 @@ class Tokens:
             # Nothing is asked for that could not be stored. It is not the same: sealed anew.
             await self._store(owner, owner.pair, owner.expires)
         reply = await self._client.ask(ask, self._timeout_s(owner))
-        meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
+        asked: Asked = "token" if owner.account is None else "refresh"
+        meaning = reply.meaning(owner.provider, asked, self._context.clock.now())
         if meaning.kind == "ok":
             given = read_token(reply.body)
             pair, expires = self._pair(given, owner.pair)
             return await self._take(owner, pair, expires)
-        if meaning.kind == "consent_lost" and owner.account is not None:
-            return await self._lost(owner, meaning.happened)
-        return self._paused(owner, meaning)
+        reason = None
+        if owner.account is not None and owner.pair is not None:
+            reason = await self._why_ended(owner.account, owner, owner.pair, meaning)
+        return self._paused(owner, meaning) if reason is None else await self._lost(owner, reason)
+
+    async def _why_ended(
+        self, account: int, owner: _Owner, pair: _Pair, meaning: Meaning
+    ) -> str | None:
+        """Say why a grant has ended whose token was not renewed; None if that is not known yet."""
+        if not is_refusal(meaning):
+            return why_ended(meaning, 0, others_renewed=None)
+        now = self._now()
+        if pair.refused is None:
+            pair = replace(pair, refused=now)
+            await self._store(owner, pair, owner.expires)
+            owner.pair = pair
+        since = pair.refused or now
+        end = await self._context.database.read(tokens.last_end_beside, account)
+        others_renewed = None if end is None else end - int(pair.lifetime_s * 1000) > since
+        return why_ended(meaning, now - since, others_renewed=others_renewed)
 
     def _ask(self, owner: _Owner) -> Ask | None:
         """Give the request for the next token; None where there is nothing to ask by."""
@@ -332,14 +355,17 @@ class Tokens:
     def _paused(self, owner: _Owner, meaning: Meaning) -> NoToken:
         """Let nobody ask for a while."""
         is_operators = meaning.whose == "operator" or meaning.kind == "consent_lost"
+        is_either = meaning.kind == "consent_suspect"
         owner.failures += 1
-        pause_s = min(_FIRST_PAUSE_S * 2 ** min(owner.failures - 1, 10), _LONGEST_PAUSE_S)
+        first_s = _REFUSED_PAUSE_S if is_either else _FIRST_PAUSE_S
+        pause_s = min(first_s * 2 ** min(owner.failures - 1, 10), _LONGEST_PAUSE_S)
         now = self._now()
         if meaning.until is not None:
             pause_s = max(1.0, (meaning.until - now) / 1000)
         elif is_operators:
             pause_s = _OPERATOR_PAUSE_S
-        reason = meaning.happened if not is_operators else f"{meaning.happened} {meaning.to_do}"
+        has_turn = is_operators or is_either
+        reason = f"{meaning.happened} {meaning.to_do}" if has_turn else meaning.happened
         trouble = Trouble(reason, meaning.cozy or "VENDOR_DOWN")
         until = now + int(pause_s * 1000)
         owner.pause = NoToken("settings" if is_operators else "later", trouble, until)

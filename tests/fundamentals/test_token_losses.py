@@ -1,34 +1,15 @@
-"""A refresh token is good once: what is answered to it is lost neither by a disk nor by a caller.
-
-The tokens come from a raw socket here, so that a test decides what happens before the answer.
-"""
+"""A refresh token is good once: neither a disk nor a caller loses what is answered to it."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
 
-from ecolyo_worker import StoreUnavailable, Worker
+from ecolyo_worker import StoreUnavailable
 from ecolyo_worker.actors.tokens import NoToken
-from ecolyo_worker.secret import Secret
-from ecolyo_worker.store.accounts import Account
-from tests.energy_accounts import PRM, add, again, consent
-from tests.energy_polling import Polling
-
-LIFE_S = 12_600
-LOST = "an energy account needs a consent"
-ENDED = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{"error":"invalid_grant"}'
-
-
-def given(number: int) -> bytes:
-    """An answer with the n-th pair of tokens."""
-    pair = {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}"}
-    body = msgspec.json.encode({**pair, "expires_in": LIFE_S})
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+from tests.energy_accounts import again
+from tests.energy_tokens import ENDED, LIFE_S, LOST, Due, shown
 
 
 def room(connection: sqlite3.Connection, pages: int) -> None:
@@ -48,50 +29,6 @@ def fill(connection: sqlite3.Connection) -> None:
             " VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
         )
     room(connection, 2)
-
-
-async def shown(worker: Worker, account: Account) -> str:
-    """Give an account's token as it is shown to Enedis."""
-    found = await worker.tokens.bearer(account)
-    assert isinstance(found, Secret), found
-    return found.reveal()
-
-
-class Due:
-    """An account of Enedis v4 whose token is due, and a server that gives the next ones."""
-
-    def __init__(self, polling: Polling, wire: Any, account: Account) -> None:
-        self.polling = polling
-        self.wire = wire
-        self.account = account
-        self.answers: list[bytes] = []
-        """What it answers, one after the other, and then pairs of tokens."""
-        self.before: Callable[[], Awaitable[object]] | None = None
-        """What happens between a request for a token and its answer."""
-        wire.answer = self._answer
-
-    async def _answer(self, _: object) -> bytes:
-        answer = self.answers.pop(0) if self.answers else given(self.asked)
-        if self.before is not None:
-            await self.before()
-        return answer
-
-    @property
-    def asked(self) -> int:
-        """How often a token was asked for."""
-        return len(self.wire.requests)
-
-    def worker(self) -> AbstractAsyncContextManager[Worker]:
-        """Open a worker that asks this server for tokens."""
-        return self.polling.worker("v4", token_url=self.wire.url)
-
-
-@pytest.fixture
-async def due(polling: Polling, wire: Any) -> Due:
-    async with polling.worker("v4") as worker:
-        account = await consent(worker, await add(worker), PRM)
-    polling.clock.advance(LIFE_S)
-    return Due(polling, wire, account)
 
 
 async def test_a_full_disk_loses_no_pair(due: Due) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.grants import is_refusal, why_ended
 from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
@@ -309,7 +310,9 @@ class Tokens:
         Until it is stored it is kept for the next time, for the one before is dead already.
         """
         owner.unstored = pair, expires
+        reach("tokens.answered")
         await self._store(owner, pair, expires)
+        reach("tokens.stored")
         owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
         owner.take(pair, expires)
         return Secret(pair.access)

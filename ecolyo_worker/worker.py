@@ -375,6 +375,7 @@ class Worker:
         self.energy = EnergyClient(Clients(self._http), __version__)
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
+        opened.push_async_callback(self.tokens.close)
         self.consents = Consents(context, self.tokens, self.energy)
         self.visits = {
             provider: Visits(Asking(context, provider, self.tokens, self.energy))

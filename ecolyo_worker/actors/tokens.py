@@ -7,6 +7,7 @@ a refresh token is good once, and the one before is dead then.
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TypeVar
 
 import anyio
@@ -21,7 +22,7 @@ from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
-from ecolyo_worker.errors import ConfigurationError, StateRefused
+from ecolyo_worker.errors import ConfigurationError, StateRefused, StoreUnavailable
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
@@ -183,6 +184,13 @@ class Tokens:
     def forget(self, account: int) -> None:
         """Let go of an account's tokens, which are deleted."""
         self._owners.pop(_name(account), None)
+
+    async def close(self) -> None:
+        """Store what was given and could not be stored before, if that can be now."""
+        with anyio.CancelScope(shield=True), suppress(StoreUnavailable):
+            for owner in list(self._owners.values()):
+                if owner.unstored is not None:
+                    await self._take(owner, *owner.unstored)
 
     def application_of(self, provider: Provider) -> oauth.Application:
         """Give the application as a provider knows it."""

@@ -1,6 +1,7 @@
 """A refresh token is good once: neither a disk nor a caller loses what is answered to it."""
 
 import sqlite3
+from functools import partial
 from typing import Any
 
 import anyio
@@ -50,6 +51,25 @@ async def test_a_full_disk_loses_no_pair(due: Due) -> None:
         True,
     ]
     assert due.polling.told(LOST) == []
+
+
+async def test_a_stop_stores_what_was_kept(due: Due) -> None:
+    """A pair that is not on disk when the worker is left is stored then; if not, nothing raises."""
+    for is_room in (True, False):
+        asked = due.asked
+        async with due.worker() as worker:
+            due.before = partial(worker.database.run, fill)
+            with pytest.raises(StoreUnavailable, match="full"):
+                await worker.tokens.bearer(due.account)
+            if is_room:
+                await worker.database.run(room, 100_000)
+        assert due.asked == asked + 1
+        due.before = None
+        async with due.worker() as worker:
+            await worker.database.run(room, 100_000)
+            found = await shown(worker, due.account)
+        assert found == f"access-{asked + 1 if is_room else asked + 2}"
+        due.polling.clock.advance(LIFE_S)
 
 
 async def test_a_full_disk_asks_for_nothing(due: Due) -> None:

@@ -12,11 +12,11 @@ from typing import Literal, TypeVar
 
 import anyio
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.grants import is_refusal, why_ended
+from ecolyo_worker.actors.owners import NoToken, Owner, Pair
 from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Asked, Meaning, Provider
@@ -35,7 +35,6 @@ __all__ = ["ApplicationName", "NoToken", "Tokens"]
 
 R = TypeVar("R")
 
-_EARLY_S = 300.0
 _LIFETIME_S = 3600.0
 """How long a token is taken to live of which that was not said."""
 _FIRST_PAUSE_S = 60.0
@@ -49,64 +48,6 @@ ApplicationName = Literal["enedis", "grdf", "grdf/revocation"]
 """Who may ask for tokens of its own; the last one may revoke consents."""
 
 
-class NoToken(Struct, frozen=True):
-    """Why there is no token."""
-
-    kind: Literal["consent", "settings", "later"]
-    """Who can change it: the person, who consents; the operator; or time."""
-    trouble: Trouble
-    until: int | None = None
-    """Before when it is no use to ask again, in ms of UTC, if that is known."""
-
-
-class _Pair(Struct, frozen=True):
-    """What is sealed in a row; shown, it tells nothing."""
-
-    access: str
-    refresh: str | None
-    lifetime_s: float
-    refused: int | None = None
-    """Since when the refresh token is refused for one of two reasons, in ms of UTC."""
-
-    def __repr__(self) -> str:
-        return "<_Pair>"
-
-
-class _Owner:
-    """Whose tokens they are: an application's, or an account's; one at a time renews them."""
-
-    def __init__(self, name: str, provider: Provider, account: int | None) -> None:
-        self.name = name
-        self.provider = provider
-        self.account = account
-        self.lock = anyio.Lock()
-        self.access: Secret | None = None
-        self.pair: _Pair | None = None
-        self.unstored: tuple[_Pair, int] | None = None
-        """What was given and is not on disk yet, and when it ends: it is not used before it is."""
-        self.ended: NoToken | None = None
-        """Why there will be no other one, once its grant has ended."""
-        self.renew_at = 0
-        """From when on another one is asked for, in ms of UTC."""
-        self.expires = 0
-        self.is_loaded = False
-        self.is_dead = False
-        """Whether it was refused, so that the next one is asked for at once."""
-        self.replaced_at: float | None = None
-        """When it came in the place of a refused one, on the monotonic clock."""
-        self.failures = 0
-        self.pause: NoToken | None = None
-        self.pause_ends = 0.0
-
-    def take(self, pair: _Pair, expires: int) -> None:
-        """Hold a token."""
-        early_s = min(_EARLY_S, pair.lifetime_s / 2)
-        self.access, self.pair = Secret(pair.access), pair
-        self.expires, self.renew_at = expires, expires - int(early_s * 1000)
-        self.is_loaded, self.is_dead, self.failures, self.pause = True, False, 0, None
-        self.unstored = self.ended = None
-
-
 class Tokens:
     """The tokens of a worker."""
 
@@ -114,7 +55,7 @@ class Tokens:
         """Nothing is read or asked before the first need."""
         self._context = context
         self._client = client
-        self._owners: dict[str, _Owner] = {}
+        self._owners: dict[str, Owner] = {}
         self._seal: Seal | None = None
         settings = context.settings
         self._applications: dict[str, oauth.Application] = {
@@ -199,18 +140,18 @@ class Tokens:
     def _is_personal(self, provider: Provider) -> bool:
         return provider == "enedis" and self._context.settings.enedis.generation == "v4"
 
-    def _owner_of(self, account: Account) -> _Owner:
+    def _owner_of(self, account: Account) -> Owner:
         name = _name(account.id)
         if name not in self._owners:
-            self._owners[name] = _Owner(name, account.provider, account.id)
+            self._owners[name] = Owner(name, account.provider, account.id)
         return self._owners[name]
 
-    def _owner(self, name: ApplicationName) -> _Owner:
+    def _owner(self, name: ApplicationName) -> Owner:
         if name not in self._owners:
-            self._owners[name] = _Owner(name, "enedis" if name == "enedis" else "grdf", None)
+            self._owners[name] = Owner(name, "enedis" if name == "enedis" else "grdf", None)
         return self._owners[name]
 
-    async def _get(self, owner: _Owner) -> Secret | NoToken:
+    async def _get(self, owner: Owner) -> Secret | NoToken:
         async with owner.lock:
             try:
                 await self._load(owner)
@@ -223,7 +164,7 @@ class Tokens:
                 return self._last(owner) or found
             return found
 
-    async def _current(self, owner: _Owner) -> Secret | NoToken:
+    async def _current(self, owner: Owner) -> Secret | NoToken:
         """Give the token that is good for a while still, or ask for the next one."""
         if owner.unstored is not None:
             await self._take(owner, *owner.unstored)
@@ -235,11 +176,11 @@ class Tokens:
             return owner.pause
         return await self._renew(owner)
 
-    def _last(self, owner: _Owner) -> Secret | None:
+    def _last(self, owner: Owner) -> Secret | None:
         """Give the token that there is while it lives, where another one cannot be had now."""
         return owner.access if self._now() < owner.expires and not owner.is_dead else None
 
-    async def _refuse(self, owner: _Owner, secret: Secret) -> bool:
+    async def _refuse(self, owner: Owner, secret: Secret) -> bool:
         async with owner.lock:
             if owner.access is None or owner.access.reveal() != secret.reveal():
                 return True  # there is another one already
@@ -250,7 +191,7 @@ class Tokens:
             owner.is_dead = True
             return True
 
-    async def _load(self, owner: _Owner) -> None:
+    async def _load(self, owner: Owner) -> None:
         """Read what is in the database; of an application, what cannot be opened is not there."""
         if owner.is_loaded:
             return
@@ -262,10 +203,10 @@ class Tokens:
                 if owner.account is not None:
                     raise
             else:
-                owner.take(msgspec.json.decode(text, type=_Pair), found.expires)
+                owner.take(msgspec.json.decode(text, type=Pair), found.expires)
         owner.is_loaded = True
 
-    async def _renew(self, owner: _Owner) -> Secret | NoToken:
+    async def _renew(self, owner: Owner) -> Secret | NoToken:
         try:
             await self._seals()
             ask = self._ask(owner)
@@ -289,7 +230,7 @@ class Tokens:
         return self._paused(owner, meaning) if reason is None else await self._lost(owner, reason)
 
     async def _why_ended(
-        self, account: int, owner: _Owner, pair: _Pair, meaning: Meaning
+        self, account: int, owner: Owner, pair: Pair, meaning: Meaning
     ) -> str | None:
         """Say why a grant has ended whose token was not renewed; None if that is not known yet."""
         if not is_refusal(meaning):
@@ -304,7 +245,7 @@ class Tokens:
         others_renewed = None if end is None else end - int(pair.lifetime_s * 1000) > since
         return why_ended(meaning, now - since, others_renewed=others_renewed)
 
-    def _ask(self, owner: _Owner) -> Ask | None:
+    def _ask(self, owner: Owner) -> Ask | None:
         """Give the request for the next token; None where there is nothing to ask by."""
         if owner.account is None:
             return self._applications[owner.name].by_credentials()
@@ -312,7 +253,7 @@ class Tokens:
             return None
         return self._applications[owner.provider].by_refresh(Secret(owner.pair.refresh))
 
-    async def _take(self, owner: _Owner, pair: _Pair, expires: int) -> Secret:
+    async def _take(self, owner: Owner, pair: Pair, expires: int) -> Secret:
         """Store a token, and then hold it.
 
         Until it is stored it is kept for the next time, for the one before is dead already.
@@ -325,16 +266,16 @@ class Tokens:
         owner.take(pair, expires)
         return Secret(pair.access)
 
-    async def _store(self, owner: _Owner, pair: _Pair, expires: int) -> None:
+    async def _store(self, owner: Owner, pair: Pair, expires: int) -> None:
         sealed = await self._sealed(owner, pair, expires)
         await self._context.database.run(tokens.put, owner.name, owner.account, sealed)
 
-    async def _lost(self, owner: _Owner, reason: str) -> NoToken:
+    async def _lost(self, owner: Owner, reason: str) -> NoToken:
         """Note that an account's grant has ended: nothing is asked again until there is another."""
         owner.ended = NoToken("consent", Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED"))
         return await self._end(owner, owner.ended)
 
-    async def _end(self, owner: _Owner, ended: NoToken) -> NoToken:
+    async def _end(self, owner: Owner, ended: NoToken) -> NoToken:
         """Let an account need a consent, unless that is noted: then its owner is let go of."""
         if self._owners.get(owner.name) is owner:
             assert owner.account is not None
@@ -363,7 +304,7 @@ class Tokens:
             )
         return is_new
 
-    def _paused(self, owner: _Owner, meaning: Meaning) -> NoToken:
+    def _paused(self, owner: Owner, meaning: Meaning) -> NoToken:
         """Let nobody ask for a while."""
         is_operators = meaning.whose == "operator" or meaning.kind == "consent_lost"
         is_either = meaning.kind == "consent_suspect"
@@ -386,16 +327,16 @@ class Tokens:
         )
         return owner.pause
 
-    def _pair(self, given: Given, before: _Pair | None) -> tuple[_Pair, int]:
+    def _pair(self, given: Given, before: Pair | None) -> tuple[Pair, int]:
         """Give what to seal, and when it ends; without a new refresh token the one before stays."""
         lifetime_s = float(given.lifetime_s or _LIFETIME_S)
         refresh = None if before is None else before.refresh
         if given.refresh is not None:
             refresh = given.refresh.reveal()
         expires = self._now() + int(lifetime_s * 1000)
-        return _Pair(given.access.reveal(), refresh, lifetime_s), expires
+        return Pair(given.access.reveal(), refresh, lifetime_s), expires
 
-    async def _sealed(self, owner: _Owner, pair: _Pair, expires: int) -> Sealed:
+    async def _sealed(self, owner: Owner, pair: Pair, expires: int) -> Sealed:
         seal = await self._seals()
         return Sealed(seal.close(msgspec.json.encode(pair), owner.name), expires)
 
@@ -407,7 +348,7 @@ class Tokens:
             self._seal = Seal.load(path, may_make=not rests)
         return self._seal
 
-    def _timeout_s(self, owner: _Owner) -> float:
+    def _timeout_s(self, owner: Owner) -> float:
         settings = self._context.settings
         section = settings.enedis if owner.provider == "enedis" else settings.grdf
         return section.attempt_timeout.total_seconds()

@@ -28,6 +28,8 @@ POINTS: Final[dict[str, str]] = {
     "sender.answered": "an answer is read, the row is not marked",
     "sender.settling": "rows are marked by their answers, the transaction is not committed",
     "sender.settled": "rows are marked on disk, the next claim has not begun",
+    "tokens.answered": "a token was given, and the one before is dead; it is not stored",
+    "tokens.stored": "a token that was given is on disk, nothing was asked with it",
     "poller.answered": "readings have come, nothing of them is stored",
     "poller.storing": "readings and how far they go are stored, the transaction is not committed",
     "poller.stored": "readings are on disk, the next window is not asked for",

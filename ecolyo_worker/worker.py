@@ -382,6 +382,7 @@ class Worker:
         self.energy = EnergyClient(Clients(self._http), __version__)
         opened.push_async_callback(self.energy.close)
         self.tokens = Tokens(context, self.energy)
+        opened.push_async_callback(self.tokens.close)
         asking = {one: Asking(context, one, self.tokens, self.energy) for one in PROVIDERS}
         self.consents = Consents(context, self.tokens, self.energy, asking)
         self.visits = {one: Visits(asking[one]) for one in PROVIDERS}

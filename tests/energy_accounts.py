@@ -43,8 +43,7 @@ def settings(
             generation=generation,
             base_url=twin.url,
             authorize_url=authorize,
-            token_url=twin.v4_token_url if is_v4 else twin.token_url,
-            **enedis,
+            **{"token_url": twin.v4_token_url if is_v4 else twin.token_url, **enedis},
         ),
         grdf=Grdf(
             **application,

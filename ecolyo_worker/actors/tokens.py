@@ -7,18 +7,22 @@ a refresh token is good once, and the one before is dead then.
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TypeVar
 
 import anyio
 import msgspec
-from msgspec import Struct
+from msgspec.structs import replace
 
 from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.grants import is_refusal, why_ended
+from ecolyo_worker.actors.owners import NoToken, Owner, Pair
 from ecolyo_worker.clock import utc_ms
-from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.crashpoints import reach
+from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
-from ecolyo_worker.errors import ConfigurationError, StateRefused
+from ecolyo_worker.errors import ConfigurationError, StateRefused, StoreUnavailable
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
@@ -31,66 +35,17 @@ __all__ = ["ApplicationName", "NoToken", "Tokens"]
 
 R = TypeVar("R")
 
-_EARLY_S = 300.0
 _LIFETIME_S = 3600.0
 """How long a token is taken to live of which that was not said."""
 _FIRST_PAUSE_S = 60.0
 _LONGEST_PAUSE_S = 3600.0
 _OPERATOR_PAUSE_S = 900.0
+_REFUSED_PAUSE_S = 900.0
 # A token that was refused this soon after it replaced a refused one is refused for another reason.
 _AT_ONCE_S = 600.0
 
 ApplicationName = Literal["enedis", "grdf", "grdf/revocation"]
 """Who may ask for tokens of its own; the last one may revoke consents."""
-
-
-class NoToken(Struct, frozen=True):
-    """Why there is no token."""
-
-    kind: Literal["consent", "settings", "later"]
-    """Who can change it: the person, who consents; the operator; or time."""
-    trouble: Trouble
-    until: int | None = None
-    """Before when it is no use to ask again, in ms of UTC, if that is known."""
-
-
-class _Pair(Struct, frozen=True):
-    """What is sealed in a row."""
-
-    access: str
-    refresh: str | None
-    lifetime_s: float
-
-
-class _Owner:
-    """Whose tokens they are: an application's, or an account's; one at a time renews them."""
-
-    def __init__(self, name: str, provider: Provider, account: int | None) -> None:
-        self.name = name
-        self.provider = provider
-        self.account = account
-        self.lock = anyio.Lock()
-        self.access: Secret | None = None
-        self.refresh: Secret | None = None
-        self.renew_at = 0
-        """From when on another one is asked for, in ms of UTC."""
-        self.expires = 0
-        self.is_loaded = False
-        self.is_dead = False
-        """Whether it was refused, so that the next one is asked for at once."""
-        self.replaced_at: float | None = None
-        """When it came in the place of a refused one, on the monotonic clock."""
-        self.failures = 0
-        self.pause: NoToken | None = None
-        self.pause_ends = 0.0
-
-    def take(self, pair: _Pair, expires: int) -> None:
-        """Hold a token."""
-        early_s = min(_EARLY_S, pair.lifetime_s / 2)
-        self.access = Secret(pair.access)
-        self.refresh = None if pair.refresh is None else Secret(pair.refresh)
-        self.expires, self.renew_at = expires, expires - int(early_s * 1000)
-        self.is_loaded, self.failures, self.pause = True, 0, None
 
 
 class Tokens:
@@ -100,7 +55,7 @@ class Tokens:
         """Nothing is read or asked before the first need."""
         self._context = context
         self._client = client
-        self._owners: dict[str, _Owner] = {}
+        self._owners: dict[str, Owner] = {}
         self._seal: Seal | None = None
         settings = context.settings
         self._applications: dict[str, oauth.Application] = {
@@ -161,7 +116,6 @@ class Tokens:
 
             result = await run(store)
             owner.take(pair, expires)
-            owner.is_dead = False
         return result
 
     async def require(self) -> None:
@@ -172,6 +126,13 @@ class Tokens:
         """Let go of an account's tokens, which are deleted."""
         self._owners.pop(_name(account), None)
 
+    async def close(self) -> None:
+        """Store what was given and could not be stored before, if that can be now."""
+        with anyio.CancelScope(shield=True), suppress(StoreUnavailable):
+            for owner in list(self._owners.values()):
+                if owner.unstored is not None:
+                    await self._take(owner, *owner.unstored)
+
     def application_of(self, provider: Provider) -> oauth.Application:
         """Give the application as a provider knows it."""
         return self._applications[provider]
@@ -179,40 +140,47 @@ class Tokens:
     def _is_personal(self, provider: Provider) -> bool:
         return provider == "enedis" and self._context.settings.enedis.generation == "v4"
 
-    def _owner_of(self, account: Account) -> _Owner:
+    def _owner_of(self, account: Account) -> Owner:
         name = _name(account.id)
         if name not in self._owners:
-            self._owners[name] = _Owner(name, account.provider, account.id)
+            self._owners[name] = Owner(name, account.provider, account.id)
         return self._owners[name]
 
-    def _owner(self, name: ApplicationName) -> _Owner:
+    def _owner(self, name: ApplicationName) -> Owner:
         if name not in self._owners:
-            self._owners[name] = _Owner(name, "enedis" if name == "enedis" else "grdf", None)
+            self._owners[name] = Owner(name, "enedis" if name == "enedis" else "grdf", None)
         return self._owners[name]
 
-    async def _get(self, owner: _Owner) -> Secret | NoToken:
+    async def _get(self, owner: Owner) -> Secret | NoToken:
         async with owner.lock:
             try:
                 await self._load(owner)
             except (ConfigurationError, StateRefused) as error:
                 return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
-            if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
-                return owner.access
-            if owner.pause is None or self._context.clock.monotonic() >= owner.pause_ends:
-                # Broken off, an answer that ends the refresh token could be lost.
-                with anyio.CancelScope(shield=owner.account is not None):
-                    found = await self._renew(owner)
-            else:
-                found = owner.pause
+            # Broken off, an answer that ends the refresh token could be lost.
+            with anyio.CancelScope(shield=owner.account is not None):
+                found = await self._current(owner)
             if isinstance(found, NoToken) and found.kind != "consent":
                 return self._last(owner) or found
             return found
 
-    def _last(self, owner: _Owner) -> Secret | None:
+    async def _current(self, owner: Owner) -> Secret | NoToken:
+        """Give the token that is good for a while still, or ask for the next one."""
+        if owner.unstored is not None:
+            await self._take(owner, *owner.unstored)
+        if owner.ended is not None:
+            return await self._end(owner, owner.ended)
+        if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
+            return owner.access
+        if owner.pause is not None and self._context.clock.monotonic() < owner.pause_ends:
+            return owner.pause
+        return await self._renew(owner)
+
+    def _last(self, owner: Owner) -> Secret | None:
         """Give the token that there is while it lives, where another one cannot be had now."""
         return owner.access if self._now() < owner.expires and not owner.is_dead else None
 
-    async def _refuse(self, owner: _Owner, secret: Secret) -> bool:
+    async def _refuse(self, owner: Owner, secret: Secret) -> bool:
         async with owner.lock:
             if owner.access is None or owner.access.reveal() != secret.reveal():
                 return True  # there is another one already
@@ -223,7 +191,7 @@ class Tokens:
             owner.is_dead = True
             return True
 
-    async def _load(self, owner: _Owner) -> None:
+    async def _load(self, owner: Owner) -> None:
         """Read what is in the database; of an application, what cannot be opened is not there."""
         if owner.is_loaded:
             return
@@ -235,10 +203,10 @@ class Tokens:
                 if owner.account is not None:
                     raise
             else:
-                owner.take(msgspec.json.decode(text, type=_Pair), found.expires)
+                owner.take(msgspec.json.decode(text, type=Pair), found.expires)
         owner.is_loaded = True
 
-    async def _renew(self, owner: _Owner) -> Secret | NoToken:
+    async def _renew(self, owner: Owner) -> Secret | NoToken:
         try:
             await self._seals()
             ask = self._ask(owner)
@@ -246,39 +214,73 @@ class Tokens:
             return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
         if ask is None:
             return await self._lost(owner, "no token of this account is there: consent anew")
+        if owner.account is not None and owner.pair is not None:
+            # Nothing is asked for that could not be stored. It is not the same: sealed anew.
+            await self._store(owner, owner.pair, owner.expires)
         reply = await self._client.ask(ask, self._timeout_s(owner))
-        meaning = reply.meaning(owner.provider, "token", self._context.clock.now())
+        asked: Asked = "token" if owner.account is None else "refresh"
+        meaning = reply.meaning(owner.provider, asked, self._context.clock.now())
         if meaning.kind == "ok":
-            return await self._take(owner, read_token(reply.content.body))
-        if meaning.kind == "consent_lost" and owner.account is not None:
-            return await self._lost(owner, meaning.happened)
-        return self._paused(owner, meaning)
+            given = read_token(reply.content.body)
+            pair, expires = self._pair(given, owner.pair)
+            return await self._take(owner, pair, expires)
+        reason = None
+        if owner.account is not None and owner.pair is not None:
+            reason = await self._why_ended(owner.account, owner, owner.pair, meaning)
+        return self._paused(owner, meaning) if reason is None else await self._lost(owner, reason)
 
-    def _ask(self, owner: _Owner) -> Ask | None:
+    async def _why_ended(
+        self, account: int, owner: Owner, pair: Pair, meaning: Meaning
+    ) -> str | None:
+        """Say why a grant has ended whose token was not renewed; None if that is not known yet."""
+        if not is_refusal(meaning):
+            return why_ended(meaning, 0, others_renewed=None)
+        now = self._now()
+        if pair.refused is None:
+            pair = replace(pair, refused=now)
+            await self._store(owner, pair, owner.expires)
+            owner.pair = pair
+        since = pair.refused or now
+        end = await self._context.database.read(tokens.last_end_beside, account)
+        others_renewed = None if end is None else end - int(pair.lifetime_s * 1000) > since
+        return why_ended(meaning, now - since, others_renewed=others_renewed)
+
+    def _ask(self, owner: Owner) -> Ask | None:
         """Give the request for the next token; None where there is nothing to ask by."""
         if owner.account is None:
             return self._applications[owner.name].by_credentials()
-        if owner.refresh is None:
+        if owner.pair is None or owner.pair.refresh is None:
             return None
-        return self._applications[owner.provider].by_refresh(owner.refresh)
+        return self._applications[owner.provider].by_refresh(Secret(owner.pair.refresh))
 
-    async def _take(self, owner: _Owner, given: Given) -> Secret:
-        """Store a token, and then hold it."""
-        pair, expires = self._pair(given, owner.refresh)
+    async def _take(self, owner: Owner, pair: Pair, expires: int) -> Secret:
+        """Store a token, and then hold it.
+
+        Until it is stored it is kept for the next time, for the one before is dead already.
+        """
+        owner.unstored = pair, expires
+        reach("tokens.answered")
+        await self._store(owner, pair, expires)
+        reach("tokens.stored")
+        owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
+        owner.take(pair, expires)
+        return Secret(pair.access)
+
+    async def _store(self, owner: Owner, pair: Pair, expires: int) -> None:
         sealed = await self._sealed(owner, pair, expires)
         await self._context.database.run(tokens.put, owner.name, owner.account, sealed)
-        owner.replaced_at = self._context.clock.monotonic() if owner.is_dead else None
-        owner.is_dead = False
-        owner.take(pair, expires)
-        return given.access
 
-    async def _lost(self, owner: _Owner, reason: str) -> NoToken:
+    async def _lost(self, owner: Owner, reason: str) -> NoToken:
         """Note that an account's grant has ended: nothing is asked again until there is another."""
-        trouble = Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED")
-        assert owner.account is not None
-        self._owners.pop(owner.name, None)
-        await self.lose_consent(owner.account, trouble)
-        return NoToken("consent", trouble)
+        owner.ended = NoToken("consent", Trouble(reason, "USER_ACTION_NEEDED.OAUTH_OUTDATED"))
+        return await self._end(owner, owner.ended)
+
+    async def _end(self, owner: Owner, ended: NoToken) -> NoToken:
+        """Let an account need a consent, unless that is noted: then its owner is let go of."""
+        if self._owners.get(owner.name) is owner:
+            assert owner.account is not None
+            await self.lose_consent(owner.account, ended.trouble)
+        return ended
 
     async def lose_consent(self, account: int, trouble: Trouble) -> bool:
         """Let an account need a consent, delete its tokens, and log it once.
@@ -302,17 +304,20 @@ class Tokens:
             )
         return is_new
 
-    def _paused(self, owner: _Owner, meaning: Meaning) -> NoToken:
+    def _paused(self, owner: Owner, meaning: Meaning) -> NoToken:
         """Let nobody ask for a while."""
         is_operators = meaning.whose == "operator" or meaning.kind == "consent_lost"
+        is_either = meaning.kind == "consent_suspect"
         owner.failures += 1
-        pause_s = min(_FIRST_PAUSE_S * 2 ** min(owner.failures - 1, 10), _LONGEST_PAUSE_S)
+        first_s = _REFUSED_PAUSE_S if is_either else _FIRST_PAUSE_S
+        pause_s = min(first_s * 2 ** min(owner.failures - 1, 10), _LONGEST_PAUSE_S)
         now = self._now()
         if meaning.until is not None:
             pause_s = max(1.0, (meaning.until - now) / 1000)
         elif is_operators:
             pause_s = _OPERATOR_PAUSE_S
-        reason = meaning.happened if not is_operators else f"{meaning.happened} {meaning.to_do}"
+        has_turn = is_operators or is_either
+        reason = f"{meaning.happened} {meaning.to_do}" if has_turn else meaning.happened
         trouble = Trouble(reason, meaning.cozy or "VENDOR_DOWN")
         until = now + int(pause_s * 1000)
         owner.pause = NoToken("settings" if is_operators else "later", trouble, until)
@@ -322,14 +327,16 @@ class Tokens:
         )
         return owner.pause
 
-    def _pair(self, given: Given, before: Secret | None) -> tuple[_Pair, int]:
+    def _pair(self, given: Given, before: Pair | None) -> tuple[Pair, int]:
+        """Give what to seal, and when it ends; without a new refresh token the one before stays."""
         lifetime_s = float(given.lifetime_s or _LIFETIME_S)
-        refresh = given.refresh or before
-        text = None if refresh is None else refresh.reveal()
+        refresh = None if before is None else before.refresh
+        if given.refresh is not None:
+            refresh = given.refresh.reveal()
         expires = self._now() + int(lifetime_s * 1000)
-        return _Pair(given.access.reveal(), text, lifetime_s), expires
+        return Pair(given.access.reveal(), refresh, lifetime_s), expires
 
-    async def _sealed(self, owner: _Owner, pair: _Pair, expires: int) -> Sealed:
+    async def _sealed(self, owner: Owner, pair: Pair, expires: int) -> Sealed:
         seal = await self._seals()
         return Sealed(seal.close(msgspec.json.encode(pair), owner.name), expires)
 
@@ -341,7 +348,7 @@ class Tokens:
             self._seal = Seal.load(path, may_make=not rests)
         return self._seal
 
-    def _timeout_s(self, owner: _Owner) -> float:
+    def _timeout_s(self, owner: Owner) -> float:
         settings = self._context.settings
         section = settings.enedis if owner.provider == "enedis" else settings.grdf
         return section.attempt_timeout.total_seconds()

@@ -1,20 +1,39 @@
-"""Energy accounts: whether what they need is there, where they are set up."""
+"""Energy accounts: whether what they need is there, where they are set up, and how they are."""
 
 import stat
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.settings import secret_problem
+from ecolyo_worker.clock import instant_text, utc_ms
 from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.keys import read_key
 from ecolyo_worker.store.sealing import key_path, require_cryptography
+from ecolyo_worker.store.status import Status
 
-__all__ = ["check_energy"]
+__all__ = ["check_accounts", "check_energy"]
 
 _CHECK = "energy accounts"
+_LIST = "`ecolyo-worker accounts list` tells which, and why"
+# Only their people can change it: nothing is wrong with the service, but it is good to know.
+_WRONG_STATES = {
+    "needs_consent": (
+        "need a consent",
+        f"{_LIST}; once the person agrees anew: `ecolyo-worker accounts authorize ID`",
+    ),
+    "suspended": (
+        "are suspended",
+        f"{_LIST}; is it the meter's number, `accounts remove ID`, and `accounts add` another",
+    ),
+}
+_REMOVING = (
+    f"nothing: it is tried again each hour. {_LIST};"
+    " `ecolyo-worker accounts remove ID --yes --no-revoke` leaves the consent to its holder"
+)
 
 
 def check_energy(settings: Settings) -> Iterator[Finding]:
@@ -41,6 +60,28 @@ def check_energy(settings: Settings) -> Iterator[Finding]:
         else:
             yield ok(_CHECK, f"{file.setting}: {file.path}, which others cannot read")
     yield _key(key_path(settings.energy.key_file, settings.directory))
+
+
+def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
+    """Say of which accounts nothing is fetched, and which provider is left alone at `now`."""
+    states = status.accounts
+    for state, (words, advice) in _WRONG_STATES.items():
+        if states[state]:
+            found = f"those that {words}, for which nothing is fetched: {states[state]}"
+            yield note(_CHECK, found, advice)
+    if states["removing"]:
+        found = f"those that wait for their consent to be revoked: {states['removing']}"
+        yield note(_CHECK, found, _REMOVING)
+    for provider, pause in status.pauses.items():
+        if pause.until > instant_text(utc_ms(now)):
+            found = f"{provider} is left alone until {pause.until}: {pause.reason}"
+            advice = f"nothing: it goes on then; to see how, `ecolyo-worker poll {provider}`"
+            yield note(_CHECK, found, advice)
+    if status.suspect_days:
+        found = f"days of which half-hours and daily values differ: {status.suspect_days}"
+        yield note(_CHECK, found, "`ecolyo-worker coverage` tells which")
+    if states["active"]:
+        yield ok(_CHECK, f"those that are active: {states['active']}")
 
 
 def _key(path: Path) -> Finding:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.checks.energy import check_accounts
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.clock import DAY_MS, Clock, civil_from_instant, civil_text, instant_text, utc_ms
 from ecolyo_worker.commands import Commands
@@ -22,7 +23,7 @@ from ecolyo_worker.service.client import running_service
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.examining import Examination
 from ecolyo_worker.store.owner import last_owner
-from ecolyo_worker.store.status import Status, trouble_advice
+from ecolyo_worker.store.status import Status, energy_advice, trouble_advice
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def _asked(
     )
     found = await commands.examine(ask.Examine(_EXAMINE_S))
     findings += [_database(found), *_times(found, settings, clock)]
-    findings += _sending(status)
+    findings += [*check_accounts(status, clock.now()), *_sending(status)]
     return Running(findings, await _somebody(commands))
 
 
@@ -131,13 +132,14 @@ def _sending(status: Status) -> list[Finding]:
     What nobody chose so is wrong.
     """
     trouble = trouble_advice(status.trouble)
+    told = trouble + energy_advice(status.accounts, status.suspect_days, status.pauses)
     states = status.destination_states
     is_wrong = states["paused"] or states["open"] or status.outbox["dead"]
     advice = "put it right; `ecolyo-worker status` tells more"
     return [failed("database", words, "put it right") for words in trouble] + [
         failed("sending", words, advice) if is_wrong else note("sending", words)
         for words in status.advice
-        if words not in trouble
+        if words not in told
     ]
 
 

@@ -21,6 +21,7 @@ from ecolyo_worker.energy.meanings import (
     ENEDIS,
     GRDF,
     OTHER_ANSWERS,
+    REFRESH_STATUSES,
     STATUSES,
     TOKEN,
     TOKEN_STATUSES,
@@ -39,9 +40,12 @@ __all__ = ["Asked", "Meaning", "Provider", "read_answer", "vendor_down"]
 
 Provider = Literal["enedis", "grdf"]
 
-Asked = Literal["daily", "curve", "gas_days", "gas_periods", "rights", "revocation", "token"]
-"""What was asked for."""
+Asked = Literal[
+    "daily", "curve", "gas_days", "gas_periods", "rights", "revocation", "token", "refresh"
+]
+"""What was asked for; `refresh`: a token, by a refresh token."""
 
+_TOKENS: tuple[Asked, ...] = ("token", "refresh")
 _TRAILER = "code_statut_traitement"
 _NAMES: Mapping[Provider, str] = {"enedis": "Enedis", "grdf": "GRDF"}
 # Of what several records say the first of these counts.
@@ -153,8 +157,9 @@ class _Answer:
 
     def row(self, code: str) -> Row | None:
         """Find what a code, or a status in its place, means."""
-        if self.asked == "token":
-            return TOKEN.get(code) or TOKEN_STATUSES.get(code)
+        if self.asked in _TOKENS:
+            statuses = REFRESH_STATUSES if self.asked == "refresh" else TOKEN_STATUSES
+            return TOKEN.get(code) or statuses.get(code)
         codes = ENEDIS if self.provider == "enedis" else GRDF
         return codes.get(code) or STATUSES.get(code)
 
@@ -195,7 +200,7 @@ class _Answer:
 
 def _given(answer: _Answer, content: Content) -> Meaning:
     """Judge an answer of success, in which there may be other things all the same."""
-    if answer.asked == "token":
+    if answer.asked in _TOKENS:
         return _token(answer, content.body)
     if content.is_blank:
         return _nothing(answer)
@@ -271,7 +276,7 @@ def _refused(answer: _Answer, *, is_empty: bool) -> Meaning:
         row = answer.row(said.code)
         if row is not None and said.code != str(status):
             return answer.means(row, said)
-    if answer.asked != "token":
+    if answer.asked not in _TOKENS:
         if status == 404 and _NO_MEASURE.search(words):
             return answer.means(OTHER_ANSWERS["no data"])
         if status == 403 and (is_empty or _SCOPE.search(words)):

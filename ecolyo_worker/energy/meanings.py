@@ -12,6 +12,7 @@ __all__ = [
     "ENEDIS",
     "GRDF",
     "OTHER_ANSWERS",
+    "REFRESH_STATUSES",
     "STATUSES",
     "TOKEN",
     "TOKEN_STATUSES",
@@ -257,6 +258,18 @@ _TOKEN_STATUSES: _Table = {
     ("429",): _QUOTA,
 }
 
+# Enedis gives it also to a refresh token that was used before, as after an older backup.
+_REFRESH_STATUSES: _Table = {
+    ("401",): Row(
+        "consent_suspect",
+        "nobody",
+        "{who} refuses to renew the token: its grant has ended, or {who} does not know the"
+        " application.",
+        "It is asked again. Where other accounts have their tokens renewed, the holder agrees anew;"
+        " where none has, the operator checks client_id and client_secret_file of {who}.",
+    ),
+}
+
 OTHER_ANSWERS: Mapping[str, Row] = {
     "ok": Row("ok", "nobody", "{who} answered.", "Nothing."),
     "no data": _NO_DATA,
@@ -309,3 +322,5 @@ STATUSES = _by_code(_STATUSES)
 """Of HTTP, where no code says more. Others from 400 on are requests refused, from 500 on errors."""
 TOKEN_STATUSES = _by_code(_TOKEN_STATUSES)
 """The same where a token was asked for."""
+REFRESH_STATUSES = {**TOKEN_STATUSES, **_by_code(_REFRESH_STATUSES)}
+"""The same where that was done by a refresh token."""

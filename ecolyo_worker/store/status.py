@@ -22,6 +22,7 @@ __all__ = [
     "Snapshot",
     "Status",
     "anonymous_advice",
+    "energy_advice",
     "file_sizes",
     "free_bytes",
     "make_status",
@@ -200,8 +201,7 @@ def make_status(
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
-            *_account_advice(states_of_accounts),
-            *_reading_advice(snapshot.suspect_days, pauses),
+            *energy_advice(states_of_accounts, snapshot.suspect_days, pauses),
             *_log_advice(sizes),
         ],
     )
@@ -215,6 +215,13 @@ def anonymous_advice(status: Status) -> list[str]:
         *_advice(status.outbox, status.mode, status.url),
         *_destination_advice(native, status.destination_states),
     ]
+
+
+def energy_advice(
+    states: dict[str, int], suspect_days: int, pauses: dict[str, ProviderPause]
+) -> list[str]:
+    """Say what stands in the way of readings: accounts by state, pauses, and days in doubt."""
+    return [*_account_advice(states), *_reading_advice(suspect_days, pauses)]
 
 
 def trouble_advice(trouble: str | None) -> list[str]:

@@ -12,6 +12,7 @@ __all__ = [
     "begin_authorization",
     "end_authorization",
     "get",
+    "last_end_beside",
     "put",
     "remove",
     "rest_on_key",
@@ -47,6 +48,13 @@ def get(connection: sqlite3.Connection, name: str) -> Sealed | None:
 def remove(connection: sqlite3.Connection, name: str) -> None:
     """Delete a token, which is good for nothing any more."""
     connection.execute("DELETE FROM tokens WHERE name = ?", (name,))
+
+
+def last_end_beside(connection: sqlite3.Connection, account: int) -> int | None:
+    """Give when the last of the tokens of other accounts ends, in ms of UTC; None without any."""
+    query = "SELECT max(expires) FROM tokens WHERE account != ?"
+    found: int | None = connection.execute(query, (account,)).fetchone()[0]
+    return found
 
 
 def rest_on_key(connection: sqlite3.Connection) -> bool:

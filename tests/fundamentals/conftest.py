@@ -19,6 +19,7 @@ from ecolyo_worker.requests import InstancesImport, Line, OutboxDocument, Outbox
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing import Echo, Twin
 from tests.energy_polling import Polling
+from tests.energy_tokens import Due
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
@@ -166,3 +167,9 @@ async def wire() -> AsyncIterator[Wire]:
         serving.start_soon(listener.serve, served.handle)
         yield served
         serving.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def due(polling: Polling, wire: Wire) -> Due:
+    """An account of Enedis v4 whose token is due, and the server that is asked for the next."""
+    return await Due.begin(polling, wire)

@@ -8,16 +8,19 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import msgspec
 import pytest
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.checks.energy import check_energy
+from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.clock import parse_day
 from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.providers import Enedis, Energy, Grdf
 from ecolyo_worker.service.metrics import exposition, observe
-from ecolyo_worker.store import accounts, instances
+from ecolyo_worker.store import accounts, cursors, instances, quotas
 from ecolyo_worker.store.accounts import Trouble
+from ecolyo_worker.store.quotas import Pause
 from tests.energy_accounts import NOW, PCE, PRM
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
@@ -72,6 +75,72 @@ async def test_without_accounts_the_screen_says_nothing_of_them(cli: Cli) -> Non
     """Nobody who fetches nothing reads of it."""
     await cli("migrate")
     assert "\naccounts" not in (await cli("status")).stdout.decode()
+
+
+async def advised(cli: Cli) -> list[Finding]:
+    """Let `doctor` look, and give what it says of accounts beyond their settings."""
+    done = await cli("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    told = [msgspec.json.decode(line, type=Finding) for line in done.stdout.splitlines()]
+    assert not [one for one in told if one.check == "sending"]
+    return [one for one in told if one.check == "energy accounts"][1:]
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "words", "advice"),
+    [
+        ("active", "ok", "are active: 1", ""),
+        ("needs_consent", "note", "need a consent,", "ecolyo-worker accounts authorize ID"),
+        ("suspended", "note", "are suspended,", "`accounts remove ID`"),
+        ("removing", "note", "for their consent to be revoked: 1", "--no-revoke"),
+    ],
+)
+async def test_the_doctor_says_what_to_do_of_each_state(
+    cli: Cli, state_dir: Path, state: Any, result: str, words: str, advice: str
+) -> None:
+    """What only its person can change, or goes on by itself, is good to know: no fault."""
+
+    def make(connection: sqlite3.Connection) -> None:
+        person = instances.identify(connection, "alice.example")
+        ident = accounts.add(connection, person, "grdf", PCE, NOW, consented=True) or 0
+        accounts.move(connection, ident, state, NOW, LOST)
+
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.database.run(make)
+    (one,) = await advised(cli)
+    assert (one.result, words in one.found) == (result, True)
+    assert advice in (one.advice or "")
+    assert ("`ecolyo-worker accounts list` tells" in (one.advice or "")) is (state != "active")
+
+
+async def test_the_doctor_tells_of_a_provider_that_is_left_alone(cli: Cli, state_dir: Path) -> None:
+    """It says until when, and why; a pause that is over is none."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.database.run(quotas.pause, "enedis", Pause(32_503_680_000_000, "it is down"))
+        await worker.database.run(quotas.pause, "grdf", Pause(1_000, "it was down"))
+    (one,) = await advised(cli)
+    assert (one.result, one.found) == (
+        "note",
+        "enedis is left alone until 3000-01-01T00:00:00Z: it is down",
+    )
+    assert "`ecolyo-worker poll enedis`" in (one.advice or "")
+
+
+async def test_the_doctor_tells_of_days_in_doubt(cli: Cli, state_dir: Path) -> None:
+    """Days whose half-hours do not come to their value are told by the command that names them."""
+
+    def make(connection: sqlite3.Connection) -> None:
+        person = instances.identify(connection, "alice.example")
+        ident = accounts.add(connection, person, "enedis", PRM, NOW, consented=True) or 0
+        cursors.begin(connection, ident, "curve")
+        query = "INSERT INTO open_days VALUES (?, 'curve', 20000, 'suspect', 'they differ', NULL)"
+        connection.execute(query, (ident,))
+
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.database.run(make)
+    (one,) = await advised(cli)
+    assert (one.result, one.found[-3:]) == ("note", ": 1")
+    assert one.advice == "`ecolyo-worker coverage` tells which"
 
 
 def found(settings: Settings) -> list[tuple[str, str]]:

@@ -23,8 +23,8 @@ from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.ledger import assert_balanced
 
 SEEDS = (1, 2, 3)
-# Readings are fetched in no load of this kind: they have a test of their own.
-PLACES = [point for point in POINTS if not point.startswith("poller")]
+# Readings are fetched in no load of this kind: they have tests of their own.
+PLACES = [point for point in POINTS if not point.startswith(("poller", "tokens"))]
 # The places that are reached many times; the others are rare, and the first time will do.
 OFTEN = {"intake", "aggregation", "backup", "sender"}
 

@@ -459,6 +459,15 @@ def test_answers_to_the_wish_for_a_token(
     assert (meaning.kind, meaning.cozy) == (kind, cozy)
 
 
+@pytest.mark.parametrize(("status", "body", "kind", "cozy"), TOKENS)
+def test_answers_to_a_refresh(status: int, body: Any, kind: str, cozy: str | None) -> None:
+    """They mean the same, but for a 401 without a word: its grant may have ended."""
+    meaning = judge(status, body, "enedis", "refresh")
+    if (status, body) == (401, b""):
+        kind, cozy = "consent_suspect", "VENDOR_DOWN"
+    assert (meaning.kind, meaning.cozy) == (kind, cozy)
+
+
 def test_every_code_and_status_of_tokens_is_tried() -> None:
     """A code that is added needs its line here."""
     tried = {judge(status, body, asked="token").code for status, body, _, _ in TOKENS}

@@ -27,6 +27,7 @@ _LONGEST_WAIT_MS = 5_000
 _MOST_FAILURES = 5
 _FIRST_PAUSE_MS = 60_000
 _LONGEST_PAUSE_MS = 3_600_000
+_TOKEN_PAUSE_MS = 900_000
 
 
 class Quota:
@@ -41,6 +42,8 @@ class Quota:
         self._per_hour = settings.hourly
         self._made: deque[int] = deque()
         self._pause: Pause | None = None
+        self._refused: set[int] = set()
+        self._odd: set[int] = set()
         self._lock = anyio.Lock()
         self._stopping = Channel()
 
@@ -104,8 +107,22 @@ class Quota:
             until = max(until, meaning.until or 0)
             await self._note(Pause(until, meaning.happened, failures))
 
-    async def answered(self) -> None:
-        """Take in that the provider answers as agreed."""
+    async def refused(self, account: int, meaning: Meaning) -> None:
+        """Take in that the token of all accounts, just renewed, is not taken for one of them.
+
+        Where it is not for another one either, there is a pause. An account does not count of which
+        others were answered after it was refused: that is its own trouble.
+        """
+        if account in self._odd:
+            return
+        self._refused.add(account)
+        if len(self._refused) > 1:
+            await self.pause(self._now() + _TOKEN_PAUSE_MS, meaning.happened)
+
+    async def answered(self, account: int) -> None:
+        """Take in that the provider answers as agreed, about an account."""
+        self._odd = (self._odd | self._refused) - {account}
+        self._refused.clear()
         async with self._lock:
             known = await self._load()
             is_over = known.until <= self._now()

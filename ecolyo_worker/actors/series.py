@@ -24,7 +24,6 @@ from ecolyo_worker.store.cursors import Answered, Cursor, Stored
 __all__ = ["ALL", "End", "SeriesVisit", "Step", "Visit", "Wanted"]
 
 _SUSPECT_MS = 3 * 86_400_000
-_TOKEN_PAUSE_MS = 900_000
 # A wait that is not worth to end a visit for, and how often.
 _SHORT_MS = 5_000
 _MOST_SHORT = 3
@@ -219,7 +218,7 @@ class SeriesVisit:
         if is_whole:
             self._cursor = noted
             self._visit.is_fed = True
-            await self._asking.quota.answered()
+            await self._asking.quota.answered(self._account.id)
         self._tell(stored, found)
         return stored
 
@@ -287,11 +286,10 @@ class SeriesVisit:
 
     async def _pause_for_token(self, meaning: Meaning, _: range) -> None:
         """Leave off: the token was just renewed, and is not taken either."""
-        until = self._now() + _TOKEN_PAUSE_MS
         if self._asking.has_one_token:
-            await self._asking.quota.pause(until, meaning.happened)
+            await self._asking.quota.refused(self._account.id, meaning)
         await self._fail(meaning)
-        self._visit.close("later", self._visit.troubles.pop(), until)
+        self._visit.close("failed", self._visit.troubles.pop())
 
     async def _wait_for_quota(self, meaning: Meaning, _: range) -> None:
         until = await self._asking.quota.exceeded(meaning)
@@ -320,7 +318,7 @@ class SeriesVisit:
         self._is_over = True
         failures = self._cursor.failures + 1
         self._visit.has_failed = True
-        if meaning.kind == "vendor_down":
+        if meaning.kind in ("vendor_down", "renew_token"):
             self._visit.failures = max(self._visit.failures, failures)
         trouble = _trouble(meaning)
         self._visit.troubles.append(trouble)

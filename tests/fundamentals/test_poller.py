@@ -15,7 +15,7 @@ from ecolyo_worker.store import accounts, cursors
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PCE, PRM, add, again, settings
-from tests.energy_polling import PARIS
+from tests.energy_polling import NULLS, ODD, PARIS
 
 MONDAY = "2026-11-16"
 
@@ -129,6 +129,44 @@ async def test_what_came_to_nothing_is_tried_before_the_next_slot(life: Life) ->
         await life.to(paris(f"{MONDAY}T06:05:30"))
         assert await life.twin.count() > 2
         assert (await life.twin.calls())[-1]["statuses"] == {"503": 1, "200": 1}
+
+
+@pytest.mark.parametrize("fault", ["empty-403", "status=401"])
+async def test_a_token_that_is_not_taken_for_one_stops_nobody_else(life: Life, fault: str) -> None:
+    """That account alone is asked for more and more seldom; others as if it were not there."""
+    account, other = await people(life, PRM, ODD)
+    await life.twin.set_fault(f"{fault}*99999", PRM)
+    paused = []
+    async with life.running() as worker:
+        for hours in range(49):
+            await life.to(paris(f"{MONDAY}T06:00:30") + timedelta(hours=hours))
+            paused.append(await worker.visits["enedis"].asking.quota.paused_until())
+        assert [until for until in paused if until is not None] == []
+        assert (await again(worker, other)).state == "active"
+        cursor = await worker.database.read(cursors.cursor, account.id, "daily")
+    # Thrice in the first hours, then every four hours or in the next slot; each time a token is
+    # renewed once, beside those that end by themselves, and the request made once more.
+    assert cursor.failures == 16
+    assert await life.twin.count(PRM) == 32
+    assert sum(one["count"] for one in await life.twin.token_requests()) <= 2 * 16
+
+
+async def test_two_odd_accounts_pause_the_provider_no_longer_than_it_takes_to_see(
+    life: Life,
+) -> None:
+    """Once others are answered after them, their tokens are their own trouble."""
+    await people(life, PRM, ODD, NULLS)
+    for meter in (PRM, ODD):
+        await life.twin.set_fault("empty-403*99999", meter)
+    async with life.running() as worker:
+        paused = worker.visits["enedis"].asking.quota.paused_until
+        await life.to(paris(f"{MONDAY}T06:00:30"))
+        assert await paused() is not None
+        await life.to(paris(f"{MONDAY}T07:00"))
+        assert await life.twin.count(NULLS) > 0
+        for hours in range(1, 24):
+            await life.to(paris(f"{MONDAY}T07:00") + timedelta(hours=hours))
+            assert await paused() is None
 
 
 async def test_another_state_is_looked_at_soon(life: Life) -> None:

@@ -1,10 +1,13 @@
 """The quota of a provider holds for all its accounts, over restarts too."""
 
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from ecolyo_worker.actors.quota import Quota
-from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.clock import instant_text, utc_ms
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.tools.energy_twin import EnergyTwin
@@ -42,14 +45,63 @@ async def test_there_are_never_too_many(polling: Polling) -> None:
     assert times[50] < HOUR_S + 2
 
 
-async def test_a_clock_that_is_set_back_stops_nothing(polling: Polling) -> None:
-    """Requests of a time to come count as made now."""
-    async with polling.worker(per_second=3) as worker:
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24 * 3650])
+async def test_a_clock_that_is_set_changes_no_quota(
+    polling: Polling, hours: int, restarts: bool
+) -> None:
+    """Forward or back, in mid-hour: no second and no hour has more requests, nor is one lost."""
+    times: list[float] = []
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(polling.worker(per_second=3, per_hour=20))
         quota = worker.visits["enedis"].asking.quota
-        assert await quota.take() is None
-        polling.clock.jump(datetime(2026, 11, 20, tzinfo=UTC))
-        assert await quota.take() is None
-        assert polling.clock.monotonic() < 2
+        await take(quota, polling.clock, 11, times)
+        polling.clock.jump(polling.clock.now() + timedelta(hours=hours))
+        await take(quota, polling.clock, 15, times)
+        if restarts:
+            await stack.aclose()
+            worker = await stack.enter_async_context(polling.worker(per_second=3, per_hour=20))
+            quota = worker.visits["enedis"].asking.quota
+        await take(quota, polling.clock, 41, times)
+    assert most_within(times, 1.24) == 3
+    assert most_within(times, HOUR_S) == 20
+    assert times[40] < 2 * HOUR_S + 20
+
+
+@pytest.mark.parametrize("days", [-3650, -1, 1])
+async def test_a_pause_is_as_long_whatever_the_clock_is_set_to(polling: Polling, days: int) -> None:
+    """What is left of it stays, also for `status`; it ends an hour after it began."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await polling.twin.set_fault("quota-nonsense*1,ok")
+        _, end = await visit(worker, account)
+        left = (end.until or 0) - utc_ms(polling.clock.now())
+        polling.clock.jump(polling.clock.now() + timedelta(days=days))
+        quota = worker.visits["enedis"].asking.quota
+        now = utc_ms(polling.clock.now())
+        assert await quota.paused_until() == now + left
+        assert worker.status().pauses["enedis"].until == instant_text(now + left)
+        polling.clock.advance(left / 1000)
+        assert await quota.paused_until() is None
+
+
+async def test_a_clock_that_is_set_back_before_a_start_makes_no_pause_longer(
+    polling: Polling,
+) -> None:
+    """No request is of a time to come: the pause after it lasts no longer than it did then."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await polling.twin.set_fault("quota-nonsense*1,ok")
+        _, end = await visit(worker, account)
+        left = (end.until or 0) - utc_ms(polling.clock.now())
+    polling.clock.jump(polling.clock.now() - timedelta(days=3650))
+    for _ in range(2):
+        async with polling.worker() as worker:
+            until = await worker.visits["enedis"].asking.quota.paused_until()
+            assert until == utc_ms(polling.clock.now()) + left
+    polling.clock.advance(left / 1000)
+    async with polling.worker() as worker:
+        assert (await visit(worker, account))[1].kind == "done"
 
 
 async def test_providers_do_not_share(polling: Polling) -> None:

@@ -138,8 +138,13 @@ class SeriesVisit:
 
     async def _begin(self) -> bool:
         """Find out what is missing; False where the series is not asked for any more."""
-        run, account = self._context.database.run, self._account.id
-        self._cursor = await run(cursors.begin, account, self._series)
+        account, today = self._account.id, self._visit.today
+
+        def begin(connection: sqlite3.Connection) -> Cursor:
+            cursors.mistrust(connection, account, self._series, today)
+            return cursors.begin(connection, account, self._series)
+
+        self._cursor = await self._context.database.run(begin)
         wanted = self._visit.wanted
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
@@ -151,7 +156,7 @@ class SeriesVisit:
             self._left = within((days,), days)
         elif days:
             self._left = await self._context.database.read(
-                cursors.to_do, account, self._series, days, self._visit.today
+                cursors.to_do, account, self._series, days, today
             )
         self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True

@@ -24,6 +24,7 @@ from ecolyo_worker.store.cursors import Answered, Cursor, Stored
 __all__ = ["ALL", "End", "SeriesVisit", "Step", "Visit", "Wanted"]
 
 _SUSPECT_MS = 3 * 86_400_000
+_SUSPECT_DAYS = 4
 # A wait that is not worth to end a visit for, and how often.
 _SHORT_MS = 5_000
 _MOST_SHORT = 3
@@ -280,10 +281,17 @@ class SeriesVisit:
         self._is_over = True
 
     async def _suspect(self, meaning: Meaning, window: range) -> None:
-        """Believe that a consent is lost only after days in which nothing else was said."""
+        """Believe that a consent is lost only after days in which nothing else was said.
+
+        It must have been said on each of them: a clock that is set makes days pass that were none.
+        """
         moment = self._context.moment()
-        since = await self._context.database.run(accounts.suspect, self._account.id, moment)
-        if since is not None and moment.utc - since >= _SUSPECT_MS:
+        doubt = await self._context.database.run(accounts.suspect, self._account.id, moment)
+        if (
+            doubt is not None
+            and moment.utc - doubt.since >= _SUSPECT_MS
+            and doubt.days >= _SUSPECT_DAYS
+        ):
             await self._lose(meaning, window)
             return
         await self._fail(meaning)

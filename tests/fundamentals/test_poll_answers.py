@@ -1,6 +1,7 @@
 """What is done about each answer of Enedis and GRDF that is not what was asked for."""
 
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -64,6 +65,23 @@ async def test_a_doubtful_loss_is_believed_after_three_days(polling: Polling, fa
         assert (await visit(worker, account))[1].kind == "consent"
         assert (await again(worker, account)).state == "needs_consent"
         assert await polling.twin.count(PRM) == 4
+
+
+@pytest.mark.parametrize("days", [3, 3650])
+async def test_days_that_a_clock_skips_are_none(polling: Polling, days: int) -> None:
+    """Set forward between two answers, or in a wrong year, it makes no doubt older."""
+    await polling.twin.set_fault("not-holder*99", PRM)
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await visit(worker, account)
+        polling.clock.jump(polling.clock.now() + timedelta(days=days))
+        for _ in range(9):
+            assert (await visit(worker, account))[1].kind == "failed"
+        polling.clock.jump(polling.clock.now() - timedelta(days=days))
+        for _ in range(3):
+            assert (await visit(worker, account))[1].kind == "failed"
+            await polling.later(days=1)
+        assert (await visit(worker, account))[1].kind == "consent"
 
 
 async def test_a_doubt_that_ends_begins_anew(polling: Polling) -> None:

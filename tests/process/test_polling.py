@@ -169,6 +169,9 @@ async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
     assert b"account 1 (enedis): it needs a consent; 1 window" in lost.stdout
     assert b"The consent at Enedis has ended or was revoked." in lost.stdout
     assert (await poll("poll", "--account", "7")).returncode == 64
+    other = await poll("poll", "grdf", "--account", "1")
+    assert (other.returncode, other.stdout) == (64, b"")
+    assert b"account 1 is one of enedis, not of grdf; allowed with it: enedis or all" in other.stderr
     for told in (none, found, down, lost):
         assert not any(meter.encode() in told.stdout + told.stderr for meter in (PRM, PCE))
 

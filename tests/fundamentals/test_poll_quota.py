@@ -4,14 +4,18 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
+from ecolyo_worker import Worker
 from ecolyo_worker.actors.quota import Quota
 from ecolyo_worker.clock import instant_text, utc_ms
+from ecolyo_worker.energy.answers import Provider
+from ecolyo_worker.store import quotas
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.tools.energy_twin import EnergyTwin
-from tests.energy_accounts import PCE, PRM, add
+from tests.energy_accounts import PCE, PRM, add, settings
 from tests.energy_polling import ODD, Polling, visit
 
 HOUR_S = 3600
@@ -104,6 +108,24 @@ async def test_a_clock_that_is_set_back_before_a_start_makes_no_pause_longer(
         assert (await visit(worker, account))[1].kind == "done"
 
 
+async def test_a_request_is_noted_when_it_leaves(polling: Polling) -> None:
+    """What the first one after a start needs is made before its moment, however long that takes."""
+
+    def slowly() -> httpx.AsyncClient:
+        polling.clock.advance(5)
+        return httpx.AsyncClient(trust_env=False)
+
+    async with polling.worker() as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        await visit(worker, other)  # there is a token then
+    begin = utc_ms(polling.clock.now())
+    chosen = settings(polling.state_dir, polling.twin, history_days=60, curve_days=14)
+    async with Worker(chosen, clock=polling.clock, http=slowly).opened() as worker:
+        assert (await visit(worker, account))[1].kind == "done"
+        first, *_ = await worker.database.read(quotas.calls, "enedis", begin)
+        assert first >= begin + 5000
+
+
 async def test_providers_do_not_share(polling: Polling) -> None:
     """Gas waits for nothing that was asked of electricity."""
     async with polling.worker(per_second=1) as worker:
@@ -120,6 +142,70 @@ async def test_the_quota_of_a_second_is_waited_for(polling: Polling) -> None:
         assert end.kind == "done"
         assert [step.kind for step in steps] == ["quota", "ok", "ok", "ok"]
         assert steps[0].window == steps[1].window
+
+
+# When nobody asks any more from 10:20 on, and until when: exactly, or from then on for a minute.
+TOLD = [
+    ("2026", PRM, "quota-hour", "11:00:00", 0),  # nextAccessTime
+    ("2026", PRM, "throttle=90", "10:21:30", 0),  # Retry-After
+    ("2026", PRM, "throttle=86400", "34:20:00", 0),
+    ("2026", PRM, "throttle=86401", "11:00:00", 60),
+    ("2026", PRM, "throttle=9999999999", "11:00:00", 60),
+    ("2026", PRM, "throttle=0", "11:00:00", 60),
+    ("2026", PRM, "throttle", "11:00:00", 60),
+    ("2026", PRM, "quota-nonsense", "11:00:00", 60),
+    ("2026", PRM, "quota-nested", "11:00:00", 60),
+    ("v5", PRM, "quota-hour", "11:00:00", 60),
+    ("2026", PCE, "quota-hour", "11:00:00", 60),
+    ("2026", PCE, "throttle=90", "10:21:30", 0),
+    ("2026", PRM, "retry-after=90", "10:21:30", 0),
+]
+
+
+@pytest.mark.parametrize(("generation", "meter", "fault", "until", "for_s"), TOLD)
+async def test_a_provider_is_left_alone_as_it_says(
+    polling: Polling, generation: str, meter: str, fault: str, until: str, for_s: int
+) -> None:
+    """Until the time that it tells sanely; else until some time after the next full hour."""
+    polling.clock.jump(datetime(2026, 11, 21, 10, 20, tzinfo=UTC))
+    hours, minutes, seconds = map(int, until.split(":"))
+    wanted = utc_ms(
+        datetime(2026, 11, 21, tzinfo=UTC)
+        + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    )
+    provider: Provider = "grdf" if meter == PCE else "enedis"
+    async with polling.worker(generation) as worker:
+        account = await add(worker, provider, meter)
+        await polling.twin.set_fault(f"{fault}*1,ok")
+        await visit(worker, account)
+        found = await worker.visits[provider].asking.quota.paused_until()
+        assert found is not None
+        if for_s == 0:
+            assert found == wanted
+        else:
+            assert wanted < found <= wanted + for_s * 1000
+        assert await polling.twin.count() == 1
+        assert (await visit(worker, account))[1].until == found
+        polling.clock.advance((found - utc_ms(polling.clock.now())) / 1000)
+        await polling.stand()
+        assert (await visit(worker, account))[1].kind == "done"
+
+
+@pytest.mark.parametrize(("generation", "meter"), [("2026", PRM), ("v5", PRM), ("2026", PCE)])
+async def test_a_second_that_is_full_costs_a_second(
+    polling: Polling, generation: str, meter: str
+) -> None:
+    """Where a quota of a second is named, the visit goes on a second later, and no earlier."""
+    async with polling.worker(generation) as worker:
+        account = await add(worker, "grdf" if meter == PCE else "enedis", meter)
+        await polling.twin.set_fault("quota-second*1,ok")
+        steps, end = await visit(worker, account)
+        assert (end.kind, steps[0].kind) == ("done", "quota")
+        requests = len(steps)
+        spacing_s = 1.25 if meter == PCE else 0.25
+        first_s = max(1, spacing_s)
+        passed_s = polling.clock.monotonic()
+        assert first_s <= passed_s - (requests - 2) * spacing_s < first_s + 1
 
 
 async def test_the_quota_of_an_hour_ends_all_visits(polling: Polling) -> None:

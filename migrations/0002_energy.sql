@@ -19,6 +19,8 @@ CREATE TABLE accounts (
     word          TEXT,
     since         INTEGER NOT NULL,         -- when the state last changed
     suspect_since INTEGER,                  -- since when it is said that somebody else lives there
+    suspect_last  INTEGER,                  -- when it was last said, on another day than before
+    suspect_days  INTEGER NOT NULL DEFAULT 0,  -- on how many days it was said
     consent       INTEGER,                  -- Enedis' number of the consent, of 2026
     keeps_data    INTEGER NOT NULL DEFAULT 0 CHECK (keeps_data IN (0, 1)),  -- once it is removed
     held_through  INTEGER,                  -- the last civil day of which something is held

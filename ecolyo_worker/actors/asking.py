@@ -56,6 +56,10 @@ class Asking:
         section = context.settings.enedis if provider == "enedis" else context.settings.grdf
         self._timeout_s = section.attempt_timeout.total_seconds()
 
+    def prepare(self) -> None:
+        """Be ready, so that a request leaves at the moment that is noted for it."""
+        self._client.prepare()
+
     @property
     def has_one_token(self) -> bool:
         """Whether all accounts are asked for with the application's one token."""

@@ -7,7 +7,6 @@ one visit. What could not be asked is asked again after a growing while, in the 
 
 import hashlib
 from contextlib import aclosing
-from datetime import UTC
 
 import anyio
 from anyio.abc import TaskStatus
@@ -18,7 +17,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.schedule import Schedule
 from ecolyo_worker.actors.series import End
 from ecolyo_worker.actors.visits import Visits
-from ecolyo_worker.clock import civil_datetime, utc_ms
+from ecolyo_worker.clock import instant_of_ms, utc_ms
 from ecolyo_worker.store import accounts, visits
 from ecolyo_worker.store.accounts import Account
 
@@ -82,7 +81,9 @@ class Poller(Actor):
             until = await self._visits.asking.quota.paused_until()
             if until is not None:
                 return (until - now) / 1000
-            found = await self._context.database.read(visits.due, self._provider, now, _PAGE)
+            found = await self._context.database.read(
+                visits.due, self._provider, now, self._latest(now), _PAGE
+            )
             for ident in found.accounts:
                 if await self._visits.asking.quota.paused_until() is not None:
                     break
@@ -146,8 +147,12 @@ class Poller(Actor):
     def slot_after(self, instant: int, ident: int) -> int:
         """Give an account's first time of the schedule after an instant, both in ms of UTC."""
         offset = self._offset_ms(ident)
-        before = civil_datetime(instant - offset).replace(tzinfo=UTC)
-        return utc_ms(self._schedule.next(before)) + offset
+        return utc_ms(self._schedule.next(instant_of_ms(instant - offset))) + offset
+
+    def _latest(self, now: int) -> int:
+        """Give how far ahead a visit can be due, in ms of UTC; one beyond is a wrong clock's."""
+        slot = utc_ms(self._schedule.next(instant_of_ms(now)))
+        return max(slot + self._spread_s * 1000, now + _REMOVAL_MS)
 
     def _offset_ms(self, ident: int) -> int:
         """Give an account's own place in a slot, which is always the same."""

@@ -2,11 +2,15 @@
 
 Requests lie on a grid a quarter wider than it must be, so that a network that holds some back for
 a quarter of a second and lets them through at once makes no burst at the provider's door.
+
+A clock that is set makes nothing older or younger: what was noted is set by as much. In one life
+the monotonic clock tells by how much; a later one knows that no request is of a time to come.
 """
 
 from collections import deque
 
 import anyio
+from msgspec.structs import replace
 
 from ecolyo_worker.actors.actor import Channel
 from ecolyo_worker.actors.context import Context
@@ -27,6 +31,9 @@ _LONGEST_WAIT_MS = 5_000
 _MOST_FAILURES = 5
 _FIRST_PAUSE_MS = 60_000
 _LONGEST_PAUSE_MS = 3_600_000
+# What the two clocks differ by more than before is no matter of reading them one after the other.
+_SET_MS = 1_000
+_TOKEN_PAUSE_MS = 900_000
 
 
 class Quota:
@@ -41,6 +48,10 @@ class Quota:
         self._per_hour = settings.hourly
         self._made: deque[int] = deque()
         self._pause: Pause | None = None
+        self._ahead = 0
+        """How far the wall clock is ahead of the monotonic one, in ms."""
+        self._refused: set[int] = set()
+        self._odd: set[int] = set()
         self._lock = anyio.Lock()
         self._stopping = Channel()
 
@@ -55,8 +66,7 @@ class Quota:
         of UTC.
         """
         async with self._lock:
-            await self._load()
-            while (until := self._free_at()) > (now := self._now()):
+            while (until := await self._free_at()) > (now := self._now()):
                 if until - now > _LONGEST_WAIT_MS:
                     return until
                 await self._stopping.wait(self._context.clock, (until - now) / 1000)
@@ -104,20 +114,32 @@ class Quota:
             until = max(until, meaning.until or 0)
             await self._note(Pause(until, meaning.happened, failures))
 
-    async def answered(self) -> None:
-        """Take in that the provider answers as agreed."""
+    async def refused(self, account: int, meaning: Meaning) -> None:
+        """Take in that the token of all accounts, just renewed, is not taken for one of them.
+
+        Where it is not for another one either, there is a pause. An account does not count of which
+        others were answered after it was refused: that is its own trouble.
+        """
+        if account in self._odd:
+            return
+        self._refused.add(account)
+        if len(self._refused) > 1:
+            await self.pause(self._now() + _TOKEN_PAUSE_MS, meaning.happened)
+
+    async def answered(self, account: int) -> None:
+        """Take in that the provider answers as agreed, about an account."""
+        self._odd = (self._odd | self._refused) - {account}
+        self._refused.clear()
         async with self._lock:
             known = await self._load()
             is_over = known.until <= self._now()
             if known.failures or (known.until and is_over):
                 await self._note(Pause() if is_over else Pause(known.until, known.reason))
 
-    def _free_at(self) -> int:
+    async def _free_at(self) -> int:
         """Give from when on a request may be made, in ms of UTC."""
+        free = (await self._load()).until
         now = self._now()
-        if self._made and self._made[-1] > now:  # the clock was set back
-            self._made = deque(min(at, now) for at in self._made)
-        free = 0 if self._pause is None else self._pause.until
         if self._made:
             free = max(free, self._made[-1] + self._spacing_ms)
         while self._made and self._made[0] <= now - _HOUR_MS - _HOUR_MARGIN_MS:
@@ -127,12 +149,30 @@ class Quota:
         return free
 
     async def _load(self) -> Pause:
+        """Give the pause, with all that was noted set by as much as the clock was."""
+        passed = int(self._context.clock.monotonic() * 1000)
+        now = self._now()
         if self._pause is None:
-            since = self._now() - _HOUR_MS - _HOUR_MARGIN_MS
+            since = now - _HOUR_MS - _HOUR_MARGIN_MS
             read = self._context.database.read
             self._made = deque(await read(quotas.calls, self._provider, since))
-            self._pause = await read(quotas.pause_of, self._provider)
-        return self._pause
+            pause = await read(quotas.pause_of, self._provider)
+            by = min(0, now - self._made[-1]) if self._made else 0
+            self._ahead = now - passed
+        else:
+            pause = self._pause
+            by = now - passed - self._ahead
+        if abs(by) >= _SET_MS:
+            pause = await self._set(pause, by)
+            self._ahead = now - passed
+        self._pause = pause
+        return pause
+
+    async def _set(self, pause: Pause, by: int) -> Pause:
+        """Set what was noted by some ms, on disk first."""
+        await self._context.database.run(quotas.set_by, self._provider, by)
+        self._made = deque(at + by for at in self._made)
+        return replace(pause, until=pause.until + by) if pause.until else pause
 
     async def _note(self, pause: Pause) -> None:
         await self._context.database.run(quotas.pause, self._provider, pause)

@@ -25,7 +25,7 @@ from ecolyo_worker.store.cursors import Answered, Cursor, Stored
 __all__ = ["ALL", "End", "SeriesVisit", "Step", "Visit", "Wanted"]
 
 _SUSPECT_MS = 3 * 86_400_000
-_TOKEN_PAUSE_MS = 900_000
+_SUSPECT_DAYS = 4
 # A wait that is not worth to end a visit for, and how often.
 _SHORT_MS = 5_000
 _MOST_SHORT = 3
@@ -139,8 +139,13 @@ class SeriesVisit:
 
     async def _begin(self) -> bool:
         """Find out what is missing; False where the series is not asked for any more."""
-        run, account = self._context.database.run, self._account.id
-        self._cursor = await run(cursors.begin, account, self._series)
+        account, today = self._account.id, self._visit.today
+
+        def begin(connection: sqlite3.Connection) -> Cursor:
+            cursors.mistrust(connection, account, self._series, today)
+            return cursors.begin(connection, account, self._series)
+
+        self._cursor = await self._context.database.run(begin)
         wanted = self._visit.wanted
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
@@ -152,7 +157,7 @@ class SeriesVisit:
             self._left = within((days,), days)
         elif days:
             self._left = await self._context.database.read(
-                cursors.to_do, account, self._series, days, self._visit.today
+                cursors.to_do, account, self._series, days, today
             )
         self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True
@@ -212,7 +217,7 @@ class SeriesVisit:
         if is_whole:
             self._cursor = noted
             self._visit.is_fed = True
-            await self._asking.quota.answered()
+            await self._asking.quota.answered(self._account.id)
         self._tell(stored, found)
         return stored
 
@@ -276,10 +281,17 @@ class SeriesVisit:
         self._is_over = True
 
     async def _suspect(self, meaning: Meaning, window: range) -> None:
-        """Believe that a consent is lost only after days in which nothing else was said."""
+        """Believe that a consent is lost only after days in which nothing else was said.
+
+        It must have been said on each of them: a clock that is set makes days pass that were none.
+        """
         moment = self._context.moment()
-        since = await self._context.database.run(accounts.suspect, self._account.id, moment)
-        if since is not None and moment.utc - since >= _SUSPECT_MS:
+        doubt = await self._context.database.run(accounts.suspect, self._account.id, moment)
+        if (
+            doubt is not None
+            and moment.utc - doubt.since >= _SUSPECT_MS
+            and doubt.days >= _SUSPECT_DAYS
+        ):
             await self._lose(meaning, window)
             return
         await self._fail(meaning)
@@ -287,11 +299,10 @@ class SeriesVisit:
 
     async def _pause_for_token(self, meaning: Meaning, _: range) -> None:
         """Leave off: the token was just renewed, and is not taken either."""
-        until = self._now() + _TOKEN_PAUSE_MS
         if self._asking.has_one_token:
-            await self._asking.quota.pause(until, meaning.happened)
+            await self._asking.quota.refused(self._account.id, meaning)
         await self._fail(meaning)
-        self._visit.close("later", self._visit.troubles.pop(), until)
+        self._visit.close("failed", self._visit.troubles.pop())
 
     async def _wait_for_quota(self, meaning: Meaning, _: range) -> None:
         until = await self._asking.quota.exceeded(meaning)
@@ -320,7 +331,7 @@ class SeriesVisit:
         self._is_over = True
         failures = self._cursor.failures + 1
         self._visit.has_failed = True
-        if meaning.kind == "vendor_down":
+        if meaning.kind in ("vendor_down", "renew_token"):
             self._visit.failures = max(self._visit.failures, failures)
         trouble = _trouble(meaning)
         self._visit.troubles.append(trouble)

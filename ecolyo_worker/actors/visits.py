@@ -51,6 +51,7 @@ class Visits:
             if account is None or not account.is_polled:
                 yield End("gone", reason=None if account is None else account.reason)
                 return
+            self.asking.prepare()
             visit = Visit(account, wanted, self._today())
             for series in SERIES_OF[self.asking.provider]:
                 async with aclosing(SeriesVisit(self.asking, visit, series).steps()) as steps:

@@ -49,6 +49,11 @@ class PollingCommands(Group):
                 async with aclosing(self._poll(account, wanted)) as steps:
                     async for step in steps:
                         yield step
+            elif request.account is not None:
+                raise CommandRefused(
+                    f"account {account.id} is one of {account.provider}, not of"
+                    f" {request.provider}; allowed with it: {account.provider} or all"
+                )
 
     async def coverage(self, request: ask.Coverage) -> AsyncIterator[ask.CoverageYear]:
         """Tell of each day of a year what is known of it, account by account.

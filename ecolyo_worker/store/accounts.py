@@ -14,6 +14,7 @@ from ecolyo_worker.store import erasing, homes, rollups, totals
 __all__ = [
     "STATES",
     "Account",
+    "Doubt",
     "Moment",
     "State",
     "Trouble",
@@ -46,6 +47,8 @@ STATES: tuple[State, ...] = (
 """The states, in the order of an account's life."""
 # In these, readings are asked for.
 _POLLED = ("meter_known", "active")
+# Visits of one day and of the next lie so far apart, whatever their slots.
+_OTHER_DAY_MS = 16 * 3_600_000
 
 
 class Moment(Struct, frozen=True):
@@ -60,6 +63,15 @@ class Trouble(Struct, frozen=True):
 
     reason: str
     word: CozyWord
+
+
+class Doubt(Struct, frozen=True):
+    """For how long a provider has said that somebody else lives there now, and nothing else."""
+
+    since: int
+    """In ms of UTC."""
+    days: int
+    """On how many days it said so, by visits that lie most of a day apart."""
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -219,18 +231,29 @@ def authorized(
     move(connection, ident, "active" if account.state == "active" else state, now)
 
 
-def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> int | None:
+def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> Doubt | None:
     """Note that the provider says that somebody else lives there now, or with None, that it is not.
 
-    Gives since when it has said so, in ms of UTC: it is to be believed only after days.
+    Gives for how long it has said so: it is to be believed only after days. What was said at a time
+    to come was said by a clock that was wrong, and counts as said now.
     """
-    value = None if now is None else now.utc
     row = connection.execute(
-        "UPDATE accounts SET suspect_since = iif(:now IS NULL, NULL, coalesce(suspect_since, :now))"
-        " WHERE id = :id RETURNING suspect_since",
-        {"now": value, "id": ident},
+        "SELECT suspect_since, suspect_last, suspect_days FROM accounts WHERE id = ?", (ident,)
     ).fetchone()
-    return None if row is None else row[0]
+    if row is None:
+        return None
+    since, last, days = row
+    if now is None:
+        since, last, days = None, None, 0
+    elif since is None or max(since, last) > now.utc:
+        since, last, days = now.utc, now.utc, 1
+    elif now.utc - last >= _OTHER_DAY_MS:
+        last, days = now.utc, days + 1
+    connection.execute(
+        "UPDATE accounts SET suspect_since = ?, suspect_last = ?, suspect_days = ? WHERE id = ?",
+        (since, last, days, ident),
+    )
+    return None if since is None else Doubt(since, days)
 
 
 def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:

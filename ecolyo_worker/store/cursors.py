@@ -18,7 +18,7 @@ from ecolyo_worker.energy.agreement import disagreements
 from ecolyo_worker.energy.gaps import DayHeld, Gap, GapState, Looked, gaps, suspicion
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.points import Decoded, Point, Quality
-from ecolyo_worker.energy.windows import PolledSeries, joined, todo
+from ecolyo_worker.energy.windows import PolledSeries, joined, todo, within
 from ecolyo_worker.store import accounts, consumption, totals
 from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.store.points import Series
@@ -31,6 +31,7 @@ __all__ = [
     "begin",
     "cursor",
     "held_days",
+    "mistrust",
     "note",
     "open_days",
     "resume",
@@ -48,6 +49,8 @@ _STEPS: Final[dict[PolledSeries, Literal["half-hour", "day", "published"]]] = {
 _ZONE = ZoneInfo(ZONE)
 # Days in a published period: half a year where a meter is read twice a year.
 _LONGEST_PERIOD = 400
+# Whatever may still come is of a younger day.
+_YOUNG_DAYS = 60
 # GRDF gives whole kWh.
 _ROUNDING_WH = 500
 
@@ -105,6 +108,30 @@ def begin(connection: sqlite3.Connection, account: int, series: PolledSeries) ->
         (series, account),
     )
     return cursor(connection, account, series)
+
+
+def mistrust(
+    connection: sqlite3.Connection, account: int, series: PolledSeries, today: int
+) -> None:
+    """Let what a clock that was ahead asked of a series be asked again, if one was.
+
+    It was, where days were answered that are not over. What it took for too old to come is asked
+    again as well, and so are days before what it took for the beginning.
+    """
+    connection.execute(
+        "UPDATE cursors SET earliest = NULL WHERE account = ? AND series = ? AND earliest > ?",
+        (account, series, today),
+    )
+    known = asked(connection, account, series)
+    if not known or known[-1].stop <= today:
+        return
+    connection.execute(
+        "DELETE FROM open_days WHERE account = ? AND series = ? AND day >= ?",
+        (account, series, today - _YOUNG_DAYS),
+    )
+    connection.execute("DELETE FROM asked_days WHERE account = ? AND series = ?", (account, series))
+    for days in within(known, range(known[0].start, today - _YOUNG_DAYS)):
+        _add_asked(connection, account, series, days)
 
 
 def cursor(connection: sqlite3.Connection, account: int, series: PolledSeries) -> Cursor:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Provider
 
-__all__ = ["Pause", "calls", "note_call", "pause", "pause_of"]
+__all__ = ["Pause", "calls", "note_call", "pause", "pause_of", "set_by"]
 
 
 class Pause(Struct, frozen=True):
@@ -46,3 +46,13 @@ def pause(connection: sqlite3.Connection, provider: Provider, noted: Pause) -> N
         "INSERT OR REPLACE INTO pauses (provider, until, reason, failures) VALUES (?, ?, ?, ?)",
         (provider, noted.until, noted.reason, noted.failures),
     )
+
+
+def set_by(connection: sqlite3.Connection, provider: Provider, ms: int) -> None:
+    """Note that a clock was set, forward or, with a negative number, back by so many ms."""
+    for table, column in (("calls", "at"), ("pauses", "until")):
+        connection.execute(
+            f"UPDATE {table} SET {column} = {column} + ?"  # noqa: S608  names of ours
+            f" WHERE provider = ? AND {column} > 0",
+            (ms, provider),
+        )

@@ -13,8 +13,12 @@ _VISITED = (
     "a.provider = :provider AND (a.state IN ('meter_known', 'active', 'removing')"
     " OR (a.state = 'authorized' AND a.consent IS NOT NULL))"
 )
-# One whose state changed since, as by another consent, waits for no time of the schedule.
-_WHEN = "iif(v.visited IS NULL OR v.visited < a.since, 0, v.due)"
+# One whose state changed since, as by another consent, waits for no time of the schedule; unless it
+# changed at a time to come, which would be since every visit.
+_WHEN = (
+    "iif(v.visited IS NULL OR (v.visited < a.since AND a.since <= :now) OR v.due > :latest, 0,"
+    " v.due)"
+)
 
 
 class Due(Struct, frozen=True):
@@ -24,13 +28,18 @@ class Due(Struct, frozen=True):
     following: int | None
 
 
-def due(connection: sqlite3.Connection, provider: Provider, now: int, most: int) -> Due:
-    """Tell which of a provider's accounts to visit, those first that wait the longest."""
+def due(
+    connection: sqlite3.Connection, provider: Provider, now: int, latest: int, most: int
+) -> Due:
+    """Tell which of a provider's accounts to visit, those first that wait the longest.
+
+    No visit is due later than `latest`, unless the clock was: then it is due now.
+    """
     rows = connection.execute(
         f"SELECT a.id, {_WHEN} AS due FROM accounts AS a"  # noqa: S608  texts of ours
         f" LEFT JOIN visits AS v ON v.account = a.id WHERE {_VISITED} ORDER BY due, a.id LIMIT"
         " :most",
-        {"provider": provider, "most": most},
+        {"provider": provider, "now": now, "latest": latest, "most": most},
     ).fetchall()
     found = tuple(ident for ident, at in rows if at <= now)
     return Due(found, next((at for _, at in rows if at > now), None))

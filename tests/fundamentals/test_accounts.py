@@ -147,14 +147,23 @@ async def test_a_meter_belongs_to_one_account(worker: Worker) -> None:
 
 
 async def test_a_suspicion_has_a_begin(worker: Worker) -> None:
-    """Since when a provider doubts the holder is kept, until it does not any more."""
+    """Since when and on how many days a provider doubts the holder is kept, until it does not."""
     run = worker.database.run
     ident = await run(add)
     first = at("03T09:00")
-    assert await run(accounts.suspect, ident, first) == first.utc
-    assert await run(accounts.suspect, ident, at("05T09:00")) == first.utc
-    assert await run(accounts.suspect, ident, None) is None
-    assert await run(accounts.suspect, ident, at("06T09:00")) == at("06T09:00").utc
+    doubts = [
+        (first, accounts.Doubt(first.utc, 1)),
+        (at("03T15:00"), accounts.Doubt(first.utc, 1)),
+        (at("04T08:00"), accounts.Doubt(first.utc, 2)),
+        (at("09T08:00"), accounts.Doubt(first.utc, 3)),
+        (None, None),
+        (at("10T09:00"), accounts.Doubt(at("10T09:00").utc, 1)),
+        (at("12T09:00"), accounts.Doubt(at("10T09:00").utc, 2)),
+        # The clock was set back.
+        (at("11T09:00"), accounts.Doubt(at("11T09:00").utc, 1)),
+    ]
+    for moment, doubt in doubts:
+        assert await run(accounts.suspect, ident, moment) == doubt
 
 
 @pytest.mark.parametrize("keeps_data", [True, False])

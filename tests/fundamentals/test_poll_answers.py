@@ -1,6 +1,7 @@
 """What is done about each answer of Enedis and GRDF that is not what was asked for."""
 
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from ecolyo_worker.actors.series import End, Wanted
 from ecolyo_worker.clock import parse_day, utc_ms
 from ecolyo_worker.store import cursors, totals, visits
 from tests.energy_accounts import PCE, PRM, add, again, consent
-from tests.energy_polling import ODD, Polling, asked, gaps, held, visit
+from tests.energy_polling import NULLS, ODD, Polling, asked, gaps, held, visit
 
 PARTIAL, DOWN = "UNKNOWN_ERROR.PARTIAL_SYNC", "VENDOR_DOWN"
 OUTDATED = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
@@ -64,6 +65,23 @@ async def test_a_doubtful_loss_is_believed_after_three_days(polling: Polling, fa
         assert (await visit(worker, account))[1].kind == "consent"
         assert (await again(worker, account)).state == "needs_consent"
         assert await polling.twin.count(PRM) == 4
+
+
+@pytest.mark.parametrize("days", [3, 3650])
+async def test_days_that_a_clock_skips_are_none(polling: Polling, days: int) -> None:
+    """Set forward between two answers, or in a wrong year, it makes no doubt older."""
+    await polling.twin.set_fault("not-holder*99", PRM)
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await visit(worker, account)
+        polling.clock.jump(polling.clock.now() + timedelta(days=days))
+        for _ in range(9):
+            assert (await visit(worker, account))[1].kind == "failed"
+        polling.clock.jump(polling.clock.now() - timedelta(days=days))
+        for _ in range(3):
+            assert (await visit(worker, account))[1].kind == "failed"
+            await polling.later(days=1)
+        assert (await visit(worker, account))[1].kind == "consent"
 
 
 async def test_a_doubt_that_ends_begins_anew(polling: Polling) -> None:
@@ -164,7 +182,8 @@ async def test_another_consent_has_asked_what_was_given_up(polling: Polling) -> 
         await worker.database.run(visits.note, account.id, now, now + 1)
         found = await worker.consents.typed(await again(worker, account), PRM)
         assert (found.state, found.reason, found.word) == ("active", None, None)
-        assert (await worker.database.read(visits.due, "enedis", now, 9)).accounts == (account.id,)
+        due = await worker.database.read(visits.due, "enedis", now, now + 1, 9)
+        assert due.accounts == (account.id,)
         assert (await visit(worker, account))[1] == End("done")
         assert None not in await held(worker, account, "curve", "2026-11-08", "2026-11-19")
         assert (await again(worker, account)).reason is None
@@ -212,23 +231,41 @@ async def test_windows_that_are_too_long_are_split(polling: Polling) -> None:
         assert await gaps(worker, account, "curve") == {}
 
 
-async def test_a_token_is_renewed_once_and_then_there_is_a_pause(polling: Polling) -> None:
-    """Two calls are made with two tokens; then nobody asks for a while."""
+@pytest.mark.parametrize("fault", ["status=401", "empty-403"])
+async def test_a_token_that_nobody_may_use_pauses_the_provider(
+    polling: Polling, fault: str
+) -> None:
+    """Renewed once, and refused for two accounts: nobody asks for a while, over restarts too."""
     async with polling.worker() as worker:
         account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
-        await polling.twin.set_fault("status=401*1,ok")
+        third = await add(worker, "enedis", NULLS)
+        await polling.twin.set_fault(f"{fault}*1,ok")
         assert (await visit(worker, account))[1].kind == "done"
         await polling.later(days=1)
         await polling.twin.clear()
-        await polling.twin.set_fault("status=401*99")
-        _, end = await visit(worker, account)
-        assert end.kind == "later"
+        await polling.twin.set_fault(f"{fault}*99")
+        assert (await visit(worker, account))[1].kind == "failed"
         assert await polling.twin.count(PRM) == 2
-        assert (await visit(worker, other))[1].kind == "later"
-        assert await polling.twin.count() == 2
+        assert await worker.visits["enedis"].asking.quota.paused_until() is None
+        assert (await visit(worker, other))[1].kind == "failed"
+        assert (await visit(worker, third))[1].kind == "later"
+        assert await polling.twin.count() == 3
+    async with polling.worker() as worker:
+        assert (await visit(worker, third))[1].kind == "later"
         await polling.twin.set_fault("ok")
         await polling.later(hours=1)
         assert (await visit(worker, account))[1].kind == "done"
+
+
+async def test_a_token_of_one_person_pauses_nobody_else(polling: Polling) -> None:
+    """Of v4, where each has tokens of her own, two that are not taken leave the others alone."""
+    async with polling.worker("v4") as worker:
+        meters = (PRM, ODD, NULLS)
+        three = [await consent(worker, await add(worker), meter) for meter in meters]
+        for meter in (PRM, ODD):
+            await polling.twin.set_fault("status=401*99", meter)
+        ends = [(await visit(worker, account))[1].kind for account in three]
+        assert ends == ["failed", "failed", "done"]
 
 
 async def test_an_ended_token_is_renewed(polling: Polling) -> None:

@@ -1,14 +1,21 @@
 """The quota of a provider holds for all its accounts, over restarts too."""
 
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
+import pytest
+
+from ecolyo_worker import Worker
 from ecolyo_worker.actors.quota import Quota
-from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.clock import instant_text, utc_ms
+from ecolyo_worker.energy.answers import Provider
+from ecolyo_worker.store import quotas
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.tools.energy_twin import EnergyTwin
-from tests.energy_accounts import PCE, PRM, add, again, consent
+from tests.energy_accounts import PCE, PRM, add, again, consent, settings
 from tests.energy_polling import ODD, Polling, visit
 
 HOUR_S = 3600
@@ -42,14 +49,81 @@ async def test_there_are_never_too_many(polling: Polling) -> None:
     assert times[50] < HOUR_S + 2
 
 
-async def test_a_clock_that_is_set_back_stops_nothing(polling: Polling) -> None:
-    """Requests of a time to come count as made now."""
-    async with polling.worker(per_second=3) as worker:
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24 * 3650])
+async def test_a_clock_that_is_set_changes_no_quota(
+    polling: Polling, hours: int, restarts: bool
+) -> None:
+    """Forward or back, in mid-hour: no second and no hour has more requests, nor is one lost."""
+    times: list[float] = []
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(polling.worker(per_second=3, per_hour=20))
         quota = worker.visits["enedis"].asking.quota
-        assert await quota.take() is None
-        polling.clock.jump(datetime(2026, 11, 20, tzinfo=UTC))
-        assert await quota.take() is None
-        assert polling.clock.monotonic() < 2
+        await take(quota, polling.clock, 11, times)
+        polling.clock.jump(polling.clock.now() + timedelta(hours=hours))
+        await take(quota, polling.clock, 15, times)
+        if restarts:
+            await stack.aclose()
+            worker = await stack.enter_async_context(polling.worker(per_second=3, per_hour=20))
+            quota = worker.visits["enedis"].asking.quota
+        await take(quota, polling.clock, 41, times)
+    assert most_within(times, 1.24) == 3
+    assert most_within(times, HOUR_S) == 20
+    assert times[40] < 2 * HOUR_S + 20
+
+
+@pytest.mark.parametrize("days", [-3650, -1, 1])
+async def test_a_pause_is_as_long_whatever_the_clock_is_set_to(polling: Polling, days: int) -> None:
+    """What is left of it stays, also for `status`; it ends an hour after it began."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await polling.twin.set_fault("quota-nonsense*1,ok")
+        _, end = await visit(worker, account)
+        left = (end.until or 0) - utc_ms(polling.clock.now())
+        polling.clock.jump(polling.clock.now() + timedelta(days=days))
+        quota = worker.visits["enedis"].asking.quota
+        now = utc_ms(polling.clock.now())
+        assert await quota.paused_until() == now + left
+        assert worker.status().pauses["enedis"].until == instant_text(now + left)
+        polling.clock.advance(left / 1000)
+        assert await quota.paused_until() is None
+
+
+async def test_a_clock_that_is_set_back_before_a_start_makes_no_pause_longer(
+    polling: Polling,
+) -> None:
+    """No request is of a time to come: the pause after it lasts no longer than it did then."""
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        await polling.twin.set_fault("quota-nonsense*1,ok")
+        _, end = await visit(worker, account)
+        left = (end.until or 0) - utc_ms(polling.clock.now())
+    polling.clock.jump(polling.clock.now() - timedelta(days=3650))
+    for _ in range(2):
+        async with polling.worker() as worker:
+            until = await worker.visits["enedis"].asking.quota.paused_until()
+            assert until == utc_ms(polling.clock.now()) + left
+    polling.clock.advance(left / 1000)
+    async with polling.worker() as worker:
+        assert (await visit(worker, account))[1].kind == "done"
+
+
+async def test_a_request_is_noted_when_it_leaves(polling: Polling) -> None:
+    """What the first one after a start needs is made before its moment, however long that takes."""
+
+    def slowly() -> httpx.AsyncClient:
+        polling.clock.advance(5)
+        return httpx.AsyncClient(trust_env=False)
+
+    async with polling.worker() as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        await visit(worker, other)  # there is a token then
+    begin = utc_ms(polling.clock.now())
+    chosen = settings(polling.state_dir, polling.twin, history_days=60, curve_days=14)
+    async with Worker(chosen, clock=polling.clock, http=slowly).opened() as worker:
+        assert (await visit(worker, account))[1].kind == "done"
+        first, *_ = await worker.database.read(quotas.calls, "enedis", begin)
+        assert first >= begin + 5000
 
 
 async def test_providers_do_not_share(polling: Polling) -> None:
@@ -68,6 +142,70 @@ async def test_the_quota_of_a_second_is_waited_for(polling: Polling) -> None:
         assert end.kind == "done"
         assert [step.kind for step in steps] == ["quota", "ok", "ok", "ok"]
         assert steps[0].window == steps[1].window
+
+
+# When nobody asks any more from 10:20 on, and until when: exactly, or from then on for a minute.
+TOLD = [
+    ("2026", PRM, "quota-hour", "11:00:00", 0),  # nextAccessTime
+    ("2026", PRM, "throttle=90", "10:21:30", 0),  # Retry-After
+    ("2026", PRM, "throttle=86400", "34:20:00", 0),
+    ("2026", PRM, "throttle=86401", "11:00:00", 60),
+    ("2026", PRM, "throttle=9999999999", "11:00:00", 60),
+    ("2026", PRM, "throttle=0", "11:00:00", 60),
+    ("2026", PRM, "throttle", "11:00:00", 60),
+    ("2026", PRM, "quota-nonsense", "11:00:00", 60),
+    ("2026", PRM, "quota-nested", "11:00:00", 60),
+    ("v5", PRM, "quota-hour", "11:00:00", 60),
+    ("2026", PCE, "quota-hour", "11:00:00", 60),
+    ("2026", PCE, "throttle=90", "10:21:30", 0),
+    ("2026", PRM, "retry-after=90", "10:21:30", 0),
+]
+
+
+@pytest.mark.parametrize(("generation", "meter", "fault", "until", "for_s"), TOLD)
+async def test_a_provider_is_left_alone_as_it_says(
+    polling: Polling, generation: str, meter: str, fault: str, until: str, for_s: int
+) -> None:
+    """Until the time that it tells sanely; else until some time after the next full hour."""
+    polling.clock.jump(datetime(2026, 11, 21, 10, 20, tzinfo=UTC))
+    hours, minutes, seconds = map(int, until.split(":"))
+    wanted = utc_ms(
+        datetime(2026, 11, 21, tzinfo=UTC)
+        + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    )
+    provider: Provider = "grdf" if meter == PCE else "enedis"
+    async with polling.worker(generation) as worker:
+        account = await add(worker, provider, meter)
+        await polling.twin.set_fault(f"{fault}*1,ok")
+        await visit(worker, account)
+        found = await worker.visits[provider].asking.quota.paused_until()
+        assert found is not None
+        if for_s == 0:
+            assert found == wanted
+        else:
+            assert wanted < found <= wanted + for_s * 1000
+        assert await polling.twin.count() == 1
+        assert (await visit(worker, account))[1].until == found
+        polling.clock.advance((found - utc_ms(polling.clock.now())) / 1000)
+        await polling.stand()
+        assert (await visit(worker, account))[1].kind == "done"
+
+
+@pytest.mark.parametrize(("generation", "meter"), [("2026", PRM), ("v5", PRM), ("2026", PCE)])
+async def test_a_second_that_is_full_costs_a_second(
+    polling: Polling, generation: str, meter: str
+) -> None:
+    """Where a quota of a second is named, the visit goes on a second later, and no earlier."""
+    async with polling.worker(generation) as worker:
+        account = await add(worker, "grdf" if meter == PCE else "enedis", meter)
+        await polling.twin.set_fault("quota-second*1,ok")
+        steps, end = await visit(worker, account)
+        assert (end.kind, steps[0].kind) == ("done", "quota")
+        requests = len(steps)
+        spacing_s = 1.25 if meter == PCE else 0.25
+        first_s = max(1, spacing_s)
+        passed_s = polling.clock.monotonic()
+        assert first_s <= passed_s - (requests - 2) * spacing_s < first_s + 1
 
 
 async def test_the_quota_of_an_hour_ends_all_visits(polling: Polling) -> None:

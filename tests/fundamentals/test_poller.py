@@ -12,15 +12,15 @@ import pytest
 
 from ecolyo_worker import Worker
 from ecolyo_worker import requests as ask
-from ecolyo_worker.clock import day_text, instant_text, utc_ms
+from ecolyo_worker.clock import day_text, instant_text, parse_day, utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.server import ControlSocket
-from ecolyo_worker.store import accounts, cursors
+from ecolyo_worker.store import accounts, cursors, visits
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PCE, PRM, add, again, settings, visit
-from tests.energy_polling import PARIS
+from tests.energy_polling import NULLS, ODD, PARIS
 
 MONDAY = "2026-11-16"
 
@@ -37,22 +37,33 @@ class Life:
         self.twin = twin
         self.clock = SimulatedClock(paris(f"{MONDAY}T06:00"))
         self.worker: Any = None
+        self.wrong = timedelta()
 
     @asynccontextmanager
     async def running(self, **more: Any) -> AsyncIterator[Worker]:
         chosen = settings(self.state_dir, self.twin, history_days=30, curve_days=7)
         chosen = chosen.replace(**more)
         await self.twin.set_quotas("off")  # it counts by the machine's time
-        await self.twin.set_today(self.clock.now().astimezone(PARIS).replace(tzinfo=None))
+        await self._stand(self.clock.now())
         async with Worker(chosen, clock=self.clock) as worker:
             self.worker = worker
             yield worker
 
+    async def jump(self, by: timedelta) -> None:
+        """Let the worker's clock be set, and be wrong by so much more; the twin's is right."""
+        self.wrong += by
+        await self.clock.step(self.clock.now() + by, jump=True)
+
     async def to(self, moment: datetime) -> None:
         """Let time pass until a moment, and all work that is due then be done."""
-        await self.twin.set_today(moment.astimezone(PARIS).replace(tzinfo=None))
+        await self._stand(moment)
         resting = len(self.worker.health()) - 1  # intake goes by the machine's time
         await self.clock.step_whole(moment, resting)
+
+    async def _stand(self, moment: datetime) -> None:
+        """Let the twin stand at the right time."""
+        civil = (moment - self.wrong).astimezone(PARIS).replace(tzinfo=None)
+        await self.twin.set_today(civil)
 
 
 @pytest.fixture
@@ -135,6 +146,44 @@ async def test_what_came_to_nothing_is_tried_before_the_next_slot(life: Life) ->
         await life.to(paris(f"{MONDAY}T06:05:30"))
         assert await life.twin.count() > 2
         assert (await life.twin.calls())[-1]["statuses"] == {"503": 1, "200": 1}
+
+
+@pytest.mark.parametrize("fault", ["empty-403", "status=401"])
+async def test_a_token_that_is_not_taken_for_one_stops_nobody_else(life: Life, fault: str) -> None:
+    """That account alone is asked for more and more seldom; others as if it were not there."""
+    account, other = await people(life, PRM, ODD)
+    await life.twin.set_fault(f"{fault}*99999", PRM)
+    paused = []
+    async with life.running() as worker:
+        for hours in range(49):
+            await life.to(paris(f"{MONDAY}T06:00:30") + timedelta(hours=hours))
+            paused.append(await worker.visits["enedis"].asking.quota.paused_until())
+        assert [until for until in paused if until is not None] == []
+        assert (await again(worker, other)).state == "active"
+        cursor = await worker.database.read(cursors.cursor, account.id, "daily")
+    # Thrice in the first hours, then every four hours or in the next slot; each time a token is
+    # renewed once, beside those that end by themselves, and the request made once more.
+    assert cursor.failures == 16
+    assert await life.twin.count(PRM) == 32
+    assert sum(one["count"] for one in await life.twin.token_requests()) <= 2 * 16
+
+
+async def test_two_odd_accounts_pause_the_provider_no_longer_than_it_takes_to_see(
+    life: Life,
+) -> None:
+    """Once others are answered after them, their tokens are their own trouble."""
+    await people(life, PRM, ODD, NULLS)
+    for meter in (PRM, ODD):
+        await life.twin.set_fault("empty-403*99999", meter)
+    async with life.running() as worker:
+        paused = worker.visits["enedis"].asking.quota.paused_until
+        await life.to(paris(f"{MONDAY}T06:00:30"))
+        assert await paused() is not None
+        await life.to(paris(f"{MONDAY}T07:00"))
+        assert await life.twin.count(NULLS) > 0
+        for hours in range(1, 24):
+            await life.to(paris(f"{MONDAY}T07:00") + timedelta(hours=hours))
+            assert await paused() is None
 
 
 async def test_another_state_is_looked_at_soon(life: Life) -> None:
@@ -237,6 +286,71 @@ async def test_a_stop_costs_nothing(life: Life) -> None:
         assert [(day_text(one.start), day_text(one.stop)) for one in asked] == [
             ("2026-10-17", MONDAY)
         ]
+
+
+@pytest.mark.parametrize("fault", ["status=503", "ok", "no-data", "too-early"])
+@pytest.mark.parametrize("days", [1, 3650])
+async def test_a_time_with_a_wrong_clock_costs_no_reading(
+    life: Life, fault: str, days: int
+) -> None:
+    """Whatever the provider answered then: set right, all comes that should have come."""
+    (account,) = await people(life, PRM)
+    await life.twin.set_fault(f"{fault}*99")
+    await life.jump(timedelta(days=days))
+    async with life.running():
+        await life.to(life.clock.now() + timedelta(seconds=30))
+    await life.twin.set_fault("ok")
+    await life.twin.clear()
+    await life.jump(-timedelta(days=days))
+    async with life.running() as worker:
+        await life.to(life.clock.now() + timedelta(seconds=30))
+        assert await life.twin.count(PRM) > 0
+        for hour in (12, 36, 60, 84):
+            await life.to(paris(f"{MONDAY}T00:00") + timedelta(hours=hour))
+        found = await again(worker, account)
+        assert (found.state, found.reason) == ("active", None)
+        wanted = range(parse_day("2026-11-10"), parse_day("2026-11-19"))
+        for series in ("daily", "curve"):
+            held = await worker.database.read(cursors.held_days, found, series, wanted)
+            assert list(held) == list(wanted)
+        (health,) = (one for one in worker.health() if one.name == "enedis")
+        assert str(health.next_due).startswith("2026-11-19")
+
+
+async def test_a_consent_of_a_time_to_come_is_no_reason_to_come_again(life: Life) -> None:
+    """Who consented while the clock was ahead is visited as often as others once it is right."""
+    (account,) = await people(life, PRM)
+    await life.jump(timedelta(days=3650))
+    lost = accounts.Trouble("it is lost", "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+    async with Worker(settings(life.state_dir, life.twin), clock=life.clock).opened() as worker:
+        run = worker.database.run
+        await run(accounts.move, account.id, "needs_consent", _moment(life), lost)
+        await run(accounts.authorized, account.id, None, _moment(life))
+    await life.jump(-timedelta(days=3650))
+    await life.twin.set_fault("no-data*99")
+    async with life.running() as worker:
+        await life.to(life.clock.now() + timedelta(minutes=5))
+        assert (await again(worker, account)).since > utc_ms(life.clock.now())
+        assert await life.twin.count(PRM) == 2
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+async def test_a_clock_that_is_set_moves_visits_no_further_than_their_slot(
+    life: Life, hours: int
+) -> None:
+    """While the service runs: the next visit is in the next slot of the new time, or at once."""
+    (account,) = await people(life, PRM)
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T06:00:10"))
+        await life.jump(timedelta(hours=hours))
+        following = slot(worker, account, life.clock.now())
+        await life.twin.clear()
+        await life.to(following + timedelta(minutes=1))
+        read = worker.database.read
+        ((_, visited),) = await read(visits.visited, "enedis", 0, 9)
+        assert utc_ms(following) <= visited <= utc_ms(life.clock.now())
+        await life.to(following + timedelta(hours=3))
+        assert await read(visits.visited, "enedis", 0, 9) == [(account.id, visited)]
 
 
 async def test_nothing_is_fetched_in_mode_off(life: Life) -> None:

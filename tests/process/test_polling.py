@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -25,8 +26,8 @@ CONFIG = """
 client_id = "app"
 client_secret_file = "{secret}"
 base_url = "{url}"
-per_second = 100
-per_hour = 100000
+per_second = {per_second}
+per_hour = {per_hour}
 history_days = {history}
 curve_days = {curve}
 
@@ -55,7 +56,11 @@ def poll(cli: Run, twin: Twin, tmp_path: Path) -> Run:
     secret.write_text("s3cret")
 
     async def run(
-        *arguments: str, history: int = 60, curve: int = 14, env: dict[str, str] | None = None
+        *arguments: str,
+        history: int = 60,
+        curve: int = 14,
+        quota: tuple[int, int] = (100, 100_000),
+        env: dict[str, str] | None = None,
     ) -> CompletedProcess[bytes]:
         file = tmp_path / "config.toml"
         text = CONFIG.format(
@@ -64,6 +69,8 @@ def poll(cli: Run, twin: Twin, tmp_path: Path) -> Run:
             grdf_token=twin.grdf_token_url,
             history=history,
             curve=curve,
+            per_second=quota[0],
+            per_hour=quota[1],
         )
         file.write_text(text)
         return await cli(*arguments, "--config", file, env=env)
@@ -133,6 +140,25 @@ async def test_a_killed_load_goes_on(twin: Twin, tmp_path: Path) -> None:
     assert set(totals.values()) == {totals["day"]}
 
 
+async def test_a_killed_process_forgets_no_request(poll: Run, twin: Twin, state_dir: Path) -> None:
+    """Quotas of a second and of an hour hold over kill -9, however often it strikes."""
+    few: Any = {"curve": 400, "quota": (2, 8)}
+    await add(poll, "enedis", PRM)
+    for done in (3, 6):
+        found = await poll("poll", "enedis", env={VARIABLE: "poller.answered:kill:3"}, **few)
+        assert found.returncode == -9, found.stderr
+        assert await twin.count(PRM) == done
+    for _ in range(2):
+        found = await poll("poll", "enedis", **few)
+        assert (found.returncode, await twin.count(PRM)) == (75, 8)
+        assert b"not now" in found.stdout
+    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection:
+        times = [at for (at,) in connection.execute("SELECT at FROM calls ORDER BY at")]
+    assert len(times) == 8
+    assert min(after - before for before, after in pairwise(times)) >= 500
+    assert await twin.busiest_second("enedis") <= 3  # a busy machine may hold one back
+
+
 async def test_the_calendar_of_a_year(poll: Run) -> None:
     """A letter for each day, a legend with counts, reasons; it fits on 80 columns."""
     await add(poll, "enedis", ODD)
@@ -187,6 +213,11 @@ async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
     assert b"account 1 (enedis): it needs a consent; 1 window" in lost.stdout
     assert b"The consent at Enedis has ended or was revoked." in lost.stdout
     assert (await poll("poll", "--account", "7")).returncode == 64
+    other = await poll("poll", "grdf", "--account", "1")
+    assert (other.returncode, other.stdout) == (64, b"")
+    assert (
+        b"account 1 is one of enedis, not of grdf; allowed with it: enedis or all" in other.stderr
+    )
     for told in (none, found, down, lost):
         assert not any(meter.encode() in told.stdout + told.stderr for meter in (PRM, PCE))
 

@@ -139,10 +139,16 @@ class Worker:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
-        """Enter it as the state's owner, so that nothing is counted or sent but when called for."""
+        """Enter it as the state's owner, so that nothing is counted or sent but when called for.
+
+        At the end it overwrites in the files what was deleted, whoever deleted it, if nothing else
+        went wrong.
+        """
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=False)
             yield self
+            if await self.database.read(erasing.is_owed):
+                await self._erase()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
@@ -197,7 +203,7 @@ class Worker:
         abandoned = await self.database.run(store)
         if any(said.consent is None for said in facts):
             self.sender.abandon(abandoned)
-            await erasing.erase(self.database)
+            await self._erase()
 
     async def forget(self, instance: str) -> Forgetting | None:
         """Delete every trace of a person, in the files' bytes too; None if unknown.
@@ -211,7 +217,7 @@ class Worker:
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
-        holding = await erasing.erase(self.database)
+        holding = await self._erase()
         return msgspec.structs.replace(gone, holding=holding, unrevoked=unrevoked)
 
     async def run_once(
@@ -235,7 +241,7 @@ class Worker:
             )
         report = await self.aggregator.run_once(plan)
         if not self._by_itself:
-            await self.janitor.go_round()
+            await self.janitor.go_round(is_alone=True)
         return report
 
     def preview(
@@ -295,6 +301,18 @@ class Worker:
             self.database.trouble or unreachable(self.settings.directory),
             free_bytes(self.settings.directory),
         )
+
+    async def _erase(self) -> list[str]:
+        """Overwrite what was deleted; give the names of the files that may hold it still.
+
+        Beside what works by itself, a large database is left to the janitor. Else nobody waits for
+        it, and nobody would do it later.
+        """
+        if self._by_itself:
+            return await erasing.erase(self.database)
+        if size := await self.database.read(erasing.size_if_large):
+            self.logger.warning("the database is written anew, which takes a while", bytes=size)
+        return await erasing.erase(self.database, however_large=True)
 
     @property
     def _is_open(self) -> bool:

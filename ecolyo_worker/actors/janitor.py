@@ -52,8 +52,11 @@ class Janitor(Actor):
                 await self.go_round()
             await self.rest(due - self._clock.monotonic())
 
-    async def go_round(self) -> None:
-        """Go round once, also where it does not run. Raises `StoreUnavailable`."""
+    async def go_round(self, *, is_alone: bool = False) -> None:
+        """Go round once, also where it does not run. Raises `StoreUnavailable`.
+
+        If it `is_alone`, nobody waits for it, and by day it does what is for the night, too.
+        """
         now = self._clock.now()
         sure = await self._context.database.run(
             retention.sure_time, utc_ms(now), is_even=self._is_even(now)
@@ -66,25 +69,26 @@ class Janitor(Actor):
             self.sign()
             if self.stopping:
                 return
-        await self._erase(now)
+        await self._erase(now, is_alone=is_alone)
         self.succeeded()
 
-    async def _erase(self, now: datetime) -> None:
-        """Overwrite what was deleted, by others too; in a large database, at night."""
+    async def _erase(self, now: datetime, *, is_alone: bool) -> None:
+        """Overwrite what was deleted, by others too; in a large database, while nobody waits."""
         database = self._context.database
         if not await database.read(erasing.is_owed):
             await database.truncate_log()
             return
-        at_night = now.astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
+        hour = now.astimezone(self._context.settings.civil_zone).hour
+        however_large = is_alone or hour == _QUIET_HOUR
         size, logger = await database.read(erasing.size_if_large), self._context.logger
-        if size and at_night:
+        if size and however_large:
             logger.info("the database is written anew; all else waits meanwhile", bytes=size)
         began = self._clock.monotonic()
-        holding = await erasing.erase(database, however_large=at_night)
+        holding = await erasing.erase(database, however_large=however_large)
         took_s = round(self._clock.monotonic() - began, 3)
         if not holding:
             logger.info("what was deleted is overwritten", took_s=took_s)
-        elif size and not at_night:
+        elif size and not however_large:
             logger.info("what was deleted waits for the night", bytes=size, from_hour=_QUIET_HOUR)
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)

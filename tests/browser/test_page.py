@@ -638,6 +638,35 @@ def test_ten_thousand(page: Page, echo: EchoServer, post: Post) -> None:
     assert page.evaluate("document.querySelectorAll('*').length") < nodes + 500
 
 
+COUNTING = """() => {
+  window.calls = {};
+  for (const [kind, name] of [
+    [String, "toLowerCase"], [String, "includes"], [Array, "join"], [Document, "createElement"],
+  ]) {
+    const own = kind.prototype[name];
+    window.calls[name] = 0;
+    kind.prototype[name] = function (...given) {
+      window.calls[name] += 1;
+      return own.apply(this, given);
+    };
+  }
+}"""
+
+
+def test_what_a_filter_costs(page: Page, echo: EchoServer) -> None:
+    """Of each request a filter compares each of its terms once; only lines in sight are made."""
+    fill(echo.received, MANY)
+    expect(page.locator("#memory")).to_have_text("10,000 requests listed")
+    page.evaluate(COUNTING)
+    page.locator("#filter").fill("group:quiz0999 measure:stars")
+    expect(page.locator("#shown")).to_have_text("10 of 10,000")
+    page.locator("#filter").fill("verdict:ok")
+    expect(page.locator("#shown")).to_have_text("10,000 of 10,000")
+    calls = page.evaluate("window.calls")
+    assert MANY <= calls.pop("includes") < 3.1 * MANY
+    assert max(calls.values()) < 0.2 * MANY, calls
+
+
 def test_more_than_it_lists(page: Page, echo: EchoServer) -> None:
     """Beyond 20,000 requests the oldest leave the list, and their number is told."""
     fill(echo.received, 20_500)

@@ -4,7 +4,7 @@ import logging
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -147,8 +147,8 @@ class Worker:
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=False)
             yield self
-            if await self.database.read(erasing.is_owed):
-                await self._erase()
+            with suppress(StoreUnavailable, StateRefused):  # what was done is done
+                await self._erase_owed()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
@@ -241,7 +241,8 @@ class Worker:
             )
         report = await self.aggregator.run_once(plan)
         if not self._by_itself:
-            await self.janitor.go_round(is_alone=True)
+            await self.janitor.prune()
+            await self._erase_owed()
         return report
 
     def preview(
@@ -313,6 +314,13 @@ class Worker:
         if size := await self.database.read(erasing.size_if_large):
             self.logger.warning("the database is written anew, which takes a while", bytes=size)
         return await erasing.erase(self.database, however_large=True)
+
+    async def _erase_owed(self) -> None:
+        """Overwrite what others deleted, too, or at least empty the log."""
+        if await self.database.read(erasing.is_owed):
+            await self._erase()
+        else:
+            await self.database.truncate_log()
 
     @property
     def _is_open(self) -> bool:

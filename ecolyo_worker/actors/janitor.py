@@ -49,14 +49,17 @@ class Janitor(Actor):
         while not self.stopping:
             if self._clock.monotonic() >= due:
                 due = self._clock.monotonic() + _ROUND.total_seconds()
-                await self.go_round()
+                await self._go_round()
             await self.rest(due - self._clock.monotonic())
 
-    async def go_round(self, *, is_alone: bool = False) -> None:
-        """Go round once, also where it does not run. Raises `StoreUnavailable`.
+    async def _go_round(self) -> None:
+        await self.prune()
+        if not self.stopping:
+            await self._erase()
+            self.succeeded()
 
-        If it `is_alone`, nobody waits for it, and by day it does what is for the night, too.
-        """
+    async def prune(self) -> None:
+        """Delete what is kept no longer, also where it does not run. Raises `StoreUnavailable`."""
         now = self._clock.now()
         sure = await self._context.database.run(
             retention.sure_time, utc_ms(now), is_even=self._is_even(now)
@@ -69,26 +72,25 @@ class Janitor(Actor):
             self.sign()
             if self.stopping:
                 return
-        await self._erase(now, is_alone=is_alone)
-        self.succeeded()
 
-    async def _erase(self, now: datetime, *, is_alone: bool) -> None:
-        """Overwrite what was deleted, by others too; in a large database, while nobody waits."""
+    async def _erase(self) -> None:
+        """Overwrite what was deleted, by others too; in a large database, at night."""
         database = self._context.database
         if not await database.read(erasing.is_owed):
             await database.truncate_log()
             return
-        hour = now.astimezone(self._context.settings.civil_zone).hour
-        however_large = is_alone or hour == _QUIET_HOUR
+        at_night = (
+            self._clock.now().astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
+        )
         size, logger = await database.read(erasing.size_if_large), self._context.logger
-        if size and however_large:
+        if size and at_night:
             logger.info("the database is written anew; all else waits meanwhile", bytes=size)
         began = self._clock.monotonic()
-        holding = await erasing.erase(database, however_large=however_large)
+        holding = await erasing.erase(database, however_large=at_night)
         took_s = round(self._clock.monotonic() - began, 3)
         if not holding:
             logger.info("what was deleted is overwritten", took_s=took_s)
-        elif size and not however_large:
+        elif size and not at_night:
             logger.info("what was deleted waits for the night", bytes=size, from_hour=_QUIET_HOUR)
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)

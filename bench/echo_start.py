@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from measure import ROUNDS, tell
+from measure import ROUNDS, demand, tell
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "dacc_echo.py"
 ALLOWED_S = 1
@@ -24,4 +24,5 @@ def measured() -> float:
     return 1 / took_s
 
 
-tell("echo_start", [measured() for _ in range(ROUNDS)], [1 / ALLOWED_S] * ROUNDS, "starts/s")
+found = [measured() for _ in range(ROUNDS)]
+demand(tell("echo_start", found, [1 / ALLOWED_S] * ROUNDS, "starts/s"))

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 
-from measure import ROUNDS, tell
+from measure import ROUNDS, demand, tell
 from playwright.sync_api import Page, expect, sync_playwright
 
 from ecolyo_worker.tools.dacc_echo import EchoServer
@@ -57,7 +57,7 @@ def main() -> None:
         page.goto(f"{echo.url}/")
         expect(page.locator("#memory")).to_have_text("10,000 requests listed", timeout=30_000)
         found = [measured(page) for _ in range(ROUNDS)]
-    tell("page_filter", found, [1000 / ALLOWED_MS] * ROUNDS, "filters/s")
+    demand(tell("page_filter", found, [1000 / ALLOWED_MS] * ROUNDS, "filters/s"))
 
 
 main()

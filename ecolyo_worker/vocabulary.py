@@ -319,6 +319,12 @@ EVENTS: Final = (
         {"bytes": "its size"},
     ),
     LogEvent(
+        "the database is written anew, which takes a while",
+        "warning",
+        "A command without a service overwrites what it deleted, a second for some 40 MB.",
+        {"bytes": "its size"},
+    ),
+    LogEvent(
         "what was deleted is overwritten",
         "info",
         "No byte of what was deleted is left in the files of the database.",

@@ -4,7 +4,7 @@ import logging
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -140,10 +140,16 @@ class Worker:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
-        """Enter it as the state's owner, so that nothing is counted or sent but when called for."""
+        """Enter it as the state's owner, so that nothing is counted or sent but when called for.
+
+        At the end it overwrites in the files what was deleted, whoever deleted it, if nothing else
+        went wrong.
+        """
         async with AsyncExitStack() as opened:
             await self._start(opened, by_itself=False)
             yield self
+            with suppress(StoreUnavailable, StateRefused):  # what was done is done
+                await self._erase_owed()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Self]:
@@ -198,7 +204,7 @@ class Worker:
         abandoned = await self.database.run(store)
         if any(said.consent is None for said in facts):
             self.sender.abandon(abandoned)
-            await erasing.erase(self.database)
+            await self._erase()
 
     async def forget(self, instance: str) -> Forgetting | None:
         """Delete every trace of a person, in the files' bytes too; None if unknown.
@@ -212,7 +218,7 @@ class Worker:
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
-        holding = await erasing.erase(self.database)
+        holding = await self._erase()
         return msgspec.structs.replace(gone, holding=holding, unrevoked=unrevoked)
 
     async def run_once(
@@ -236,7 +242,8 @@ class Worker:
             )
         report = await self.aggregator.run_once(plan)
         if not self._by_itself:
-            await self.janitor.go_round()
+            await self.janitor.prune()
+            await self._erase_owed()
         return report
 
     def preview(
@@ -302,6 +309,25 @@ class Worker:
             self.database.trouble or unreachable(self.settings.directory),
             free_bytes(self.settings.directory),
         )
+
+    async def _erase(self) -> list[str]:
+        """Overwrite what was deleted; give the names of the files that may hold it still.
+
+        Beside what works by itself, a large database is left to the janitor. Else nobody waits for
+        it, and nobody would do it later.
+        """
+        if self._by_itself:
+            return await erasing.erase(self.database)
+        if size := await self.database.read(erasing.size_if_large):
+            self.logger.warning("the database is written anew, which takes a while", bytes=size)
+        return await erasing.erase(self.database, however_large=True)
+
+    async def _erase_owed(self) -> None:
+        """Overwrite what others deleted, too, or at least empty the log."""
+        if await self.database.read(erasing.is_owed):
+            await self._erase()
+        else:
+            await self.database.truncate_log()
 
     @property
     def _is_open(self) -> bool:

@@ -49,11 +49,17 @@ class Janitor(Actor):
         while not self.stopping:
             if self._clock.monotonic() >= due:
                 due = self._clock.monotonic() + _ROUND.total_seconds()
-                await self.go_round()
+                await self._go_round()
             await self.rest(due - self._clock.monotonic())
 
-    async def go_round(self) -> None:
-        """Go round once, also where it does not run. Raises `StoreUnavailable`."""
+    async def _go_round(self) -> None:
+        await self.prune()
+        if not self.stopping:
+            await self._erase()
+            self.succeeded()
+
+    async def prune(self) -> None:
+        """Delete what is kept no longer, also where it does not run. Raises `StoreUnavailable`."""
         now = self._clock.now()
         sure = await self._context.database.run(
             retention.sure_time, utc_ms(now), is_even=self._is_even(now)
@@ -66,16 +72,16 @@ class Janitor(Actor):
             self.sign()
             if self.stopping:
                 return
-        await self._erase(now)
-        self.succeeded()
 
-    async def _erase(self, now: datetime) -> None:
+    async def _erase(self) -> None:
         """Overwrite what was deleted, by others too; in a large database, at night."""
         database = self._context.database
         if not await database.read(erasing.is_owed):
             await database.truncate_log()
             return
-        at_night = now.astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
+        at_night = (
+            self._clock.now().astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
+        )
         size, logger = await database.read(erasing.size_if_large), self._context.logger
         if size and at_night:
             logger.info("the database is written anew; all else waits meanwhile", bytes=size)

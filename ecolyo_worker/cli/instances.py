@@ -207,7 +207,10 @@ def _tell_holding(output: Output, instance: str, paths: Iterable[str]) -> None:
 
 def _advice(path: str) -> str:
     if Path(path).name in {DATABASE, f"{DATABASE}-wal"}:
-        return "only a running service overwrites it, within the hour, a large one at night"
+        return (
+            "a running service overwrites it within the hour, a large one at night; without one,"
+            " the next command that changes something does"
+        )
     return "remove it if you can"
 
 

@@ -2,7 +2,8 @@
 
 `secure_delete` overwrites each row that is deleted, but not the shreds of it that stayed behind
 when SQLite moved it to another page before. Only writing the whole database anew takes them away,
-and meanwhile nothing else is written: a large one is done at night. Until then it is owed.
+and meanwhile nothing else is written: beside a service, a large one is done at night. Until then it
+is owed.
 """
 
 import sqlite3

@@ -29,6 +29,7 @@ KONNECTOR = indicator(
 )
 QUIZ = indicator("quiz-stars", "2026-11-20", 4, challenge_id="CHALLENGE0001", quiz_id="QUIZ0001")
 MANY = 10_000
+MOST_TABS = 30
 PHONE: ViewportSize = {"width": 400, "height": 800}
 
 
@@ -313,6 +314,41 @@ def test_keyboard(page: Page, post: Post) -> None:
     page.locator("#plan").focus()
     press("Enter")
     expect(page.locator("#faults")).to_be_visible()
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until something has the focus; what cannot be reached so ends it."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"{wanted} is out of reach")
+
+
+def test_export_by_keyboard(page: Page, post: Post, tmp_path: Path) -> None:
+    """Tab and Enter alone save what came."""
+    post(CONNECTION)
+    expect(lines(page)).to_have_count(1)
+    tab_to(page, page.locator("#export summary"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("link", name="All requests"))
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    download.value.save_as(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved").read_text())["indicator"] == CONNECTION
+
+
+def test_clear_by_keyboard(page: Page, echo: EchoServer, post: Post) -> None:
+    """Tab and a key, pressed twice, clear the page and the server."""
+    post(CONNECTION)
+    expect(lines(page)).to_have_count(1)
+    tab_to(page, page.locator("#clear"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#clear")).to_have_text("Really clear?")
+    assert len(echo.received.requests()) == 1
+    page.keyboard.press("Space")
+    expect(page.get_by_text("Nothing has come yet")).to_be_visible()
+    assert echo.received.requests() == []
 
 
 @pytest.mark.parametrize(
@@ -600,6 +636,35 @@ def test_ten_thousand(page: Page, echo: EchoServer, post: Post) -> None:
     expect(page.locator("#memory")).to_have_text("10,001 requests listed")
     expect(line(page, 1)).to_be_in_viewport()
     assert page.evaluate("document.querySelectorAll('*').length") < nodes + 500
+
+
+COUNTING = """() => {
+  window.calls = {};
+  for (const [kind, name] of [
+    [String, "toLowerCase"], [String, "includes"], [Array, "join"], [Document, "createElement"],
+  ]) {
+    const own = kind.prototype[name];
+    window.calls[name] = 0;
+    kind.prototype[name] = function (...given) {
+      window.calls[name] += 1;
+      return own.apply(this, given);
+    };
+  }
+}"""
+
+
+def test_what_a_filter_costs(page: Page, echo: EchoServer) -> None:
+    """Of each request a filter compares each of its terms once; only lines in sight are made."""
+    fill(echo.received, MANY)
+    expect(page.locator("#memory")).to_have_text("10,000 requests listed")
+    page.evaluate(COUNTING)
+    page.locator("#filter").fill("group:quiz0999 measure:stars")
+    expect(page.locator("#shown")).to_have_text("10 of 10,000")
+    page.locator("#filter").fill("verdict:ok")
+    expect(page.locator("#shown")).to_have_text("10,000 of 10,000")
+    calls = page.evaluate("window.calls")
+    assert MANY <= calls.pop("includes") < 3.1 * MANY
+    assert max(calls.values()) < 0.2 * MANY, calls
 
 
 def test_more_than_it_lists(page: Page, echo: EchoServer) -> None:

@@ -111,6 +111,7 @@ async def test_nothing_of_pruned_events_stays(state_dir: Path, agree: Agree, eve
 
 WAITS = "what was deleted waits for the night"
 BEGINS = "the database is written anew; all else waits meanwhile"
+LARGE = 34_000_000
 
 
 @pytest.mark.parametrize(
@@ -123,27 +124,67 @@ BEGINS = "the database is written anew; all else waits meanwhile"
 async def test_a_large_database_is_written_anew_at_night(
     state_dir: Path, agree: Agree, hour: int, is_owed: bool, told: list[str]
 ) -> None:
-    """Where writing all of it anew takes long, it waits for the night; the log says when and how.
+    """Beside a service a large one waits for the night: then no shred stays, and the log says so.
 
     The file is named meanwhile.
     """
-    settings = Settings(state_dir=state_dir, mode="off")
+    settings = Settings(state_dir=state_dir)
     async with Worker(settings).opened() as worker:
-        await agree(worker)
-        await worker.database.run(_grow, 34_000_000)
+        await live(worker, agree, 3)
+        await worker.database.run(_grow, LARGE)
+    settings = settings.replace(mode="off")
+    async with Worker(settings, clock=at(12)) as worker:
         gone = await Commands(worker).instances_forget(ALICE)
         assert gone.holding == [str(state_dir / "ecolyo.db")]
         assert (state_dir / "ecolyo.db-wal").stat().st_size == 0
-        assert await worker.database.read(_owed) == 1
-    clock = SteppedClock(datetime(2027, 1, 20, hour - 1, tzinfo=UTC))  # an hour more in Paris
+        assert shreds(state_dir) > 0
+    clock = at(hour)
     with structlog.testing.capture_logs() as lines:
         async with Worker(settings, clock=clock, logger=structlog.get_logger()) as worker:
             await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
             assert bool(await worker.database.read(_owed)) is is_owed
+            assert (shreds(state_dir) > 0) is is_owed
     assert [line["event"] for line in lines] == told
-    assert lines[0]["bytes"] > 34_000_000
+    assert lines[0]["bytes"] > LARGE
     assert lines[0].get("from_hour") == (3 if is_owed else None)
     assert ("took_s" in lines[-1]) is not is_owed
+
+
+@pytest.mark.parametrize("way", ["forget", "withdraw"])
+async def test_a_command_alone_leaves_no_shred_of_a_large_one(
+    state_dir: Path, agree: Agree, cli: Any, way: str
+) -> None:
+    """Where no service runs, nobody waits: a command overwrites all at once, and says it."""
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await live(worker, agree, 3)
+        await worker.database.run(_grow, LARGE)
+    ended = await cli("instances", way, ALICE, "--yes")
+    assert "the database is written anew, which takes a while" in ended.stderr.decode()
+    assert "may hold something" not in ended.stderr.decode()
+    assert shreds(state_dir) == 0
+
+
+@pytest.mark.parametrize("counting", [False, True])
+async def test_what_is_owed_is_done_by_the_next_command(
+    state_dir: Path, agree: Agree, counting: bool
+) -> None:
+    """What a service left for the night is overwritten at the end of whatever is done without."""
+    settings = Settings(state_dir=state_dir)
+    async with Worker(settings).opened() as worker:
+        await live(worker, agree, 7)
+        await worker.database.run(_grow, LARGE)
+    async with Worker(settings.replace(mode="off"), clock=at(12)) as worker:
+        await Commands(worker).instances_forget(ALICE)
+        assert shreds(state_dir) > 0
+    with structlog.testing.capture_logs() as lines:
+        async with Worker(settings, logger=structlog.get_logger()).opened() as worker:
+            if counting:
+                await worker.run_once(NIGHT)
+                assert shreds(state_dir) == 0
+    assert shreds(state_dir) == 0
+    events = [line["event"] for line in lines]
+    assert events.count("the database is written anew, which takes a while") == 1
+    assert WAITS not in events
 
 
 async def test_a_withdrawal_names_what_may_hold_something(
@@ -153,10 +194,17 @@ async def test_a_withdrawal_names_what_may_hold_something(
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         await agree(worker)
         assert (await Commands(worker).instances_withdraw(ALICE))["holding"] == []
-        await worker.database.run(_grow, 34_000_000)
-    told = (await cli("instances", "withdraw", ALICE, "--yes")).stderr.decode()
+    with closing(sqlite3.connect(state_dir / "ecolyo.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM instances").fetchone()
+        told = (await cli("instances", "withdraw", ALICE, "--yes")).stderr.decode()
     assert "ecolyo.db may hold something" in told
-    assert "only a running service" in told
+    assert "the next command that changes something does" in told
+
+
+def at(hour: int) -> SteppedClock:
+    """A clock that stands at this hour of a winter's day in Paris."""
+    return SteppedClock(datetime(2027, 1, 20, hour - 1, tzinfo=UTC))
 
 
 def _grow(connection: sqlite3.Connection, size: int) -> None:

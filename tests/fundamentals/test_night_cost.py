@@ -1,13 +1,18 @@
 """What a night costs: statements and memory by the piece, and no waiting for what is slow."""
 
+import asyncio
+import os
 import sqlite3
 import sys
 import threading
+import time
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import device_detector
@@ -25,6 +30,8 @@ from ecolyo_worker.testing.clock import SteppedClock
 Forgetful = Callable[..., list[int]]
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
+MOST_CALLS = 1000
+"""In a turn of the event loop: some tenths of a millisecond."""
 KINDS = ("NavigationEvent", "ConnectionEvent", "QuizEndEvent", "KonnectorAttemptEvent")
 
 
@@ -55,6 +62,12 @@ async def fill(worker: Worker, people: int, events: int) -> None:
     await worker.run_once(datetime(2026, 11, 20, 1, 0))
     for name in names:
         await worker.record(name, day(events))
+
+
+async def fill_alone(worker: Worker, name: str, events: int) -> None:
+    """Let one person more have so many events."""
+    await worker.store_facts(InstanceFacts(name, Consent(0, "1.0.0")))
+    await worker.record(name, day(events))
 
 
 async def count_browsers(worker: Worker, *names: str) -> RunReport:
@@ -131,6 +144,56 @@ async def test_memory_does_not_grow_with_the_night(tmp_path: Path) -> None:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
+
+
+class Turns:
+    """What is called in the event loop's thread: how much in each turn, and what may block it."""
+
+    _TURN = asyncio.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
+    _WAITING = (time.sleep, os.fsync, os.waitpid, threading.Condition.wait.__code__)
+
+    def __init__(self) -> None:
+        self.calls = [0]
+        self.blocking: list[str] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch this thread meanwhile."""
+        sys.setprofile(self._note)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, called: Any) -> None:
+        if event == "call" and frame.f_code is self._TURN:
+            self.calls.append(0)
+        if event not in {"call", "c_call"}:
+            return
+        self.calls[-1] += 1
+        function = called if event == "c_call" else frame.f_code
+        is_of_database = isinstance(
+            getattr(function, "__self__", None), sqlite3.Connection | sqlite3.Cursor
+        )
+        if is_of_database or function in self._WAITING:
+            self.blocking.append(f"{function} in {frame.f_code.co_qualname}")
+
+
+@pytest.mark.parametrize("previewing", [False, True])
+async def test_the_loop_is_never_held_up(worker: Worker, previewing: bool) -> None:
+    """Whatever a batch holds, the event loop never waits in it, and does little at a time."""
+    await fill(worker, 300, 20)
+    await fill_alone(worker, "long.example", 4000)
+    turns = Turns()
+    with turns.watched():
+        if previewing:
+            found = [item async for item in worker.preview(NIGHT)]
+            assert len(found) == 302
+        else:
+            assert (await worker.run_once(NIGHT)).events == {"counted": 10_000}
+    assert turns.blocking == []
+    assert len(turns.calls) > 10
+    assert max(turns.calls) < MOST_CALLS
 
 
 async def test_a_day_of_many_events_is_one_counting(worker: Worker) -> None:

@@ -22,6 +22,10 @@ INDICATOR = {
     "startDate": "2026-11-01",
     "value": 1,
 }
+# What takes long to import, and it can do without: its first line is there within a second.
+SLOW = {"asyncio", "concurrent.futures", "email", "http.client", "http.server", "logging", "ssl"}
+SLOW |= {"multiprocessing", "sqlite3", "unittest", "urllib.request", "xml", "zoneinfo"}
+MOST_MODULES = 250
 # Runs a script as `python SCRIPT` does, and tells at its end which modules there are.
 RUN = """
 import json, runpy, sys
@@ -61,6 +65,8 @@ def test_standard_library() -> None:
     assert "twins.dacc.server" in modules
     known = {*sys.stdlib_module_names, "twins", "__main__"}
     assert {name for name in modules if name.partition(".")[0] not in known} == set()
+    assert modules & SLOW == set()
+    assert len(modules) < MOST_MODULES
 
 
 def test_memory() -> None:

@@ -1,5 +1,6 @@
 """From usage events in a file to a DACC that has them: the whole way, by the command line."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -8,8 +9,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from ecolyo_worker import Settings
 from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced
+
+from .conftest import service
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
@@ -67,6 +71,26 @@ async def test_preview_prints_the_bytes_that_are_sent(cli: Cli, examples: Path) 
         for line in done.stdout.decode().splitlines()
     )
     assert shown == expected(examples)
+
+
+def digests(state_dir: Path) -> dict[str, str]:
+    """Give a digest of each file of a state, but of the lock that says who has it open."""
+    files = {path for path in state_dir.iterdir() if path.is_file()} - {state_dir / "owner.lock"}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+async def test_preview_changes_no_byte(cli: Cli, examples: Path, state_dir: Path) -> None:
+    """A preview leaves each file of the state as it is, alone and beside a running service."""
+    await import_example(cli, examples)
+    alone = digests(state_dir)
+    assert len((await cli("preview", "--as-of", AS_OF, "--json")).stdout.splitlines()) == 112
+    assert digests(state_dir) == alone
+    async with service(Settings(state_dir=state_dir)):
+        served = digests(state_dir)
+        done = await cli("preview", "--as-of", AS_OF, "--json")
+        assert len(done.stdout.splitlines()) == 112
+        assert digests(state_dir) == served
+    assert {"ecolyo.db"} < alone.keys() < served.keys()
 
 
 async def test_everything_arrives_and_twice_changes_nothing(

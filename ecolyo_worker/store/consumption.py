@@ -44,7 +44,7 @@ class Held(Struct, frozen=True):
 def store(
     connection: sqlite3.Connection, series: Series, found: Sequence[Point], zone: ZoneInfo
 ) -> points.Change:
-    """Store points of a series, in the order of time, each start once, and what they come to."""
+    """Store points of a series, as `points.put` does, and what they come to."""
     ident = points.series_of(connection, series)
     if series.step == "published":
         return points.put(connection, ident, found)

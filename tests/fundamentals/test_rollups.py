@@ -130,6 +130,31 @@ async def test_a_value_of_another_length_takes_the_place_of_those_it_covers(home
     assert [item.amount for item in await home.rollups("hour")][3] == 40
 
 
+async def test_a_value_that_began_before_is_replaced_as_well(home: Home) -> None:
+    """Half an hour takes the place of the hour that it ends, whose other half is not known then."""
+    day = "2026-02-10"
+    await home.put("half-hour", curve(day, 200, minutes=60))
+    change = await home.put("half-hour", curve(day)[3:])
+    assert (change.new, change.replaced) == (23, 45 - 23 + 1)
+    hours = await home.rollups("hour")
+    assert [(item.amount, item.is_whole) for item in hours[:3]] == [
+        (200, True),
+        (100, False),
+        (200, True),
+    ]
+    assert await home.rollups("day") == [Interval(parse_day(day), 200 + 45 * 100, False)]
+
+
+@pytest.mark.parametrize("later", [-HOUR, 0, HOUR])
+async def test_a_lower_quality_replaces_no_other_interval(home: Home, later: int) -> None:
+    """Nor does it stand beside the surer value that it overlaps, wherever it begins."""
+    known = gas_day("2026-02-10", 87_000)
+    other = Point(known.start + later, 1440, 88_000, Quality.PROVISIONAL_MEASURED)
+    await home.put("day", [known], fluid="gas")
+    assert await home.put("day", [other], fluid="gas") == Change(0, 0, ())
+    assert [item.amount for item in await home.rollups("day", fluid="gas")] == [87_000]
+
+
 async def test_the_clock_changes_make_days_of_23_and_25_hours(home: Home) -> None:
     """46 and 50 half-hours are whole days, and every hour of them is one of its own."""
     for day, hours in (("2026-03-29", 23), ("2026-10-25", 25)):

@@ -39,10 +39,13 @@ class Polling:
         self.lines: list[Any] = []
 
     @asynccontextmanager
-    async def worker(self, generation: Any = "2026", **enedis: Any) -> AsyncIterator[Worker]:
+    async def worker(
+        self, generation: Any = "2026", zone: str = "Europe/Paris", **enedis: Any
+    ) -> AsyncIterator[Worker]:
         """Open a worker; the twin stands at the same time."""
         chosen = settings(self.state_dir, self.twin, generation, **{**DAYS, **enedis})
-        chosen = chosen.replace(grdf=msgspec.structs.replace(chosen.grdf, history_days=60))
+        grdf = msgspec.structs.replace(chosen.grdf, history_days=60)
+        chosen = chosen.replace(zone=zone, grdf=grdf)
         await self.stand()
         logger = structlog.wrap_logger(None, processors=[self._take])
         async with Worker(chosen, clock=self.clock, logger=logger).opened() as worker:

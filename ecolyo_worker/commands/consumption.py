@@ -49,12 +49,13 @@ class ConsumptionCommands(Group):
         days = _days(request)
         for name in await self._names(request.instance):
             for fluid in _fluids(request.fluid):
+                zone = await self._clocks(name, fluid)
                 async for found in self._intervals(name, fluid, request.step, days):
                     yield ask.ConsumptionInterval(
                         instance=name,
                         fluid=fluid,
                         step=request.step,
-                        start=interval_start(found.start, request.step, self._zone),
+                        start=interval_start(found.start, request.step, zone),
                         value=found.amount / 1000,
                         minutes=found.minutes,
                         partial=not found.is_whole,
@@ -70,7 +71,8 @@ class ConsumptionCommands(Group):
         last = min(chosen[-1], held[-1]) if request.end is None else chosen[-1]
         first = last + 1 - _SHOWN_DAYS[request.step]
         begin = max(first, held[0]) if request.begin is None else chosen[0]
-        starts = list(_starts(request.step, range(begin, last + 1), self._zone))
+        zone = await self._clocks(name, fluid)
+        starts = list(_starts(request.step, range(begin, last + 1), zone))
         if len(starts) > _MOST_BARS:
             raise CommandRefused(
                 f"from there to there are {len(starts)} bars, a chart has {_MOST_BARS} at most:"
@@ -80,7 +82,7 @@ class ConsumptionCommands(Group):
         known = [item async for item in self._intervals(name, fluid, request.step, days)]
         bars = [
             ask.Bar(
-                interval_start(start, request.step, self._zone),
+                interval_start(start, request.step, zone),
                 None if item is None else item.amount / 1000,
                 partial=item is not None and not item.is_whole,
             )
@@ -101,6 +103,13 @@ class ConsumptionCommands(Group):
             return 0, range(0)
         held = await self._worker.database.read(consumption.held_days, person.id, fluid)
         return person.id, held
+
+    async def _clocks(self, name: str, fluid: str) -> ZoneInfo:
+        """Give by whose clocks the civil days of a person's fluid go."""
+        person = await self._worker.database.read(instances.find, name)
+        if person is None:  # forgotten meanwhile
+            return self._zone
+        return await self._worker.database.read(consumption.zone_of, person.id, fluid, self._zone)
 
     async def _home(self, request: ask.ConsumptionChart) -> tuple[str, ask.Fluid, range]:
         """Find the one home and fluid that are meant."""

@@ -77,20 +77,21 @@ def day(
 ) -> tuple[int, bool]:
     """Give what a civil day of so many minutes comes to, and whether it is whole.
 
-    It is the daily value, else the sum of its half-hours: of each meter by itself, unless there is
-    an imported value to stand for those that have none. `daily` and `curve` are by meter; `hours`
-    is what the home's whole hours have, and the `curve` need not be told of meters in `daily`.
+    It is the daily value, else the sum of its half-hours: of each meter by itself. Where one of
+    them is known in part an imported day stands for all, before imported half-hours that stand for
+    what is missing. `daily` and `curve` are by meter; `hours` is what the home's whole hours have,
+    and the `curve` need not be told of meters in `daily`, or where there is no `daily` at all.
     """
     is_whole = hours.minutes == minutes
     if not daily:
         return hours.amount, is_whole
-    if IMPORTED in daily and not (meters and daily.keys() >= set(meters)):
-        return daily[IMPORTED], True
     nothing = Known(0, 0)
     lacking = [curve.get(meter, nothing) for meter in meters if meter not in daily]
     metered = sum(daily.get(meter, 0) for meter in meters) + sum(one.amount for one in lacking)
-    if all(one.minutes >= minutes for one in lacking):
+    if meters and all(one.minutes >= minutes for one in lacking):
         return metered, True
+    if IMPORTED in daily:
+        return daily[IMPORTED], True
     return (hours.amount, True) if is_whole else (max(metered, hours.amount), False)
 
 

@@ -11,7 +11,17 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ecolyo_worker.clock import DAY_MS, MINUTE_MS, civil_from_instant, day_of, parse_instant, utc_ms
+from ecolyo_worker.clock import (
+    DAY_MS,
+    MINUTE_MS,
+    civil_datetime,
+    civil_from_instant,
+    day_of,
+    day_start,
+    instant_of_civil,
+    parse_instant,
+    utc_ms,
+)
 from ecolyo_worker.energy.codes import UNKNOWN, said_in
 from ecolyo_worker.energy.decoding import amount, described
 from ecolyo_worker.energy.labels import NOT_ASKED, ZONE, label_text, read_day
@@ -24,6 +34,7 @@ __all__ = ["plain", "read_gas_days", "read_gas_periods"]
 
 _Usage = Mapping[str, Any]
 _MEASURED = ("mesur", "corrig")
+_SIX_MS = 6 * 60 * MINUTE_MS
 _HOURS = "allowed: from a time of one day to the same time of the next"
 
 
@@ -49,7 +60,8 @@ def read_gas_days(objects: Objects, meter: str, days: range) -> Decoded:
             raise ValueError(f"date_fin_consommation: found {hours:g} hours; {_HOURS}")
         if day_of(_civil(begin)) != day:
             raise ValueError("journee_gaziere: found another day than that on which it begins")
-        found.keep(day, _point(usage, begin, end))
+        # However the hours are written, a gas day is one: else it would be there twice.
+        found.keep(day, _point(usage, _six_of(day), _six_of(day + 1)))
 
     return found.of(objects, meter, take)
 
@@ -187,6 +199,11 @@ def _instant(usage: _Usage, field: str) -> datetime:
     if utc_ms(instant) % MINUTE_MS:
         raise ValueError(f"{field}: found {described(found)}; allowed: a whole minute")
     return instant
+
+
+def _six_of(day: int) -> datetime:
+    """Give the instant at which a gas day begins."""
+    return instant_of_civil(civil_datetime(day_start(day) + _SIX_MS), ZoneInfo(ZONE))
 
 
 def _civil(instant: datetime) -> int:

@@ -291,8 +291,10 @@ def delete(connection: sqlite3.Connection, ident: int, zone: ZoneInfo) -> dict[s
         rows |= _delete_readings(connection, account)
     connection.execute("DELETE FROM accounts WHERE id = ?", (ident,))
     if account.meter in known:
-        days = known[account.meter].days
-        rollups.renew(connection, account.instance, account.fluid, days, zone)
+        home = (account.instance, account.fluid)
+        left = homes.meters(connection, *home, zone)
+        recut = homes.recut(connection, home, known, left, zone)
+        rollups.renew(connection, *home, {*known[account.meter].days, *recut}, zone)
     totals.note_removed(connection, "removed", {f"accounts.{account.state}": 1})
     erasing.owe(connection)
     return rows

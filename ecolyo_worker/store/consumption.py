@@ -25,6 +25,7 @@ __all__ = [
     "of_days",
     "store",
     "store_imported",
+    "zone_of",
 ]
 
 _household = attrgetter("instance", "fluid", "step")
@@ -46,15 +47,22 @@ class Held(Struct, frozen=True):
 def store(
     connection: sqlite3.Connection, series: Series, found: Sequence[Point], zone: ZoneInfo
 ) -> points.Change:
-    """Store points of a series, in the order of time, each start once, and what they come to."""
+    """Store points of a series, as `points.put` does, and what they come to.
+
+    `zone` is the worker's, here and below; by whose clocks the civil days of a home go, `homes`
+    says.
+    """
     ident = points.series_of(connection, series)
     if series.step == "published":
         return points.put(connection, ident, found)
     home = (series.instance, series.fluid)
-    before = homes.meters(connection, *home, zone).get(series.meter)
+    before = homes.meters(connection, *home, zone)
     change = points.put(connection, ident, found)
-    after = homes.meters(connection, *home, zone).get(series.meter)
-    days = {*civil_days(change.starts, zone), *homes.gained(before, after)}
+    after = homes.meters(connection, *home, zone)
+    is_imported_day = series.source == "import" and series.step == "day"
+    clocks = zone if is_imported_day else homes.zone_of(after, zone)
+    days = {*civil_days(change.starts, clocks), *homes.recut(connection, home, before, after, zone)}
+    days |= homes.gained(before.get(series.meter), after.get(series.meter))
     rollups.renew(connection, *home, days, zone)
     return change
 
@@ -101,11 +109,17 @@ def of_days(
     return {fluid: Consumption(count, total) for fluid, count, total in rows}
 
 
+def zone_of(connection: sqlite3.Connection, instance: int, fluid: str, zone: ZoneInfo) -> ZoneInfo:
+    """Give by whose clocks the civil days of a home's fluid go; `zone` is the worker's."""
+    return homes.zone_of(homes.meters(connection, instance, fluid, zone), zone)
+
+
 def has_half_hours(
     connection: sqlite3.Connection, instance: int, fluid: str, days: range, zone: ZoneInfo
 ) -> bool:
     """Tell whether a value of half an hour, or of less, of a fluid begins on any of some days."""
-    begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
+    clocks = zone_of(connection, instance, fluid, zone)
+    begin, end = day_bounds(days[0], clocks)[0], day_bounds(days[-1], clocks)[1]
     found = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM series AS s JOIN points AS p ON p.series = s.id"
         " WHERE s.instance = ? AND s.fluid = ? AND s.step = 'half-hour'"
@@ -143,7 +157,8 @@ def intervals(
         return rollups.half_hours(connection, instance, fluid, days, zone)
     starts = days
     if step == "hour":
-        starts = range(day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1])
+        clocks = zone_of(connection, instance, fluid, zone)
+        starts = range(day_bounds(days[0], clocks)[0], day_bounds(days[-1], clocks)[1])
     elif step in {"month", "year"}:
         months = 12 if step == "year" else 1
         starts = range(month_of(days[0]) // months, month_of(days[-1]) // months + 1)

@@ -1,4 +1,9 @@
-"""Homes: which meters one has, and on which civil days."""
+"""Homes: which meters one has, on which civil days, and by whose clocks these go.
+
+A provider's day has a name, that of a civil day of Paris, and keeps it wherever the worker runs;
+its half-hours are instants. So that these come to their day everywhere, the civil days of a fluid
+that is fetched are those of Paris; of one that was imported only, those of the worker's zone.
+"""
 
 import sqlite3
 from collections.abc import Mapping
@@ -8,8 +13,12 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import civil_days
 from ecolyo_worker.energy.adding import IMPORTED
+from ecolyo_worker.energy.labels import ZONE
 
-__all__ = ["Meter", "gained", "meters", "meters_on"]
+__all__ = ["PROVIDERS", "Meter", "gained", "meters", "meters_on", "recut", "zone_of"]
+
+PROVIDERS = ZoneInfo(ZONE)
+"""By whose clocks the civil days of what was fetched go."""
 
 _METERS = """
     SELECT meter, min(first), max(last), max(is_kept)
@@ -39,10 +48,14 @@ class Meter(Struct, frozen=True):
 def meters(
     connection: sqlite3.Connection, instance: int, fluid: str, zone: ZoneInfo
 ) -> dict[str, Meter]:
-    """Give the meters of a home's fluid by their names; what was imported has none."""
+    """Give the meters of a home's fluid by their names; what was imported has none.
+
+    `zone` is the worker's.
+    """
     known = {}
     for meter, first, last, is_kept in connection.execute(_METERS, (instance, fluid)):
-        known[meter] = (*civil_days((first, last), zone), is_kept)
+        clocks = zone if meter == IMPORTED else PROVIDERS
+        known[meter] = (*civil_days((first, last), clocks), is_kept)
     end = max((last for _, last, _ in known.values()), default=0) + 1
     return {
         meter: Meter(range(first, end if is_kept else last + 1), last)
@@ -54,6 +67,30 @@ def meters(
 def meters_on(known: Mapping[str, Meter], day: int) -> list[str]:
     """Give those of a home's meters that it has on a civil day."""
     return [name for name, meter in known.items() if day in meter.days]
+
+
+def zone_of(known: Mapping[str, Meter], zone: ZoneInfo) -> ZoneInfo:
+    """Give by whose clocks the civil days of a home's fluid go; `zone` is the worker's."""
+    return PROVIDERS if known else zone
+
+
+def recut(
+    connection: sqlite3.Connection,
+    household: tuple[int, str],
+    before: Mapping[str, Meter],
+    after: Mapping[str, Meter],
+    zone: ZoneInfo,
+) -> range:
+    """Give the days that begin at other moments since a home's meters are others: all, or none."""
+    if zone_of(before, zone) == zone_of(after, zone):
+        return range(0)
+    first, last = connection.execute(
+        "SELECT min(start), max(start) FROM rollups"
+        " WHERE instance = ? AND fluid = ? AND step = 'day'",
+        household,
+    ).fetchone()
+    # What was in one day may be in the next one now, or in that before.
+    return range(0) if first is None else range(first - 1, last + 2)
 
 
 def gained(before: Meter | None, after: Meter | None) -> set[int]:

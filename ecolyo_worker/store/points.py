@@ -1,8 +1,10 @@
 """Points: what is known of an interval of a series, and what a better answer makes of it."""
 
 import sqlite3
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import islice, takewhile
+from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct
@@ -11,7 +13,7 @@ from ecolyo_worker.clock import MINUTE_MS
 from ecolyo_worker.energy.points import Point
 from ecolyo_worker.store.ladder import Ladder
 
-__all__ = ["Change", "Series", "between", "put", "series_of"]
+__all__ = ["Change", "Series", "put", "series_of"]
 
 
 _POINTS = Ladder(
@@ -25,6 +27,8 @@ _DETAILS = Ladder(
     ["series", "start", "volume", "coefficient"],
     "DO UPDATE SET volume = excluded.volume, coefficient = excluded.coefficient",
 )
+_Row = tuple[int, int, int, int]
+"""Of a point that is stored: its start, minutes, amount and quality."""
 
 
 class Series(Struct, frozen=True):
@@ -65,67 +69,77 @@ def series_of(connection: sqlite3.Connection, series: Series) -> int:
     return ident
 
 
-def put(connection: sqlite3.Connection, series: int, points: Sequence[Point]) -> Change:
-    """Store points of a series, in the order of time, each start once.
+def put(connection: sqlite3.Connection, series: int, points: Iterable[Point]) -> Change:
+    """Store points of a series, which never overlap.
 
-    One replaces what is known of its interval, also where the steps changed, unless that is of a
-    higher quality; an equal one changes nothing.
+    A new one takes the place of all that it overlaps, also where the steps changed, unless one of
+    these is of a higher quality; an equal one changes nothing. Of two new ones that overlap the
+    surer one is stored, else the earlier one.
     """
+    points = _without_overlap(points)
     if not points:
         return Change(0, 0, ())
     known = _known(connection, series, points[0].start, _end(points[-1]))
-    better = [point for point in points if _is_better(point, known.get(point.start))]
-    others = known.keys() - {point.start for point in points} if known else ()
-    gone = _overlapped(others, known, better)
-    for start in gone:
-        connection.execute("DELETE FROM points WHERE series = ? AND start = ?", (series, start))
+    better, starts = _weigh(points, known)
+    for start in starts.difference(point.start for point in better):
+        for table in ("points", "gas_details"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE series = ? AND start = ?",  # noqa: S608  names of ours
+                (series, start),
+            )
     values: list[int] = []
     for point in better:
         values += (series, point.start, point.minutes, point.amount, point.quality)
     _POINTS.insert(connection, values)
     _put_details(connection, series, better)
-    new = sum(point.start not in known for point in better)
-    starts = sorted([*gone, *(point.start for point in better)])
-    return Change(new, len(starts) - new, tuple(starts))
+    new = {point.start for point in better}.difference(start for start, *_ in known)
+    starts.update(new)
+    return Change(len(new), len(starts) - len(new), tuple(sorted(starts)))
 
 
-def between(
-    connection: sqlite3.Connection, series: int, begin: int, end: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """Give start, minutes, amount and quality of each point that begins in begin <= start < end."""
+def _without_overlap(points: Iterable[Point]) -> list[Point]:
+    """Give those of some points that do not overlap, in the order of time."""
+    kept: list[Point] = []
+    end = 0
+    for point in sorted(points, key=attrgetter("start")):
+        if kept and point.start < end:
+            # What is kept does not overlap, so that this one lies over the last one at most.
+            if point.quality <= kept[-1].quality:
+                continue
+            kept.pop()
+        kept.append(point)
+        end = _end(point)
+    return kept
+
+
+def _known(connection: sqlite3.Connection, series: int, begin: int, end: int) -> list[_Row]:
+    """Give what is known of a while, in order; the first of it may have ended before."""
     return connection.execute(
         "SELECT start, minutes, amount, quality FROM points"
-        " WHERE series = ? AND start >= ? AND start < ? ORDER BY start",
-        (series, begin, end),
-    )
+        " WHERE series = :series AND start < :end AND start >= coalesce("
+        "(SELECT max(start) FROM points WHERE series = :series AND start <= :begin), :begin)"
+        " ORDER BY start",
+        {"series": series, "begin": begin, "end": end},
+    ).fetchall()
 
 
-def _known(
-    connection: sqlite3.Connection, series: int, begin: int, end: int
-) -> dict[int, tuple[int, int, int]]:
-    return {start: rest for start, *rest in between(connection, series, begin, end)}  # type: ignore[misc]
-
-
-def _is_better(point: Point, known: tuple[int, int, int] | None) -> bool:
-    """Tell whether a point says something new, and is not worth less than what is known."""
-    if known is None:
-        return True
-    found = [point.minutes, point.amount, point.quality]
-    return point.quality >= known[2] and found != list(known)
-
-
-def _overlapped(
-    others: Collection[int], known: dict[int, tuple[int, int, int]], points: Sequence[Point]
-) -> list[int]:
-    """Give which of the other starts stand in an interval that is known anew."""
-    begins = [point.start for point in points]
-    gone = []
-    for start in others:
-        # The last interval that begins before the other one ends is the only one to look at.
-        place = bisect_left(begins, start + known[start][0] * MINUTE_MS) - 1
-        if place >= 0 and start < _end(points[place]):
-            gone.append(start)
-    return gone
+def _weigh(points: Sequence[Point], known: Sequence[_Row]) -> tuple[Sequence[Point], set[int]]:
+    """Give which points say something new, and the starts of those whose place they take."""
+    if not known:
+        return points, set()
+    better: list[Point] = []
+    gone: set[int] = set()
+    place = 0
+    for point in points:
+        while place < len(known) and _end_of(known[place]) <= point.start:
+            place += 1
+        over = list(takewhile(partial(_begins_before, _end(point)), islice(known, place, None)))
+        is_surer = all(point.quality >= quality for *_, quality in over)
+        found = (point.start, point.minutes, point.amount, point.quality)
+        if is_surer and over != [found]:
+            better.append(point)
+            gone.update(start for start, *_ in over)
+    return better, gone
 
 
 def _put_details(connection: sqlite3.Connection, series: int, points: Iterable[Point]) -> None:
@@ -138,3 +152,11 @@ def _put_details(connection: sqlite3.Connection, series: int, points: Iterable[P
 
 def _end(point: Point) -> int:
     return point.start + point.minutes * MINUTE_MS
+
+
+def _end_of(row: _Row) -> int:
+    return row[0] + row[1] * MINUTE_MS
+
+
+def _begins_before(end: int, row: _Row) -> bool:
+    return row[0] < end

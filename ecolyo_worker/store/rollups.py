@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import MINUTE_MS, day_bounds, month_days, month_of
 from ecolyo_worker.energy import adding
-from ecolyo_worker.energy.adding import Interval, Known, MeterReading
+from ecolyo_worker.energy.adding import IMPORTED, Interval, Known, MeterReading
 from ecolyo_worker.store import homes
 from ecolyo_worker.store.homes import Meter
 from ecolyo_worker.store.ladder import Ladder
@@ -45,6 +45,10 @@ class _Home(Struct, frozen=True):
     meters: Mapping[str, Meter]
     only: int | None
     """Its one series of half-hours, if it has one, and no other meter."""
+    zone: ZoneInfo
+    """By whose clocks its civil days go."""
+    imported: ZoneInfo
+    """By whose clocks imported days go."""
 
 
 def renew(
@@ -52,13 +56,14 @@ def renew(
 ) -> None:
     """Make the roll-ups of a household's civil days anew, and of the months and years around them.
 
-    Of each day it goes by the meters that the home has on it, as `adding` says.
+    Of each day it goes by the meters that the home has on it, as `adding` says. `zone` is the
+    worker's; by whose clocks the days go, `homes` says.
     """
     household = (instance, fluid)
     home = _home(connection, household, zone)
     touched = sorted(set(days))
     for run in _runs(touched):
-        begins = _begins(run, zone)
+        begins = _begins(run, home.zone)
         _renew_hours(connection, home, run, begins)
         _renew_days(connection, home, run, begins)
     months = {month_of(day) for day in touched}
@@ -90,7 +95,7 @@ def half_hours(
     Quarters of an hour and the like are added up; what a meter gives by the hour stays an hour.
     """
     meters = homes.meters(connection, instance, fluid, zone)
-    begins = _begins(days, zone)
+    begins = _begins(days, homes.zone_of(meters, zone))
     curves = _readings(connection, (instance, fluid), "half-hour", begins)
     return [
         interval
@@ -106,7 +111,8 @@ def _home(connection: sqlite3.Connection, household: tuple[int, str], zone: Zone
         household,
     ).fetchall()
     is_one = len(series) == 1 and meters.keys() <= {series[0][1]}
-    return _Home(household, meters, series[0][0] if is_one else None)
+    only = series[0][0] if is_one else None
+    return _Home(household, meters, only, homes.zone_of(meters, zone), zone)
 
 
 def _runs(days: list[int]) -> Iterator[range]:
@@ -126,10 +132,25 @@ def _begins(days: range, zone: ZoneInfo) -> list[int]:
 def _readings(
     connection: sqlite3.Connection, household: tuple[int, str], step: str, begins: Sequence[int]
 ) -> list[list[MeterReading]]:
-    """Give what is known of each of some days. A polled day of gas begins at six in the morning."""
+    """Give what is known of each of some days."""
     found: list[list[MeterReading]] = [[] for _ in begins[1:]]
     for reading in connection.execute(_READINGS, (*household, step, begins[0], begins[-1])):
         found[bisect_right(begins, reading[1]) - 1].append(reading)
+    return found
+
+
+def _dailies(connection: sqlite3.Connection, home: _Home, days: range) -> list[Counter[str]]:
+    """Give the values of each of some days, by meter: of the civil day in which they begin.
+
+    A polled day of gas begins at six in the morning; an imported day where the worker's does.
+    """
+    polled, imported = _begins(days, homes.PROVIDERS), _begins(days, home.imported)
+    span = min(polled[0], imported[0]), max(polled[-1], imported[-1])
+    found: list[Counter[str]] = [Counter() for _ in days]
+    for meter, start, _, amount in connection.execute(_READINGS, (*home.household, "day", *span)):
+        place = bisect_right(imported if meter == IMPORTED else polled, start) - 1
+        if 0 <= place < len(found):
+            found[place][meter] += amount
     return found
 
 
@@ -153,12 +174,9 @@ def _renew_hours(
 def _renew_days(
     connection: sqlite3.Connection, home: _Home, days: range, begins: Sequence[int]
 ) -> None:
-    dailies = _readings(connection, home.household, "day", begins)
+    dailies = _dailies(connection, home, days)
     values: list[int | str] = []
-    for day, begin, end, readings in zip(days, begins, begins[1:], dailies, strict=False):
-        daily: Counter[str] = Counter()
-        for meter, _, _, amount in readings:
-            daily[meter] += amount
+    for day, begin, end, daily in zip(days, begins, begins[1:], dailies, strict=False):
         hours = _hours_of(connection, home.household, begin, end)
         if not (daily or hours):
             continue

@@ -17,6 +17,7 @@ from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meters import FLUIDS_OF
 from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.settings import Settings
+from ecolyo_worker.store.homes import PROVIDERS
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.worker import Worker
 
@@ -119,8 +120,7 @@ class Fetching:
 
     async def stand(self, moment: datetime) -> None:
         """Let it be this time at the twin."""
-        zone = self._worker.settings.civil_zone
-        await self._twin.set_today(moment.astimezone(zone).replace(tzinfo=None))
+        await self._twin.set_today(moment.astimezone(PROVIDERS).replace(tzinfo=None))
 
     async def add(self, instance: str, meter: HomeMeter) -> None:
         """Let the twin have a meter, and the worker an account of it."""
@@ -154,7 +154,7 @@ class Fetching:
         whole, partial, wrong = sums.whole, sums.partial, list(sums.wrong)
         asked = msgspec.structs.replace(asked, step="day")
         async for day in self._commands.consumption_export(asked):
-            _, length = day_interval(parse_day(day.start), self._worker.settings.civil_zone)
+            _, length = day_interval(parse_day(day.start), PROVIDERS)
             if 0 < minutes[day.start] < length:
                 partial += 1
             elif minutes[day.start] and amounts[day.start] == round(day.value * 1000):

@@ -534,6 +534,25 @@ async def test_a_polled_day_goes_before_an_imported_one(
         assert await made(worker, VARIATION) == {"2026-10": pytest.approx(106.67)}
 
 
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Europe/London", "Indian/Reunion"])
+async def test_a_polled_day_is_of_the_month_of_its_name(
+    open_worker: Any, agree: Agree, event: Event, zone: str
+) -> None:
+    """Months of fetched days are those of Paris, whose midnight is in another day elsewhere."""
+    first, stop = parse_day("2026-09-01"), parse_day("2026-11-01")
+    bounds = [day_bounds(day, ZoneInfo("Europe/Paris")) for day in range(first, stop)]
+    found = [Point(begin, (end - begin) // MINUTE_MS, 1000) for begin, end in bounds]
+    found[-1] = msgspec.structs.replace(found[-1], amount=30_000)
+    async with open_worker(zone) as worker:
+        await agree(worker, said(first_connection_at="2026-01-01T10:00"))
+        await worker.record(ALICE, event("ConnectionEvent", "2026-10-05T10:00"))
+        polled = Series(1, "electricity", "day", "11111111111111", "enedis")
+        await worker.database.run(consumption.store, polled, found, worker.settings.civil_zone)
+        await worker.run_once(NIGHT)
+        # 30 days of 1 kWh, then 30 of 1 and one of 30.
+        assert await made(worker, VARIATION) == {"2026-10": 100.0}
+
+
 async def test_a_measure_that_breaks_costs_only_itself(
     open_worker: Any, agree: Agree, event: Event, state_dir: Path
 ) -> None:

@@ -206,3 +206,18 @@ async def test_published_months_check_the_days(polling: Polling) -> None:
         assert (month["series"], month["day"]) == ("gas_days", "2026-10-01")
         suspect = (await gaps(worker, account, "gas_periods"))["2026-10-01"]
         assert suspect.reason.startswith("its days come to ")
+
+
+async def test_a_day_read_anew_in_another_step_is_there_once(polling: Polling) -> None:
+    """Where half-hours follow hours, and the first of them are refused, the day is not complete."""
+    day, number = "2026-11-15", parse_day("2026-11-15")
+    async with polling.worker() as worker:
+        await polling.twin.set_meter(PRM, "pt60m")
+        account = await add(worker, "enedis", PRM)
+        await visit(worker, account)
+        await polling.twin.set_meter(PRM, "bad-points")
+        await visit(worker, account, Wanted(range(number, number + 1), is_forced=True))
+        [(minutes, _)] = await held(worker, account, "curve", day)
+        # Three half-hours are bad, and the second hour went with the half that is known of it.
+        assert minutes == 1440 - 30
+        assert (await gaps(worker, account, "curve"))[day].state == "error"

@@ -130,6 +130,31 @@ async def test_a_value_of_another_length_takes_the_place_of_those_it_covers(home
     assert [item.amount for item in await home.rollups("hour")][3] == 40
 
 
+async def test_a_value_that_began_before_is_replaced_as_well(home: Home) -> None:
+    """Half an hour takes the place of the hour that it ends, whose other half is not known then."""
+    day = "2026-02-10"
+    await home.put("half-hour", curve(day, 200, minutes=60))
+    change = await home.put("half-hour", curve(day)[3:])
+    assert (change.new, change.replaced) == (23, 45 - 23 + 1)
+    hours = await home.rollups("hour")
+    assert [(item.amount, item.is_whole) for item in hours[:3]] == [
+        (200, True),
+        (100, False),
+        (200, True),
+    ]
+    assert await home.rollups("day") == [Interval(parse_day(day), 200 + 45 * 100, False)]
+
+
+@pytest.mark.parametrize("later", [-HOUR, 0, HOUR])
+async def test_a_lower_quality_replaces_no_other_interval(home: Home, later: int) -> None:
+    """Nor does it stand beside the surer value that it overlaps, wherever it begins."""
+    known = gas_day("2026-02-10", 87_000)
+    other = Point(known.start + later, 1440, 88_000, Quality.PROVISIONAL_MEASURED)
+    await home.put("day", [known], fluid="gas")
+    assert await home.put("day", [other], fluid="gas") == Change(0, 0, ())
+    assert [item.amount for item in await home.rollups("day", fluid="gas")] == [87_000]
+
+
 async def test_the_clock_changes_make_days_of_23_and_25_hours(home: Home) -> None:
     """46 and 50 half-hours are whole days, and every hour of them is one of its own."""
     for day, hours in (("2026-03-29", 23), ("2026-10-25", 25)):
@@ -290,15 +315,51 @@ async def test_what_was_imported_stands_for_what_a_meter_lacks(home: Home) -> No
     assert await home.rollups("day") == [Interval(parse_day(day), 9700, True)]
 
 
-@pytest.mark.parametrize("minutes", [60, 20])
+async def test_an_imported_day_stands_for_half_hours_with_a_hole(home: Home) -> None:
+    """It does not stand for a polled curve that is whole, whatever comes first."""
+    day = "2026-02-10"
+    points = curve(day)
+    await home.imported("electricity", "day", daily(day, 99_000))
+    for polled, expected in ((points[1:], 99_000), (points[:1], 4800)):
+        await home.put("half-hour", polled)
+        assert await home.rollups("day") == [Interval(parse_day(day), expected, True)]
+    await home.imported("electricity", "day", daily(day, 98_000))
+    assert await home.rollups("day") == [Interval(parse_day(day), 4800, True)]
+    await home.put("half-hour", curve(day), meter="2")
+    assert await home.rollups("day") == [Interval(parse_day(day), 9600, True)]
+
+
+@pytest.mark.parametrize("minutes", [60, 20, 15])
 async def test_no_energy_is_there_twice_where_the_steps_differ(home: Home, minutes: int) -> None:
-    """An hour that one meter does not tell the halves of is one, with all that the other has."""
+    """What was imported by the half-hour is nowhere beside a polled curve that is whole."""
     day = "2026-02-10"
     await home.put("half-hour", curve(day, 10 * minutes, minutes))
     await home.imported("electricity", "half-hour", *curve(day, 7))
     assert [(item.amount, item.is_whole) for item in await home.rollups("hour")] == [
         (600, True)
     ] * 24
+    assert await home.rollups("day") == [Interval(parse_day(day), 24 * 600, True)]
+
+
+@pytest.mark.parametrize(("minutes", "imported"), [(60, 14), (15, 7)])
+async def test_imported_half_hours_fill_a_hole_of_another_step(
+    home: Home, minutes: int, imported: int
+) -> None:
+    """They stand for the hour, or the half, of which the meter does not tell all, and no more."""
+    day = "2026-02-10"
+    await home.imported("electricity", "half-hour", *curve(day, 7))
+    await home.put("half-hour", curve(day, 10 * minutes, minutes)[:-1])
+    polled = 24 * 600 - 10 * max(minutes, 30)
+    assert await home.rollups("day") == [Interval(parse_day(day), polled + imported, True)]
+    assert sum(item.amount for item in await home.half_hours(day)) == polled + imported
+
+
+@pytest.mark.parametrize("minutes", [60, 20])
+async def test_an_hour_without_halves_stays_one(home: Home, minutes: int) -> None:
+    """An hour that one meter does not tell the halves of is one, with all that the other has."""
+    day = "2026-02-10"
+    await home.put("half-hour", curve(day, 10 * minutes, minutes))
+    await home.imported("electricity", "half-hour", *curve(day, 7))
     await home.put("half-hour", curve(day)[:-1], meter="2")
     halves = await home.half_hours(day)
     assert [(item.amount, item.minutes) for item in halves] == [(800, 60)] * 23 + [(14, 60)]

@@ -94,13 +94,13 @@ class Model:
         meters = self.had(day)
         if meters and all(meter in daily for meter in meters):
             return sum(daily[meter] for meter in meters), True
-        if "" in daily:
-            return daily[""], True
         curves = {meter: [self.curve[meter].get(at) for at in STARTS[day]] for meter in meters}
         total = sum(hour[0] for hour in hours if hour)
         metered = sum(daily.get(m) or sum(filter(None, curves[m])) for m in meters)
         if meters and all(meter in daily or None not in curves[meter] for meter in meters):
             return metered, True
+        if "" in daily:
+            return daily[""], True
         if all(hour is not None and hour[1] for hour in hours):
             return total, True
         if daily:

@@ -80,6 +80,15 @@ def test_a_gas_day_is_as_long_as_the_clocks_make_it(name: str, start: str, hours
     assert [(at, minutes) for at, minutes, _ in seen(found)] == [(start, hours * 60)]
 
 
+@pytest.mark.parametrize("hour", ["06:00:00+01:00", "06:00:00+02:00", "00:00:00", "23:00:00+01:00"])
+def test_a_gas_day_is_that_of_its_name(hour: str) -> None:
+    """However its hours are written, it is one interval from 06:00 on, so that it is there once."""
+    begin, end = (f"2026-02-{day:02}T{hour}" for day in (9, 10))
+    fields = {"date_debut_consommation": begin, "date_fin_consommation": end}
+    found = read(record(**fields), asked=FEBRUARY)
+    assert [(at, minutes) for at, minutes, _ in seen(found)] == [("2026-02-09T05:00:00Z", 1440)]
+
+
 def test_a_published_month_is_a_period() -> None:
     """It has no gas day, and may be as long as it is."""
     found = read_periods(published())

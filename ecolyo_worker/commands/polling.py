@@ -29,7 +29,6 @@ __all__ = ["PollingCommands"]
 
 _PAGE = 500
 _YEARS = range(2000, 2101)
-_LONGEST_HISTORY = 1110
 
 
 class PollingCommands(Group):
@@ -43,7 +42,7 @@ class PollingCommands(Group):
         if request.provider not in {*PROVIDERS, "all"}:
             found = f"found {request.provider!r}"
             raise CommandRefused(f"{found}; allowed: {', '.join(PROVIDERS)} or all")
-        wanted = Wanted(self._chosen_days(request), request.forced)
+        wanted = self._wanted(request)
         async for account in self._chosen(request.account):
             if request.provider in {account.provider, "all"}:
                 async with aclosing(self._poll(account, wanted)) as steps:
@@ -91,19 +90,36 @@ class PollingCommands(Group):
         finally:
             self._worker.wake_poller(account.provider)
 
-    def _chosen_days(self, request: ask.Poll) -> range | None:
+    def _wanted(self, request: ask.Poll) -> Wanted:
         begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")
-        if begin is None and end is None:
-            return None
         today = self._today()
-        first = today - _LONGEST_HISTORY if begin is None else begin
-        last = today - 1 if end is None else min(end, today - 1)
-        if last < first:
+        stop = today if end is None else min(end + 1, today)
+        if begin is None:
+            self._check_end(request, stop)
+            return Wanted(is_forced=request.forced, stop=stop)
+        if begin >= today:
+            raise CommandRefused(f"--from {day_text(begin)} is not before today")
+        if stop <= begin:
             raise CommandRefused(
-                f"--from {day_text(first)} --to {day_text(last)}: no day before today lies between"
-                " them"
+                f"--from {request.begin} --to {request.end}: no day lies between them"
             )
-        return range(first, last + 1)
+        return Wanted(range(begin, stop), request.forced)
+
+    def _check_end(self, request: ask.Poll, stop: int) -> None:
+        """Refuse a last day before all that is fetched where no first day is named."""
+        settings = self._worker.settings
+        sections = {"enedis": settings.enedis, "grdf": settings.grdf}
+        deepest = max(
+            section.history_days
+            for provider, section in sections.items()
+            if request.provider in {provider, "all"}
+        )
+        first = self._today() - deepest
+        if stop <= first:
+            raise CommandRefused(
+                f"--to {request.end} is before {day_text(first)}, the first day that is fetched by"
+                " the settings: name an earlier one by --from"
+            )
 
     async def _chosen(self, ident: int | None) -> AsyncIterator[Account]:
         if ident is not None:

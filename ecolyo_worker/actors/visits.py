@@ -91,10 +91,14 @@ class Visits:
 
 
 def _worst(visit: Visit) -> Trouble | None:
-    """Give the first trouble; where something came all the same, it is a part of a success."""
+    """Give the first trouble, with the words of all.
+
+    Where something came all the same, it is a part of a success.
+    """
     if not visit.troubles:
         return None
-    trouble = visit.troubles[0]
+    words = " ".join(dict.fromkeys(one.reason for one in visit.troubles))
+    trouble = Trouble(words, visit.troubles[0].word)
     if visit.is_fed and trouble.word == "VENDOR_DOWN":
         return Trouble(trouble.reason, "UNKNOWN_ERROR.PARTIAL_SYNC")
     return trouble

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from ecolyo_worker import requests as ask
 from ecolyo_worker.actors.series import End, Step, Wanted
 from ecolyo_worker.clock import (
@@ -29,6 +31,11 @@ __all__ = ["PollingCommands"]
 
 _PAGE = 500
 _YEARS = range(2000, 2101)
+# What ends a window that was not asked for, or not heard.
+_NOT_GIVEN = ("quota", "later", "no_token")
+_NEW = "nobody consented yet"
+_NO_METER = "which meter the consent is for is not known yet"
+_REMOVING = "it is being removed"
 
 
 class PollingCommands(Group):
@@ -47,7 +54,7 @@ class PollingCommands(Group):
             if request.provider in {account.provider, "all"}:
                 async with aclosing(self._poll(account, wanted)) as steps:
                     async for step in steps:
-                        yield step
+                        yield await self._told(step)
             elif request.account is not None:
                 raise CommandRefused(
                     f"account {account.id} is one of {account.provider}, not of"
@@ -84,11 +91,41 @@ class PollingCommands(Group):
                         yield ask.Polled(account=_ended(account, step, windows, new, replaced))
                     else:
                         found = _window(account, step)
-                        windows, new = windows + 1, new + found.new
+                        windows += step.kind not in _NOT_GIVEN
+                        new += found.new
                         replaced += found.replaced
                         yield ask.Polled(window=found)
         finally:
             self._worker.wake_poller(account.provider)
+
+    async def _told(self, step: ask.Polled) -> ask.Polled:
+        """Say of an account that ended what its state makes of it, and the next command."""
+        ended = step.account
+        if ended is None:
+            return step
+        account = await self._worker.database.read(accounts.find, ended.account)
+        if account is None or account.state == "removing":
+            return ask.Polled(account=replace(ended, outcome="gone", reason=_REMOVING))
+        return ask.Polled(account=self._of_state(account, ended))
+
+    def _of_state(self, account: Account, ended: ask.PolledAccount) -> ask.PolledAccount:
+        authorize = f"accounts authorize {account.id}"
+        by_page = account.provider == "enedis" and self._worker.settings.enedis.generation == "v4"
+        meter = authorize if by_page else f"{authorize} --meter NUMBER"
+        match account.state:
+            case "new":
+                return replace(ended, outcome="waiting", reason=_NEW, next=authorize)
+            case "authorized":
+                reason = account.reason or _NO_METER
+                return replace(ended, outcome="waiting", reason=reason, next=meter)
+            case "needs_consent":
+                return replace(ended, outcome="consent", reason=account.reason, next=authorize)
+            case "suspended":
+                return replace(ended, outcome="suspended", reason=account.reason, next=meter)
+        if ended.outcome == "done" and ended.reason is not None:
+            outcome = "refused" if account.held_through is None else "partial"
+            return replace(ended, outcome=outcome)
+        return ended
 
     def _wanted(self, request: ask.Poll) -> Wanted:
         begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")

@@ -255,3 +255,22 @@ async def test_a_load_that_is_broken_off_goes_on(
     assert (await poll("poll", curve=28)).returncode == 0
     calls = {(call["series"], call["start"]): call["count"] for call in await twin.calls(PRM)}
     assert sum(count for count in calls.values()) == len(calls) + 1 == 6
+
+
+async def test_who_waits_for_her_consent_is_no_failure(poll: Run, twin: Twin) -> None:
+    """Such an account is told with the next command; it ends with 1 only where it is named."""
+    await add(poll, "enedis", PRM)
+    await poll("accounts", "add", "grdf", "--instance", "b.example")
+    found = await poll("poll")
+    assert found.returncode == 0
+    assert found.stdout.decode().splitlines()[-3:] == [
+        "account 2 (grdf): it is not fetched yet",
+        "  nobody consented yet",
+        "  next: ecolyo-worker accounts authorize 2",
+    ]
+    assert (await poll("poll", "--account", "2")).returncode == 1
+    await twin.set_meter(PCE, "gas", "no-informative", "no-published")
+    await add(poll, "grdf", PCE)
+    refused = await poll("poll", "grdf")
+    assert refused.returncode == 1
+    assert b"account 3 (grdf): nothing is given; 2 windows" in refused.stdout

@@ -109,15 +109,19 @@ async def export(
 
 async def _csv(_: Session, found: AsyncIterator[ask.ConsumptionInterval]) -> bool:
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(_COLUMNS)
     is_found = False
     async for item in found:
-        is_found = True
+        # What is refused shows with the first item: until then nothing is printed.
+        if not is_found:
+            rows.writerow(_COLUMNS)
+            is_found = True
         unit = _UNITS.get(item.fluid, "kWh")
         partial = "partial" if item.partial else ""
         value = f"{item.value:.3f}"
         where = (item.instance, item.fluid, item.step, item.start)
         rows.writerow([*where, value, unit, item.minutes, partial])
+    if not is_found:
+        rows.writerow(_COLUMNS)
     return is_found
 
 

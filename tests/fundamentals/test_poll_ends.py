@@ -10,7 +10,7 @@ from ecolyo_worker.requests import Poll, PolledAccount
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
 from tests.energy_accounts import NOW, PCE, PRM, add
-from tests.energy_polling import Polling
+from tests.energy_polling import ODD, Polling
 
 
 async def poll(worker: Worker, account: Account, **request: Any) -> PolledAccount:
@@ -88,3 +88,15 @@ async def test_one_reason_is_said_once(polling: Polling, fault: str) -> None:
         end = await poll(worker, account)
         assert (end.outcome, end.next) == ("failed", None)
         assert str(end.reason).count("Enedis") == 1
+
+
+async def test_what_was_not_heard_is_no_window(polling: Polling) -> None:
+    """Where a quota is used up, nothing was fetched, for nobody."""
+    async with polling.worker() as worker:
+        first, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        await polling.twin.set_fault("quota-hour*1,ok")
+        for account in (first, other):
+            end = await poll(worker, account)
+            assert (end.outcome, end.windows) == ("later", 0)
+            assert end.reason == "More was asked of Enedis than it allows."
+            assert end.until is not None

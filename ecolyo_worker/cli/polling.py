@@ -33,6 +33,13 @@ _ENDS = {
 _WRONG = {"refused", "consent", "suspended"}
 # Nothing is wrong with these; but whoever names one of them asked for what cannot be done.
 _NOT_FETCHED = {"waiting", "gone"}
+# What its own lines say.
+_TOLD = (
+    "a series of readings is given up",
+    "an energy account needs a consent",
+    "no token for energy data",
+    "readings are not given",
+)
 
 
 def register(app: App) -> None:
@@ -81,7 +88,7 @@ async def poll(
     ends: set[str] = set()
     with _progress(session.output) as progress:
         bars = _Bars(progress)
-        async with session.commands() as commands:
+        async with session.commands(_TOLD) as commands:
             async for step in commands.poll(request):
                 if step.window is not None:
                     bars.show(step.window)

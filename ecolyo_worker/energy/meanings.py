@@ -267,8 +267,8 @@ _REFRESH_STATUSES: _Table = {
         "nobody",
         "{who} refuses to renew the token: its grant has ended, or {who} does not know the"
         " application.",
-        "It is asked again. Where other accounts have their tokens renewed, the holder agrees anew;"
-        " where none has, the operator checks client_id and client_secret_file of {who}.",
+        "It is asked again. Where other accounts have their tokens renewed, the holder must agree"
+        " anew; where none has, the operator must check client_id and client_secret_file of {who}.",
     ),
 }
 

@@ -212,6 +212,7 @@ async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
     assert lost.returncode == 1
     assert b"account 1 (enedis): it needs a consent; 1 window" in lost.stdout
     assert b"The consent at Enedis has ended or was revoked." in lost.stdout
+    assert (down.stderr, lost.stderr) == (b"", b"")
     assert (await poll("poll", "--account", "7")).returncode == 64
     other = await poll("poll", "grdf", "--account", "1")
     assert (other.returncode, other.stdout) == (64, b"")
@@ -274,3 +275,18 @@ async def test_who_waits_for_her_consent_is_no_failure(poll: Run, twin: Twin) ->
     refused = await poll("poll", "grdf")
     assert refused.returncode == 1
     assert b"account 3 (grdf): nothing is given; 2 windows" in refused.stdout
+    assert refused.stderr == b""
+
+
+async def test_a_log_that_was_asked_for_tells_all(poll: Run, twin: Twin) -> None:
+    """A collector, and who wants warnings, has each reason as a line of the log."""
+    await add(poll, "enedis", PRM)
+    for fault, asked in (
+        ("status=503", ("--log-format", "json")),
+        ("drop", ("--log-level", "warning")),
+        ("empty-json", ("--json",)),
+    ):
+        await twin.set_fault(f"{fault}*9")
+        found = await poll("poll", "--force", *asked)
+        assert found.returncode == 75
+        assert b"readings are not given" in found.stderr

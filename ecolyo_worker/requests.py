@@ -53,6 +53,7 @@ __all__ = [
     "Preview",
     "PreviewLine",
     "Previewed",
+    "ReadingsReport",
     "Reconcile",
     "Retry",
     "Send",
@@ -117,6 +118,13 @@ class FactsReport(Struct, frozen=True):
 
     accepted: int
     refused: list[LineRefusal]
+
+
+class ReadingsReport(FactsReport, frozen=True):
+    """What an import of readings came to."""
+
+    beneath: int
+    """How many of those taken lie under fetched readings, which go before them."""
 
 
 class ConsumptionImport(Struct, frozen=True):

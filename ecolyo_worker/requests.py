@@ -53,6 +53,7 @@ __all__ = [
     "Preview",
     "PreviewLine",
     "Previewed",
+    "ReadingsReport",
     "Reconcile",
     "Retry",
     "Send",
@@ -117,6 +118,13 @@ class FactsReport(Struct, frozen=True):
 
     accepted: int
     refused: list[LineRefusal]
+
+
+class ReadingsReport(FactsReport, frozen=True):
+    """What an import of readings came to."""
+
+    beneath: int
+    """How many of those taken lie under fetched readings, which go before them."""
 
 
 class ConsumptionImport(Struct, frozen=True):
@@ -313,7 +321,14 @@ class PolledWindow(Struct, frozen=True, kw_only=True):
 
 
 class PolledAccount(Struct, frozen=True, kw_only=True):
-    """How the visit to an account ended: `done`, `failed`, `later`, `consent` or `gone`."""
+    """How the visit to an account ended.
+
+    `done`: all is there that there is; `partial`: but for a series that is given up; `refused`: all
+    series are, and nothing ever came; `failed`: a part could not be fetched; `later`: nothing is to
+    be asked before some time; `waiting`: nobody consented yet, or its meter is not known;
+    `consent`: it needs another consent; `suspended`: the provider refuses its meter; `gone`: it is
+    being removed.
+    """
 
     account: int
     instance: str
@@ -325,6 +340,8 @@ class PolledAccount(Struct, frozen=True, kw_only=True):
     until: str | None
     """Before when nothing is asked of the provider, in ISO 8601 and UTC."""
     reason: str | None
+    next: str | None = None
+    """The command by which it goes on, where a person must act."""
 
 
 class Polled(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
 
 from msgspec import Struct
 
@@ -10,7 +9,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.quota import Quota
 from ecolyo_worker.actors.tokens import ApplicationName, NoToken, Tokens
 from ecolyo_worker.clock import instant_text
-from ecolyo_worker.energy.answers import Asked, Meaning, Provider
+from ecolyo_worker.energy.answers import NAMES, Asked, Meaning, Provider
 from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.remote.energy import Ask, EnergyClient
@@ -20,14 +19,14 @@ from ecolyo_worker.store.accounts import Account
 
 __all__ = ["Answer", "Asking", "Later"]
 
-_NAMES: Final = {"enedis": "Enedis", "grdf": "GRDF"}
-
 
 class Later(Struct, frozen=True):
     """Nothing was asked: the provider is left alone until an instant, in ms of UTC."""
 
     until: int
     reason: str
+    """Why, in words."""
+    again: str
     """When it is asked again, in words."""
 
 
@@ -112,8 +111,8 @@ class Asking:
                 return secret
             until = await self.quota.take()
             if until is not None:
-                words = f"{_NAMES[self.provider]} is asked again from {instant_text(until)} on"
-                return Later(until, words)
+                again = f"{NAMES[self.provider]} is asked again from {instant_text(until)} on."
+                return Later(until, self.quota.reason, again)
             reply = await self._client.ask(ask(secret), self._timeout_s)
             meaning = reply.meaning(self.provider, asked, self.context.clock.now())
             if meaning.kind != "renew_token" or not await refused(secret):

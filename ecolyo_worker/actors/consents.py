@@ -284,7 +284,7 @@ class Consents:
         if isinstance(found, Answer):
             return found
         if isinstance(found, Later):
-            return Trouble(found.reason, "VENDOR_DOWN")
+            return Trouble(f"{found.reason} {found.again}", "VENDOR_DOWN")
         return found.trouble
 
     async def _numbered(self, account: Account, consent: int) -> Account:

@@ -17,7 +17,8 @@ _OTHERS_ARE_RENEWED = (
 )
 _REFUSED_LONG = (
     "Enedis has refused more than once to renew the token: its grant counts as ended. If a new"
-    " consent is not taken either, the operator checks client_id and client_secret_file of Enedis."
+    " consent is not taken either, the operator must check client_id and client_secret_file of"
+    " Enedis."
 )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ecolyo_worker.actors.actor import Channel
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import utc_ms
-from ecolyo_worker.energy.answers import Meaning, Provider
+from ecolyo_worker.energy.answers import NAMES, Meaning, Provider
 from ecolyo_worker.store import quotas
 from ecolyo_worker.store.quotas import Pause
 
@@ -83,6 +83,16 @@ class Quota:
         async with self._lock:
             pause = await self._load()
         return pause.until if pause.until > self._now() else None
+
+    @property
+    def reason(self) -> str:
+        """Say in words why `take` lets nothing through."""
+        pause = self._pause
+        if pause is None or pause.reason is None or pause.until <= self._now():
+            return f"{NAMES[self._provider]} is asked no more in this hour: its quota is used up."
+        if pause.failures < _MOST_FAILURES:
+            return pause.reason
+        return f"{pause.reason} That was so {pause.failures} times in a row: it is left alone."
 
     async def exceeded(self, meaning: Meaning) -> int:
         """Take in that a quota is used up; give until when nobody asks, in ms of UTC."""

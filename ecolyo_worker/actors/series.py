@@ -15,7 +15,15 @@ from ecolyo_worker.energy.answers import Meaning, vendor_down
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
-from ecolyo_worker.energy.windows import LONGEST, PolledSeries, newest, number, within, without
+from ecolyo_worker.energy.windows import (
+    DEEPEST,
+    LONGEST,
+    PolledSeries,
+    newest,
+    number,
+    within,
+    without,
+)
 from ecolyo_worker.errors import AnswerUnreadable
 from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts, cursors, totals
@@ -40,6 +48,8 @@ class Wanted(Struct, frozen=True):
     """Of these civil days alone."""
     is_forced: bool = False
     """Also what is complete, and series that were given up."""
+    stop: int | None = None
+    """Of civil days before this one alone, where `days` names none."""
 
 
 ALL: Final = Wanted()
@@ -93,7 +103,8 @@ class Visit:
     def days(self, history_days: int) -> range:
         """Give the civil days that are to be there."""
         if self.wanted.days is None:
-            return range(self.today - history_days, self.today)
+            stop = self.today if self.wanted.stop is None else self.wanted.stop
+            return range(self.today - history_days, min(stop, self.today))
         return range(self.wanted.days.start, min(self.wanted.days.stop, self.today))
 
     def close(
@@ -159,6 +170,8 @@ class SeriesVisit:
             self._left = await self._context.database.read(
                 cursors.to_do, account, self._series, days, today
             )
+        today = self._visit.today
+        self._left = within(self._left, range(today - DEEPEST[self._series], today))
         self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True
 

@@ -91,10 +91,16 @@ class Visits:
 
 
 def _worst(visit: Visit) -> Trouble | None:
-    """Give the first trouble; where something came all the same, it is a part of a success."""
+    """Give the first trouble, with the words of all where nothing stood in the way of all.
+
+    Where something came all the same, it is a part of a success.
+    """
     if not visit.troubles:
         return None
     trouble = visit.troubles[0]
+    if visit.end is None:
+        words = dict.fromkeys(one.reason for one in visit.troubles)
+        trouble = Trouble(" ".join(words), trouble.word)
     if visit.is_fed and trouble.word == "VENDOR_DOWN":
         return Trouble(trouble.reason, "UNKNOWN_ERROR.PARTIAL_SYNC")
     return trouble

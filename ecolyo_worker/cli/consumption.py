@@ -37,9 +37,10 @@ async def import_consumption(
 ) -> int:
     """Store the readings of a file: kWh, of water litres, a day or half an hour each.
 
-    A later value of the same interval replaces the earlier one, but a part never the whole. Of
-    what `consumption export` prints as ndjson it takes half-hours and whole days; hours, months,
-    years and days that are `partial` are refused, for they are added up of these.
+    A later value of the same interval replaces the earlier one, but a part never the whole;
+    a fetched one goes before both. Of what `consumption export` prints as ndjson it takes
+    half-hours and whole days; hours, months, years and days that are `partial` are refused, for
+    they are added up of these.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ async def import_consumption(
     --------
     ecolyo-worker consumption import readings.ndjson
     """
-    accepted = 0
+    accepted = beneath = 0
     refused: list[ask.LineRefusal] = []
     with pieces(session.output, file) as found:
         async with session.commands() as commands:
@@ -63,7 +64,8 @@ async def import_consumption(
                 report = await commands.consumption_import(ask.ConsumptionImport(lines))
                 accepted += report.accepted
                 refused += report.refused
-    return show_report(session.output, ask.FactsReport(accepted, refused))
+                beneath += report.beneath
+    return show_report(session.output, ask.ReadingsReport(accepted, refused, beneath))
 
 
 async def export(
@@ -109,15 +111,19 @@ async def export(
 
 async def _csv(_: Session, found: AsyncIterator[ask.ConsumptionInterval]) -> bool:
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(_COLUMNS)
     is_found = False
     async for item in found:
-        is_found = True
+        # What is refused shows with the first item: until then nothing is printed.
+        if not is_found:
+            rows.writerow(_COLUMNS)
+            is_found = True
         unit = _UNITS.get(item.fluid, "kWh")
         partial = "partial" if item.partial else ""
         value = f"{item.value:.3f}"
         where = (item.instance, item.fluid, item.step, item.start)
         rows.writerow([*where, value, unit, item.minutes, partial])
+    if not is_found:
+        rows.writerow(_COLUMNS)
     return is_found
 
 

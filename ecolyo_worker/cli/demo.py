@@ -260,6 +260,11 @@ def _show_fetching(output: Output, found: FetchingReport) -> None:
         f"Σ half-hours = daily value on {whole} of electricity, {exact};"
         f" {several(sums.partial, 'day')} with a hole"
     )
+    if sums.before:
+        output.line(
+            f"{several(sums.before, 'of these days is', 'of these days are')} before the first one"
+            " above: a month of history is fetched, too"
+        )
     output.line("")
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ecolyo_worker import exits
 from ecolyo_worker.cli.files import chunks, opened, read_lines
 from ecolyo_worker.cli.output import Output
-from ecolyo_worker.requests import FactsReport, ImportReport, Line
+from ecolyo_worker.requests import FactsReport, ImportReport, Line, ReadingsReport
 
 __all__ = ["pieces", "show_report"]
 
@@ -40,6 +40,10 @@ def show_report(output: Output, report: ImportReport | FactsReport) -> int:
         _show_refusals(output, report)
         known = f" · known {report.known}" if isinstance(report, ImportReport) else ""
         output.line(f"accepted {report.accepted}{known} · refused {len(report.refused)}")
+        if isinstance(report, ReadingsReport) and report.beneath:
+            output.line(
+                f"of these {report.beneath} without effect: fetched readings go before them"
+            )
     return exits.BAD_DATA if report.refused else exits.OK
 
 

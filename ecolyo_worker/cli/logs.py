@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -112,18 +112,23 @@ class Logging:
 
 
 def make_logger(
-    log_format: LogFormat, level: LogLevel, repeats: Repeats | None = None
+    log_format: LogFormat,
+    level: LogLevel,
+    repeats: Repeats | None = None,
+    silent: Collection[str] = (),
 ) -> "FilteringBoundLogger":
     """Make a logger of this program alone; nothing global is configured.
 
-    `repeats` leaves like lines out. Texts from outside cannot end a line or command a terminal:
-    what is not printable is escaped.
+    `repeats` leaves like lines out, and events of `silent` are not told at all. Texts from outside
+    cannot end a line or command a terminal: what is not printable is escaped.
     """
     import structlog  # takes a third of what a command needs to start
 
     repeated = repeats or Repeats()
 
     def few(_: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
+        if event["event"] in silent:
+            raise structlog.DropEvent
         return repeated.passed(event, lambda **more: getattr(logger, method)(**event, **more))
 
     logger: FilteringBoundLogger = structlog.wrap_logger(

@@ -21,11 +21,25 @@ _SERIES = {
 }
 _ENDS = {
     "done": "all is there that there is",
+    "partial": "all is there but what is not given",
+    "refused": "nothing is given",
     "failed": "a part could not be fetched",
     "later": "not now",
+    "waiting": "it is not fetched yet",
     "consent": "it needs a consent",
-    "gone": "it is not fetched",
+    "suspended": "it is suspended",
+    "gone": "it is not fetched any more",
 }
+_WRONG = {"refused", "consent", "suspended"}
+# Nothing is wrong with these; but whoever names one of them asked for what cannot be done.
+_NOT_FETCHED = {"waiting", "gone"}
+# What its own lines say.
+_TOLD = (
+    "a series of readings is given up",
+    "an energy account needs a consent",
+    "no token for energy data",
+    "readings are not given",
+)
 
 
 def register(app: App) -> None:
@@ -61,7 +75,8 @@ async def poll(
     Returns
     -------
     1
-        An account needs a consent, or is not fetched: the line says why.
+        An account needs another consent, is suspended, or is given nothing: the line says why. One
+        that waits for its first consent counts only where --account names it.
     75
         A part could not be fetched now; it is tried again by itself, too.
 
@@ -73,7 +88,7 @@ async def poll(
     ends: set[str] = set()
     with _progress(session.output) as progress:
         bars = _Bars(progress)
-        async with session.commands() as commands:
+        async with session.commands(_TOLD) as commands:
             async for step in commands.poll(request):
                 if step.window is not None:
                     bars.show(step.window)
@@ -85,7 +100,7 @@ async def poll(
                     ends.add(step.account.outcome)
     if not ends:
         session.output.talk("there is no account to fetch for")
-    if ends & {"consent", "gone"}:
+    if ends & _WRONG or (account is not None and ends & _NOT_FETCHED):
         return exits.CHECK_FAILED
     return exits.TRY_AGAIN if ends & {"failed", "later"} else exits.OK
 
@@ -102,6 +117,8 @@ def _show(output: Output, found: ask.PolledAccount) -> None:
     output.line(words)
     if found.reason is not None:
         output.line(f"  {found.reason}")
+    if found.next is not None:
+        output.line(f"  next: ecolyo-worker {found.next}")
 
 
 class _Bars:

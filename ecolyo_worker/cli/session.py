@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +69,18 @@ class Session(Struct, frozen=True):
             return Path(named)
         return _SYSTEM_CONFIG if _SYSTEM_CONFIG.exists() else None
 
-    def logger(self, level: LogLevel = "warning") -> "FilteringBoundLogger":
-        """Make the logger that was asked for, or one of this level."""
+    def logger(
+        self, level: LogLevel = "warning", told: Collection[str] = ()
+    ) -> "FilteringBoundLogger":
+        """Make the logger that was asked for, or one of this level.
+
+        `told` are events that the command prints by itself: a person is not told them twice, unless
+        a level was asked for, or the command prints JSON.
+        """
         log = self._log
-        return make_logger(log.format, log.level or level, self.logging.repeats)
+        is_plain = log.format == "console" and log.level is None and not self.output.as_json
+        silent = frozenset(told if is_plain else ())
+        return make_logger(log.format, log.level or level, self.logging.repeats, silent)
 
     def fail(self, error: EcolyoError) -> None:
         """Say what a command ends with: to a person in words, to a collector as a line of the log.
@@ -103,9 +111,12 @@ class Session(Struct, frozen=True):
         return self._worker(settings, level)
 
     @asynccontextmanager
-    async def commands(self) -> AsyncIterator[Commands]:
-        """Ask the service that runs on the state, or open the state as its owner."""
-        async with self._commands(Worker.opened) as commands:
+    async def commands(self, told: Collection[str] = ()) -> AsyncIterator[Commands]:
+        """Ask the service that runs on the state, or open the state as its owner.
+
+        `told` is as in `logger`.
+        """
+        async with self._commands(Worker.opened, told) as commands:
             yield commands
 
     @asynccontextmanager
@@ -114,10 +125,10 @@ class Session(Struct, frozen=True):
         async with self._commands(Worker.reading) as commands:
             yield commands
 
-    def _worker(self, settings: Settings, level: LogLevel) -> Worker:
+    def _worker(self, settings: Settings, level: LogLevel, told: Collection[str] = ()) -> Worker:
         refuse_astray(settings.directory)
         refuse_root(settings.directory)
-        return Worker(settings, logger=self.logger(level))
+        return Worker(settings, logger=self.logger(level, told))
 
     @property
     def _log(self) -> Log:
@@ -135,7 +146,9 @@ class Session(Struct, frozen=True):
         return {key: value for key, value in options.items() if value is not None}
 
     @asynccontextmanager
-    async def _commands(self, opening: _Opening) -> AsyncIterator[Commands]:
+    async def _commands(
+        self, opening: _Opening, told: Collection[str] = ()
+    ) -> AsyncIterator[Commands]:
         reading = self._located()
         take_identity(reading.settings.directory)
         async with running_service(reading.settings.directory) as commands:
@@ -145,7 +158,7 @@ class Session(Struct, frozen=True):
                 return
             if reading.problems:
                 raise ConfigurationError(*reading.problems)
-            async with opening(self._worker(reading.settings, "warning")) as worker:
+            async with opening(self._worker(reading.settings, "warning", told)) as worker:
                 yield Commands(worker)
 
     def _located(self) -> Reading:

@@ -30,8 +30,11 @@ _LENGTHS_MS = {"half-hour": 1_800_000, "hour": 3_600_000}
 class ConsumptionCommands(Group):
     """`consumption import`, `consumption export` and `chart`."""
 
-    async def consumption_import(self, request: ask.ConsumptionImport) -> ask.FactsReport:
-        """Store the readings of some lines, in one transaction; a later value replaces another."""
+    async def consumption_import(self, request: ask.ConsumptionImport) -> ask.ReadingsReport:
+        """Store the readings of some lines, in one transaction; a later value replaces another.
+
+        What was fetched goes before them: the report says of how many of them.
+        """
         refused: list[ask.LineRefusal] = []
         good: list[Reading] = []
         for line in request.lines:
@@ -40,7 +43,8 @@ class ConsumptionCommands(Group):
             except InputRefused as error:
                 refused.append(ask.LineRefusal(line.number, error.field, error.reason))
         await self._worker.database.run(consumption.store_imported, good, self._zone)
-        return ask.FactsReport(len(good), refused)
+        beneath = await self._worker.database.read(consumption.beneath, good, self._zone)
+        return ask.ReadingsReport(len(good), refused, beneath)
 
     async def consumption_export(
         self, request: ask.ConsumptionExport

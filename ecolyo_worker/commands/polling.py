@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from ecolyo_worker import requests as ask
 from ecolyo_worker.actors.series import End, Step, Wanted
 from ecolyo_worker.clock import (
@@ -29,7 +31,11 @@ __all__ = ["PollingCommands"]
 
 _PAGE = 500
 _YEARS = range(2000, 2101)
-_LONGEST_HISTORY = 1110
+# What ends a window that was not asked for, or not heard.
+_NOT_GIVEN = ("quota", "later", "no_token")
+_NEW = "nobody consented yet"
+_NO_METER = "which meter the consent is for is not known yet"
+_REMOVING = "it is being removed"
 
 
 class PollingCommands(Group):
@@ -43,12 +49,12 @@ class PollingCommands(Group):
         if request.provider not in {*PROVIDERS, "all"}:
             found = f"found {request.provider!r}"
             raise CommandRefused(f"{found}; allowed: {', '.join(PROVIDERS)} or all")
-        wanted = Wanted(self._chosen_days(request), request.forced)
+        wanted = self._wanted(request)
         async for account in self._chosen(request.account):
             if request.provider in {account.provider, "all"}:
                 async with aclosing(self._poll(account, wanted)) as steps:
                     async for step in steps:
-                        yield step
+                        yield await self._told(step)
             elif request.account is not None:
                 raise CommandRefused(
                     f"account {account.id} is one of {account.provider}, not of"
@@ -85,25 +91,72 @@ class PollingCommands(Group):
                         yield ask.Polled(account=_ended(account, step, windows, new, replaced))
                     else:
                         found = _window(account, step)
-                        windows, new = windows + 1, new + found.new
+                        windows += step.kind not in _NOT_GIVEN
+                        new += found.new
                         replaced += found.replaced
                         yield ask.Polled(window=found)
         finally:
             self._worker.wake_poller(account.provider)
 
-    def _chosen_days(self, request: ask.Poll) -> range | None:
+    async def _told(self, step: ask.Polled) -> ask.Polled:
+        """Say of an account that ended what its state makes of it, and the next command."""
+        ended = step.account
+        if ended is None:
+            return step
+        account = await self._worker.database.read(accounts.find, ended.account)
+        if account is None or account.state == "removing":
+            return ask.Polled(account=replace(ended, outcome="gone", reason=_REMOVING))
+        return ask.Polled(account=self._of_state(account, ended))
+
+    def _of_state(self, account: Account, ended: ask.PolledAccount) -> ask.PolledAccount:
+        authorize = f"accounts authorize {account.id}"
+        by_page = account.provider == "enedis" and self._worker.settings.enedis.generation == "v4"
+        meter = authorize if by_page else f"{authorize} --meter NUMBER"
+        match account.state:
+            case "new":
+                return replace(ended, outcome="waiting", reason=_NEW, next=authorize)
+            case "authorized":
+                reason = account.reason or _NO_METER
+                return replace(ended, outcome="waiting", reason=reason, next=meter)
+            case "needs_consent":
+                return replace(ended, outcome="consent", reason=account.reason, next=authorize)
+            case "suspended":
+                return replace(ended, outcome="suspended", reason=account.reason, next=meter)
+        if ended.outcome == "done" and ended.reason is not None:
+            outcome = "refused" if account.held_through is None else "partial"
+            return replace(ended, outcome=outcome)
+        return ended
+
+    def _wanted(self, request: ask.Poll) -> Wanted:
         begin, end = read_day(request.begin, "--from"), read_day(request.end, "--to")
-        if begin is None and end is None:
-            return None
         today = self._today()
-        first = today - _LONGEST_HISTORY if begin is None else begin
-        last = today - 1 if end is None else min(end, today - 1)
-        if last < first:
+        stop = today if end is None else min(end + 1, today)
+        if begin is None:
+            self._check_end(request, stop)
+            return Wanted(is_forced=request.forced, stop=stop)
+        if begin >= today:
+            raise CommandRefused(f"--from {day_text(begin)} is not before today")
+        if stop <= begin:
             raise CommandRefused(
-                f"--from {day_text(first)} --to {day_text(last)}: no day before today lies between"
-                " them"
+                f"--from {request.begin} --to {request.end}: no day lies between them"
             )
-        return range(first, last + 1)
+        return Wanted(range(begin, stop), request.forced)
+
+    def _check_end(self, request: ask.Poll, stop: int) -> None:
+        """Refuse a last day before all that is fetched where no first day is named."""
+        settings = self._worker.settings
+        sections = {"enedis": settings.enedis, "grdf": settings.grdf}
+        deepest = max(
+            section.history_days
+            for provider, section in sections.items()
+            if request.provider in {provider, "all"}
+        )
+        first = self._today() - deepest
+        if stop <= first:
+            raise CommandRefused(
+                f"--to {request.end} is before {day_text(first)}, the first day that is fetched by"
+                " the settings: name an earlier one by --from"
+            )
 
     async def _chosen(self, ident: int | None) -> AsyncIterator[Account]:
         if ident is not None:

@@ -36,7 +36,7 @@ from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.energy.waits import next_access, retry_after
 from ecolyo_worker.errors import AnswerUnreadable
 
-__all__ = ["Asked", "Meaning", "Provider", "read_answer", "vendor_down"]
+__all__ = ["NAMES", "Asked", "Meaning", "Provider", "no_answer", "read_answer", "vendor_down"]
 
 Provider = Literal["enedis", "grdf"]
 
@@ -47,7 +47,8 @@ Asked = Literal[
 
 _TOKENS: tuple[Asked, ...] = ("token", "refresh")
 _TRAILER = "code_statut_traitement"
-_NAMES: Mapping[Provider, str] = {"enedis": "Enedis", "grdf": "GRDF"}
+NAMES: Mapping[Provider, str] = {"enedis": "Enedis", "grdf": "GRDF"}
+"""How each provider is called."""
 # Of what several records say the first of these counts.
 _GRAVEST: tuple[Kind, ...] = (
     "consent_lost",
@@ -130,8 +131,13 @@ def _objects(provider: Provider, content: Content) -> Objects:
     return content.objects
 
 
+def no_answer(provider: Provider, what: str) -> Meaning:
+    """Give what it means that no answer came; `what` says what the provider did instead."""
+    return _meaning(OTHER_ANSWERS["silent"], provider, code="", why=what, has_data=False)
+
+
 def vendor_down(provider: Provider, why: str) -> Meaning:
-    """Give what it means that no answer came, or none that a decoder can read."""
+    """Give what it means that an answer came which a decoder cannot read."""
     return _meaning(OTHER_ANSWERS["unreadable"], provider, code="", why=why, has_data=False)
 
 
@@ -305,7 +311,7 @@ def _earliest(message: str) -> int | None:
 
 def _meaning(row: Row, provider: Provider, code: str, *, why: str, has_data: bool) -> Meaning:
     """Put a row of the table into words for a provider."""
-    who = _NAMES[provider]
+    who = NAMES[provider]
     return Meaning(
         kind=row.kind,
         code=code,

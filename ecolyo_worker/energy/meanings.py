@@ -75,23 +75,25 @@ class Row(Struct, frozen=True):
     """Where it is another word than the kind's."""
 
 
-_BY_ITSELF = "Nothing: it is tried again later."
-_AGAIN = "Nothing: it is asked for again later."
-_SHORTER = "Nothing: nothing is asked for before that any more."
+_BY_ITSELF = "It is tried again later."
+_AGAIN = "They are asked for again later."
+_SHORTER = "They are not asked for any more."
+_DOUBT = "It is asked again; if that stays so for three days, the holder must agree anew."
+_NOTHING = "There is nothing to do."
 _REPORT = "Please report this: the worker should not ask so."
-_AGREE = "The holder of the meter agrees anew, from the app."
-_CONTRACT = "The operator looks into the contract with {who} and its subscriptions."
-_CREDENTIALS = "The operator checks client_id and client_secret_file of {who}."
-_NUMBER = "The holder of the account checks the number of the meter."
+_AGREE = "The holder of the meter must agree anew, from the app."
+_CONTRACT = "The operator must look into the contract with {who} and its subscriptions."
+_CREDENTIALS = "The operator must check client_id and client_secret_file of {who}."
+_NUMBER = "The holder of the account must check the number of the meter."
 
 _NO_DATA = Row("empty", "nobody", "{who} has no data of these days yet.", _AGAIN)
 _TOO_LONG = Row("split", "nobody", "The load curve was asked for over more than 7 days.", _REPORT)
 _TOO_OLD = Row("clamp", "nobody", "{who} does not keep data of days so long ago.", _SHORTER)
 _NO_TOKEN = Row(
-    "renew_token", "nobody", "{who} does not take the token any more.", "Nothing: it is renewed."
+    "renew_token", "nobody", "{who} does not take the token any more.", "It is renewed."
 )
 _NARROW_TOKEN = Row(
-    "renew_token", "nobody", "The token does not allow to read data.", "Nothing: another is got."
+    "renew_token", "nobody", "The token does not allow to read data.", "Another one is got."
 )
 _QUOTA = Row("quota", "nobody", "More was asked of {who} than it allows.", _BY_ITSELF)
 _DOWN = Row("vendor_down", "provider", "{who} has a technical error.", _BY_ITSELF)
@@ -105,14 +107,14 @@ _ENEDIS: _Table = {
         "never",
         "person",
         "The meter measures no consumption, only what is produced.",
-        "Nothing, unless it is the wrong one: this series is not asked for any more.",
+        "This series is not asked for any more. If it is the wrong meter, add the right one.",
     ),
     ("ADAM-ERR0075",): Row(
         "never",
         "person",
-        "The half-hours of this meter are not collected, or its holder objected to it.",
-        "The holder switches on the recording and the collection of the hourly consumption in the "
-        "account at Enedis. Daily values come all the same.",
+        "The half-hours of this meter are not collected, or its holder objected to that.",
+        "The holder must switch on the recording and the collection of the hourly consumption in "
+        "the account at Enedis. Daily values come all the same.",
     ),
     ("ADAM-ERR0061",): Row(
         "consent_lost", "person", "Whoever agreed does not hold this meter's contract.", _AGREE
@@ -128,7 +130,7 @@ _ENEDIS: _Table = {
         "consent_suspect",
         "provider",
         "Enedis says that somebody else holds this meter now; it has said so wrongly before.",
-        "Nothing yet: it is asked again. After three days the holder agrees anew.",
+        _DOUBT,
     ),
     ("ADAM-DC-0008",): Row(
         "consent_lost", "person", "The consent at Enedis has ended or was revoked.", _AGREE
@@ -143,7 +145,7 @@ _ENEDIS: _Table = {
         "empty",
         "person",
         "There are no measures: the meter does not communicate, or does not collect half-hours.",
-        "Nothing at first: it is asked for again. After some days the holder looks into the "
+        "They are asked for again; if none come for some days, the holder must look into the "
         "account at Enedis.",
     ),
     ("STM-ERR-0000019",): _UNKNOWN_METER,
@@ -165,41 +167,41 @@ _GRDF: _Table = {
         "consent_suspect",
         "provider",
         "GRDF says that it removed the right to this meter; it has said so wrongly before.",
-        "Nothing yet: it is asked again. After three days the holder agrees anew.",
+        _DOUBT,
     ),
     ("1000008",): _NO_DATA,
     ("1000009",): Row(
         "never",
         "person",
         "The right to this meter does not include what was published.",
-        "The holder agrees anew, with published data included.",
+        "The holder must agree anew, with published data included.",
     ),
     ("1000010",): Row(
         "never",
         "person",
         "The right to this meter does not include the daily consumption.",
-        "The holder agrees anew, with informative data included.",
+        "The holder must agree anew, with informative data included.",
     ),
     ("1000011",): Row(
         "bad_request",
         "operator",
         "GRDF does not take the proof of consent.",
-        "The operator hands in another proof at GRDF.",
+        "The operator must hand in another proof at GRDF.",
     ),
     ("1000014",): Row(
         "consent_lost", "person", "The holder has revoked the consent at GRDF.", _AGREE
     ),
     ("2000100", "2000000007"): _DOWN,
     ("0000000002",): Row(
-        "empty", "person", "The right waits for the holder.", "The holder confirms it at GRDF."
+        "empty", "person", "The right waits for the holder.", "The holder must confirm it at GRDF."
     ),
-    ("1000000003",): Row("ok", "nobody", "The right exists already.", "Nothing."),
+    ("1000000003",): Row("ok", "nobody", "The right exists already.", _NOTHING),
     ("1000000004",): Row("consent_lost", "person", "The gas contract has ended.", _AGREE),
     ("1000000005",): Row(
         "bad_request",
         "person",
         "The postcode is not that of this meter.",
-        "The holder of the account checks the postcode.",
+        "The holder of the account must check the postcode.",
     ),
     ("1000000006",): _UNKNOWN_METER,
     ("1000000022",): Row("bad_request", "operator", "The right contradicts itself.", _REPORT),
@@ -223,7 +225,7 @@ _TOKEN: _Table = {
         "bad_request",
         "operator",
         "{who} does not give a token for such a request.",
-        "The operator checks generation and token_url of {who}.",
+        "The operator must check generation and token_url of {who}.",
         "LOGIN_FAILED",
     ),
     ("900908",): _ENEDIS[("900908",)],
@@ -238,13 +240,13 @@ _STATUSES: _Table = {
         "consent_suspect",
         "provider",
         "{who} does not allow this, and does not say why.",
-        "Nothing yet: it is asked again. After three days the holder agrees anew.",
+        _DOUBT,
     ),
     ("404",): Row(
         "bad_request",
         "operator",
         "{who} does not know this address.",
-        "The operator checks generation and base_url of {who}.",
+        "The operator must check generation and base_url of {who}.",
     ),
     ("408",): _DOWN,
     ("429",): _QUOTA,
@@ -265,18 +267,19 @@ _REFRESH_STATUSES: _Table = {
         "nobody",
         "{who} refuses to renew the token: its grant has ended, or {who} does not know the"
         " application.",
-        "It is asked again. Where other accounts have their tokens renewed, the holder agrees anew;"
-        " where none has, the operator checks client_id and client_secret_file of {who}.",
+        "It is asked again. Where other accounts have their tokens renewed, the holder must agree"
+        " anew; where none has, the operator must check client_id and client_secret_file of {who}.",
     ),
 }
 
 OTHER_ANSWERS: Mapping[str, Row] = {
-    "ok": Row("ok", "nobody", "{who} answered.", "Nothing."),
+    "ok": Row("ok", "nobody", "{who} answered.", _NOTHING),
     "no data": _NO_DATA,
     "no token": _NO_TOKEN,
     "narrow token": _NARROW_TOKEN,
     "refused": _WRONG,
     "down": _DOWN,
+    "silent": Row("vendor_down", "provider", "{who} {why}.", _BY_ITSELF),
     "unreadable": Row(
         "vendor_down", "provider", "{who} answered what was not agreed: {why}.", _BY_ITSELF
     ),
@@ -284,9 +287,9 @@ OTHER_ANSWERS: Mapping[str, Row] = {
         "vendor_down",
         "provider",
         "A part of what {who} answered cannot be read: {why}.",
-        "Nothing: the rest is kept, and this part asked for again.",
+        "The rest is kept, and this part is asked for again.",
     ),
-    "revoked": Row("ok", "nobody", "There is no right left to revoke.", "Nothing."),
+    "revoked": Row("ok", "nobody", "There is no right left to revoke.", _NOTHING),
 }
 """What is told by other things than a code or a status."""
 

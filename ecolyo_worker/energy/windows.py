@@ -9,6 +9,7 @@ from typing import Final, Literal
 from ecolyo_worker.energy.answers import Provider
 
 __all__ = [
+    "DEEPEST",
     "LONGEST",
     "SERIES_OF",
     "PolledSeries",
@@ -36,6 +37,13 @@ LONGEST: Final[dict[PolledSeries, int]] = {
     "gas_periods": 365,
 }
 """The most days that a window of a series has."""
+DEEPEST: Final[dict[PolledSeries, int]] = {
+    "daily": 1110,
+    "curve": 745,
+    "gas_days": 1095,
+    "gas_periods": 1825,
+}
+"""How many days before today a provider keeps; asked for older ones it may refuse all."""
 
 Ranges = tuple[range, ...]
 """Ranges in the order of time, of which no two touch."""

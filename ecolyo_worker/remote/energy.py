@@ -1,5 +1,8 @@
 """Enedis and GRDF: one request out, one reply back, whatever becomes of it."""
 
+import os
+import socket
+import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -8,7 +11,14 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from ecolyo_worker.energy.answers import Asked, Meaning, Provider, read_answer, vendor_down
+from ecolyo_worker.energy.answers import (
+    Asked,
+    Meaning,
+    Provider,
+    no_answer,
+    read_answer,
+    vendor_down,
+)
 from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.decoding import MOST_BYTES
 from ecolyo_worker.remote.http import Client, Clients, read_body
@@ -17,6 +27,9 @@ from ecolyo_worker.secret import Secret
 __all__ = ["Ask", "EnergyClient", "Reply"]
 
 _MOST_IDLE = 4
+_NOT_IN_TIME = "did not answer in time"
+# What the client says where the end of an answer is missing; else it is none of HTTP.
+_CUT = ("disconnected", "peer closed")
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -42,15 +55,20 @@ class Reply(Struct, frozen=True):
     """Their names are lower-case."""
     content: Content = Content(b"")
     trouble: str | None = None
-    """Why there is no answer that can be read, in words; None where there is one."""
+    """Why there is no answer that can be read; None where there is one.
+
+    Without a status it says what the provider did, such as `broke off`.
+    """
 
     def __repr__(self) -> str:
         return f"<Reply {self.status} {self.trouble or ''}>"
 
     def meaning(self, provider: Provider, asked: Asked, now: datetime) -> Meaning:
         """Judge it, as an answer to what was asked of a provider."""
-        if self.status is None or self.trouble is not None:
-            return vendor_down(provider, self.trouble or "nothing")
+        if self.status is None:
+            return no_answer(provider, self.trouble or _NOT_IN_TIME)
+        if self.trouble is not None:
+            return vendor_down(provider, self.trouble)
         return read_answer(provider, asked, self.status, self.headers, self.content, now)
 
 
@@ -81,7 +99,7 @@ class EnergyClient:
                 reply = await self._exchange(client, ask)
             is_whole = True
         except TimeoutError:
-            reply = Reply(None, trouble="no answer in time")
+            reply = Reply(None, trouble=_NOT_IN_TIME)
         except Exception as error:  # noqa: BLE001  the edge of a request; a host's client may raise anything
             reply = Reply(None, trouble=_words(error))
         finally:
@@ -133,8 +151,38 @@ class EnergyClient:
 
 def _words(error: Exception) -> str:
     """Say what broke a request; the client's own words may quote an address, and so a meter."""
+    import httpx
+
+    cause = _cause(error)
+    why = "" if cause is None else f": {_why(cause)}"
+    match error:
+        case httpx.TimeoutException():
+            return _NOT_IN_TIME
+        case httpx.ReadError() | httpx.WriteError():
+            return f"broke off{why}"
+        case httpx.RemoteProtocolError():
+            is_cut = any(words in str(error) for words in _CUT)
+            return "broke off its answer" if is_cut else "did not answer in HTTP"
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return "cannot be reached: its address is none of http or https"
+        case _:
+            return f"cannot be reached{why}"
+
+
+def _cause(error: Exception) -> OSError | None:
+    """Find what the system said of it."""
     cause: BaseException | None = error
-    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno):
         cause = cause.__cause__ or cause.__context__
-    kind = type(error).__name__
-    return f"{kind}: {cause.strerror}" if isinstance(cause, OSError) else kind
+    return cause if isinstance(cause, OSError) else None
+
+
+def _why(cause: OSError) -> str:
+    """Say why in the system's words; asyncio has others, with an address in them."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not taken: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return "TLS fails"
+    if isinstance(cause, socket.gaierror):
+        return str(cause.strerror)
+    return os.strerror(cause.errno or 0)

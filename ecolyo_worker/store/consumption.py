@@ -1,6 +1,7 @@
 """What a household consumed: series of points, imported or polled."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ecolyo_worker.clock import civil_days, day_bounds, month_of
+from ecolyo_worker.clock import MINUTE_MS, civil_days, day_bounds, month_of
 from ecolyo_worker.energy.adding import Interval
 from ecolyo_worker.energy.points import Point, Quality
 from ecolyo_worker.measures import Consumption
@@ -18,6 +19,7 @@ from ecolyo_worker.store.points import Series
 
 __all__ = [
     "Held",
+    "beneath",
     "has_half_hours",
     "held",
     "held_days",
@@ -28,6 +30,9 @@ __all__ = [
     "zone_of",
 ]
 
+# A polled day of gas begins hours after the civil one.
+_DAY_MS = 86_400_000
+_HALF_HOUR_MS = 1_800_000
 _household = attrgetter("instance", "fluid", "step")
 _is_whole = attrgetter("is_whole")
 _QUARTER = 15
@@ -92,6 +97,46 @@ def _point(reading: Reading) -> Point:
     # hour beyond it; by its lower rank it replaces nothing that is known in full.
     minutes = reading.minutes - _QUARTER
     return Point(reading.start, minutes, reading.amount, Quality.PROVISIONAL_MEASURED)
+
+
+def beneath(connection: sqlite3.Connection, readings: Iterable[Reading], zone: ZoneInfo) -> int:
+    """Count the readings of which all meters of the home were fetched, which goes before them."""
+    count = 0
+    for (name, fluid, step), group in groupby(sorted(readings, key=_household), key=_household):
+        person = instances.find(connection, name)
+        if person is None:  # forgotten meanwhile
+            continue
+        starts = [reading.start for reading in group]
+        span = range(min(starts), max(starts) + _DAY_MS)
+        fetched = _fetched(connection, (person.id, fluid, step), span, zone)
+        marks = civil_days(starts, zone) if step == "day" else starts
+        count += sum(mark in fetched for mark in marks)
+    return count
+
+
+def _fetched(
+    connection: sqlite3.Connection, series: tuple[int, str, str], starts: range, zone: ZoneInfo
+) -> set[int]:
+    """Give the civil days, or in ms of UTC the half-hours, of which every meter is known."""
+    rows = connection.execute(
+        "SELECT s.meter, p.start, p.minutes FROM series AS s JOIN points AS p ON p.series = s.id"
+        " WHERE s.instance = ? AND s.fluid = ? AND s.step = ? AND s.source != 'import'"
+        " AND p.start >= ? AND p.start < ? ORDER BY p.start",
+        (*series, starts.start, starts.stop),
+    ).fetchall()
+    instance, fluid, step = series
+    known: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    days = civil_days((start for _, start, _ in rows), zone)
+    for (meter, start, minutes), day in zip(rows, days, strict=True):
+        end = start + minutes * MINUTE_MS
+        for mark in (day,) if step == "day" else range(start, end, _HALF_HOUR_MS):
+            known[day, mark].add(meter)
+    meters = homes.meters(connection, instance, fluid, zone)
+    return {
+        mark
+        for (day, mark), found in known.items()
+        if (due := set(homes.meters_on(meters, day))) and due <= found
+    }
 
 
 def of_days(

@@ -65,6 +65,8 @@ class DaySums(Struct, frozen=True):
     """Days of which half-hours are missing."""
     wrong: list[str]
     """Whole days that come to something else, in words."""
+    before: int
+    """How many of all these are of the history, before the first day that is told of."""
 
 
 class FetchingReport(Struct, frozen=True):
@@ -139,12 +141,12 @@ class Fetching:
             async for one in self._commands.coverage(ask.Coverage(year=year)):
                 inner = (day for day in one.days if str(first) <= day.day <= str(last))
                 found[one.account] += inner
-        sums = DaySums(0, 0, [])
+        sums = DaySums(0, 0, [], 0)
         for name in sorted({one.instance for one in accounts}):
-            sums = await self._added_up(sums, name)
+            sums = await self._added_up(sums, name, str(first))
         return FetchingReport(accounts, found, sums)
 
-    async def _added_up(self, sums: DaySums, name: str) -> DaySums:
+    async def _added_up(self, sums: DaySums, name: str, first: str) -> DaySums:
         """Compare the half-hours of a home with its daily values, and add what was found."""
         asked = ask.ConsumptionExport("half-hour", name, "electricity")
         amounts, minutes = Counter[str](), Counter[str]()
@@ -152,6 +154,7 @@ class Fetching:
             amounts[one.start[:10]] += round(one.value * 1000)
             minutes[one.start[:10]] += one.minutes or _HALF_HOUR
         whole, partial, wrong = sums.whole, sums.partial, list(sums.wrong)
+        before = sums.before + sum(day < first for day in minutes)
         asked = msgspec.structs.replace(asked, step="day")
         async for day in self._commands.consumption_export(asked):
             _, length = day_interval(parse_day(day.start), PROVIDERS)
@@ -162,4 +165,4 @@ class Fetching:
             elif minutes[day.start]:
                 parts = f"{amounts[day.start] / 1000:.3f} kWh in half-hours"
                 wrong.append(f"{name}, {day.start}: {parts}, {day.value:.3f} kWh in all")
-        return DaySums(whole, partial, wrong)
+        return DaySums(whole, partial, wrong, before)

@@ -1,12 +1,17 @@
 """The client of Enedis and GRDF: whatever comes, or does not, is one reply, and shows nothing."""
 
+import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.tls import TLSListener, TLSStream
 
 from ecolyo_worker.remote.energy import Ask, EnergyClient, Reply
 from ecolyo_worker.remote.http import Clients
@@ -14,6 +19,7 @@ from ecolyo_worker.secret import Secret
 
 METER, TOKEN = "11111111111111", "t0ken-0f-alice"
 OK = b"HTTP/1.1 200 OK\r\nX-Kind: Daily\r\nContent-Length: 2\r\n\r\n{}"
+CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "self-signed.pem"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -32,7 +38,7 @@ class Raw:
         async with stream:
             try:
                 while True:
-                    self.heard.append((await stream.receive()).decode())
+                    self.heard.append((await stream.receive()).decode(errors="replace"))
                     if self.hangs:
                         await anyio.sleep_forever()
                     await stream.send(self.answer)
@@ -119,9 +125,9 @@ async def test_no_proxy_of_the_environment_is_used(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"", "RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "RemoteProtocolError"),
-        (b"\x00\x01" + METER.encode() + b"\r\n\r\n", "RemoteProtocolError"),
+        (b"", "broke off its answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "broke off its answer"),
+        (b"\x00\x01" + METER.encode() + b"\r\n\r\n", "did not answer in HTTP"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}",
             "a coding that cannot be read",
@@ -164,7 +170,7 @@ async def test_who_does_not_answer_in_time_is_left(client: EnergyClient) -> None
     """One deadline holds for all of a request; its connection is not used again."""
     async with serving(hangs=True) as raw:
         ask = Ask(url=raw.url)
-        assert (await client.ask(ask, 0.05)).trouble == "no answer in time"
+        assert (await client.ask(ask, 0.05)).trouble == "did not answer in time"
         raw.hangs = False
         assert (await client.ask(ask, 9)).status == 200
         assert raw.connections == 2
@@ -172,11 +178,53 @@ async def test_who_does_not_answer_in_time_is_left(client: EnergyClient) -> None
 
 async def test_nobody_there_and_no_address(client: EnergyClient, free_tcp_port: int) -> None:
     """A closed port, and what is no address at all, are replies too."""
-    for url in (f"http://127.0.0.1:{free_tcp_port}/{METER}", f"http://[::{METER}", "ftp://x"):
+    none = "cannot be reached: its address is none of http or https"
+    for url, said in (
+        (f"http://127.0.0.1:{free_tcp_port}/{METER}", "cannot be reached: Connection refused"),
+        (f"http://[::{METER}", none),
+        (f"ftp://x/{METER}", none),
+    ):
         reply = await client.ask(Ask(url=url), 9)
-        assert reply.status is None
-        assert reply.trouble
-        assert METER not in reply.trouble
+        assert (reply.status, reply.trouble) == (None, said)
+        assert reply.meaning("enedis", "daily", NOW).happened == f"Enedis {said}."
+
+
+async def test_tls_that_fails_is_said_so(client: EnergyClient) -> None:
+    """Whether the certificate is not taken, or the other side has none at all."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)
+    tls = TLSListener(listener, context, standard_compatible=False)
+    async with serving() as raw, tls, anyio.create_task_group() as tasks:
+        tasks.start_soon(tls.serve, TLSStream.aclose)
+        untrusted = await client.ask(Ask(url=f"https://127.0.0.1:{port}/{METER}"), 9)
+        plain = await client.ask(Ask(url=raw.url.replace("http:", "https:")), 9)
+        tasks.cancel_scope.cancel()
+    assert untrusted.trouble == (
+        "cannot be reached: its certificate is not taken: self-signed certificate"
+    )
+    assert plain.trouble == "cannot be reached: TLS fails"
+
+
+async def test_a_connection_that_is_reset_broke_off(client: EnergyClient) -> None:
+    """It is not said that there was an answer, nor by which Python class it was noticed."""
+
+    async def reset(stream: SocketStream) -> None:
+        await stream.receive()
+        linger = struct.pack("ii", 1, 0)
+        stream.extra(SocketAttribute.raw_socket).setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        await stream.aclose()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, reset)
+        port = listener.extra(SocketAttribute.local_port)
+        reply = await client.ask(Ask(url=f"http://127.0.0.1:{port}/"), 30)
+        tasks.cancel_scope.cancel()
+    assert reply.trouble == "broke off: Connection reset by peer"
 
 
 async def test_a_cancelled_request_leaves_nothing_open(client: EnergyClient) -> None:

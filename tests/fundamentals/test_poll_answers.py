@@ -160,7 +160,7 @@ async def test_a_curve_that_is_not_collected_is_given_up(polling: Polling) -> No
         assert await polling.twin.count(PRM, "curve") == 1
         found = await again(worker, account)
         assert (found.state, found.word) == ("active", PARTIAL)
-        assert "switches on the recording" in str(found.reason)
+        assert "must switch on the recording" in str(found.reason)
         await polling.twin.set_meter(PRM)
         span = range(parse_day("2026-11-18"), parse_day("2026-11-20"))
         assert (await visit(worker, account, Wanted(span, is_forced=True)))[1] == End("done")
@@ -351,7 +351,7 @@ async def test_a_request_that_is_wrong_is_not_repeated_soon(polling: Polling) ->
         account = await add(worker, "enedis", PRM)
         _, end = await visit(worker, account)
         assert (end.kind, end.failures) == ("failed", 0)
-        assert "The operator looks into the contract with Enedis" in str(end.reason)
+        assert "The operator must look into the contract with Enedis" in str(end.reason)
         assert (await again(worker, account)).word == PARTIAL
 
 

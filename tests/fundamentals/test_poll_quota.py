@@ -320,3 +320,36 @@ async def test_a_quota_that_a_revocation_meets_is_everybodys(polling: Polling) -
         assert await polling.twin.count() == 1
         polling.clock.advance(((end.until or 0) - utc_ms(polling.clock.now())) / 1000)
         assert (await worker.consents.remove_again(left)).is_gone
+
+
+async def test_a_wait_for_a_quota_has_its_true_reason(polling: Polling) -> None:
+    """Who comes later is told the same as who met with it, or that it is ours; in lists too."""
+    async with polling.worker(per_hour=4) as worker:
+        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
+        await polling.twin.set_fault("quota-hour*1,ok")
+        used_up = "More was asked of Enedis than it allows."
+        for one in (account, other):
+            assert (await visit(worker, one))[1].reason == used_up
+            assert (await again(worker, one)).reason == used_up
+        await polling.later(hours=2)
+        await visit(worker, account)
+        assert (await visit(worker, other))[1].reason == (
+            "Enedis is asked no more in this hour: its quota is used up."
+        )
+
+
+async def test_a_wait_after_failures_has_its_true_reason(polling: Polling) -> None:
+    """Who comes later is told what failed, and how often in a row."""
+    await polling.twin.set_fault("status=503*99")
+    async with polling.worker() as worker:
+        accounts = [await add(worker, "enedis", PRM, f"p{n}.example") for n in range(6)]
+        ends = [(await visit(worker, account))[1] for account in accounts]
+        assert {end.reason for end in ends[:2]} == {"Enedis has a technical error."}
+        assert {(end.kind, end.reason) for end in ends[2:]} == {
+            (
+                "later",
+                "Enedis has a technical error. That was so 5 times in a row: it is left alone.",
+            )
+        }
+        reasons = [(await again(worker, account)).reason for account in accounts]
+        assert [str(reason).count("technical error") for reason in reasons] == [1] * 6

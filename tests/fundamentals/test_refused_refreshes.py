@@ -84,7 +84,7 @@ async def test_where_all_are_refused_it_may_be_the_application(due: Due) -> None
             for account in (due.account, bob):
                 found = await refused(worker, account)
                 assert found.kind == "later"
-                assert "the operator checks client_id" in found.trouble.reason
+                assert "the operator must check client_id" in found.trouble.reason
             due.polling.clock.advance(QUARTER_S)
         assert due.asked < 2 * 3 * 25
         due.polling.clock.advance(3600)

@@ -14,7 +14,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import instant_of_civil, utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.energy.points import Point
-from ecolyo_worker.requests import ConsumptionImport, FactsReport, Line
+from ecolyo_worker.requests import ConsumptionImport, Line, ReadingsReport
 from ecolyo_worker.store import consumption, instances
 from ecolyo_worker.store.points import Series
 
@@ -34,7 +34,7 @@ def line(**changes: Any) -> bytes:
     return json.dumps({**reading, **changes}).encode()
 
 
-async def imported(state_dir: Path, *texts: bytes) -> FactsReport:
+async def imported(state_dir: Path, *texts: bytes) -> ReadingsReport:
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         lines = [Line(number, text) for number, text in enumerate(texts, 1)]
         return await Commands(worker).consumption_import(ConsumptionImport(lines))
@@ -50,11 +50,12 @@ def points(state_dir: Path) -> list[tuple[Any, ...]]:
 
 
 OCTOBER = 1_790_805_600_000  # 2026-10-01 in Paris
+HOUR = 3_600_000
 
 
 async def test_a_day_is_kept_in_wh(state_dir: Path) -> None:
     """A reading is a point of the instance's series of no meter; a new instance is made for it."""
-    assert await imported(state_dir, line()) == FactsReport(1, [])
+    assert await imported(state_dir, line()) == ReadingsReport(1, [], 0)
     kept = ("alice.example", "gas", "day", "", "import", OCTOBER, 1440, 8038)
     assert points(state_dir) == [kept]
 
@@ -65,6 +66,43 @@ async def test_a_later_value_replaces(state_dir: Path) -> None:
     assert [point[-1] for point in points(state_dir)] == [1000]
     await imported(state_dir, line(value=3), line(start="2026-10-02"))
     assert [point[-1] for point in points(state_dir)] == [3000, 8038]
+
+
+async def test_what_lies_under_fetched_readings_is_told(cli: Cli, state_dir: Path) -> None:
+    """A gas day is the civil day it is named by, an hour both halves; all meters must be there."""
+    half_hour = {"fluid": "electricity", "step": "half-hour"}
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+
+        def fetch(connection: sqlite3.Connection) -> None:
+            person = instances.identify(connection, "alice.example")
+            gas = Series(person, "gas", "day", "GI123456", "grdf")
+            consumption.store(connection, gas, [Point(OCTOBER + 6 * HOUR, 1440, 8000)], PARIS)
+            curve = Series(person, "electricity", "half-hour", "11111111111111", "enedis")
+            consumption.store(connection, curve, [Point(OCTOBER, 60, 200)], PARIS)
+            other = Series(person, "gas", "day", "GI654321", "grdf")
+            second = [Point(OCTOBER + 30 * HOUR, 1440, 1)]
+            consumption.store(connection, other, second, PARIS)
+            last = [Point(OCTOBER + 54 * HOUR, 1440, 1)]
+            consumption.store(connection, gas, last, PARIS)
+
+        await worker.database.run(fetch)
+    texts = [
+        line(),
+        line(start="2026-09-30"),
+        line(start="2026-10-02"),
+        line(start="2026-10-01T00:00:00", **half_hour),
+        line(start="2026-10-01T00:30:00", **half_hour),
+        line(start="2026-10-01T01:00:00", **half_hour),
+        line(instance="bob.example"),
+    ]
+    assert await imported(state_dir, *texts) == ReadingsReport(7, [], 3)
+    told = await cli("consumption", "import", "-", stdin=b"\n".join(texts))
+    assert told.stdout.decode().splitlines() == [
+        "accepted 7 · refused 0",
+        "of these 3 without effect: fetched readings go before them",
+    ]
+    document = await cli("consumption", "import", "-", "--json", stdin=texts[0])
+    assert json.loads(document.stdout) == {"accepted": 1, "refused": [], "beneath": 1}
 
 
 async def test_the_same_file_again_changes_nothing(state_dir: Path, examples: Path) -> None:

@@ -92,6 +92,26 @@ async def test_csv_says_the_offset_and_the_unit(cli: Cli, take: Any) -> None:
     assert [row[3] for row in csv.reader(io.StringIO(text))][1:] == list(AUTUMN)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--from", "nix"),
+        ("--from", "2026-11-20", "--to", "2026-11-19"),
+        ("--instance", "nobody.example"),
+    ],
+    ids=["no day", "days in no order", "nobody"],
+)
+async def test_an_export_that_is_refused_prints_nothing(
+    cli: Cli, take: Any, asked: tuple[str, ...]
+) -> None:
+    """Not even its header, which in a file would look like an empty export."""
+    await take(reading("2026-10-25", 1.5))
+    refused = await cli("consumption", "export", *asked)
+    assert (refused.returncode, refused.stdout) == (64, b"")
+    empty = await cli("consumption", "export", "--fluid", "gas")
+    assert (empty.returncode, empty.stdout.count(b"\n")) == (0, 1)
+
+
 async def test_the_double_hour_is_one_document(cli: Cli, take: Any) -> None:
     """The doctypes go by the wall clock: what begins at the same time on it is summed."""
     await take(reading("2026-09-30", 1), *(reading(*item) for item in AUTUMN.items()))

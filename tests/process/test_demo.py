@@ -58,6 +58,10 @@ async def test_readings_are_fetched(cli: Cli) -> None:
         " [1-9] days with a hole",
         sums,
     )
+    (history,) = (line for line in lines if "a month of history is fetched, too" in line)
+    whole, holes = map(int, re.findall("[0-9]+", sums))
+    held = sum(int(line.split("of 8")[0].split()[-1]) for line in lines if " of 8 " in line)
+    assert 0 < whole + holes - int(history.split()[0]) <= held
     variations = next(line for line in lines if line.startswith("consumption-variation-monthly"))
     assert int(variations.split()[1]) >= 2
 

@@ -212,6 +212,7 @@ async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
     assert lost.returncode == 1
     assert b"account 1 (enedis): it needs a consent; 1 window" in lost.stdout
     assert b"The consent at Enedis has ended or was revoked." in lost.stdout
+    assert (down.stderr, lost.stderr) == (b"", b"")
     assert (await poll("poll", "--account", "7")).returncode == 64
     other = await poll("poll", "grdf", "--account", "1")
     assert (other.returncode, other.stdout) == (64, b"")
@@ -234,7 +235,7 @@ async def test_a_chosen_part_is_fetched(poll: Run, twin: Twin) -> None:
         }
     wrong = await poll("poll", "--from", "2026-03-28", "--to", "2026-03-27")
     assert wrong.returncode == 64
-    assert b"no day before today lies between them" in wrong.stderr
+    assert b"no day lies between them" in wrong.stderr
 
 
 async def test_a_load_that_is_broken_off_goes_on(
@@ -255,3 +256,37 @@ async def test_a_load_that_is_broken_off_goes_on(
     assert (await poll("poll", curve=28)).returncode == 0
     calls = {(call["series"], call["start"]): call["count"] for call in await twin.calls(PRM)}
     assert sum(count for count in calls.values()) == len(calls) + 1 == 6
+
+
+async def test_who_waits_for_her_consent_is_no_failure(poll: Run, twin: Twin) -> None:
+    """Such an account is told with the next command; it ends with 1 only where it is named."""
+    await add(poll, "enedis", PRM)
+    await poll("accounts", "add", "grdf", "--instance", "b.example")
+    found = await poll("poll")
+    assert found.returncode == 0
+    assert found.stdout.decode().splitlines()[-3:] == [
+        "account 2 (grdf): it is not fetched yet",
+        "  nobody consented yet",
+        "  next: ecolyo-worker accounts authorize 2",
+    ]
+    assert (await poll("poll", "--account", "2")).returncode == 1
+    await twin.set_meter(PCE, "gas", "no-informative", "no-published")
+    await add(poll, "grdf", PCE)
+    refused = await poll("poll", "grdf")
+    assert refused.returncode == 1
+    assert b"account 3 (grdf): nothing is given; 2 windows" in refused.stdout
+    assert refused.stderr == b""
+
+
+async def test_a_log_that_was_asked_for_tells_all(poll: Run, twin: Twin) -> None:
+    """A collector, and who wants warnings, has each reason as a line of the log."""
+    await add(poll, "enedis", PRM)
+    for fault, asked in (
+        ("status=503", ("--log-format", "json")),
+        ("drop", ("--log-level", "warning")),
+        ("empty-json", ("--json",)),
+    ):
+        await twin.set_fault(f"{fault}*9")
+        found = await poll("poll", "--force", *asked)
+        assert found.returncode == 75
+        assert b"readings are not given" in found.stderr

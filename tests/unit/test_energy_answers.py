@@ -174,6 +174,7 @@ def test_every_row_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize("row", [*ENEDIS.values(), *GRDF.values(), *TOKEN.values()])
 def test_every_row_speaks_to_a_person(row: Row) -> None:
     """It says in sentences what happened and what to do; only names are filled in."""
+    assert not row.to_do.startswith("Nothing")
     for text in (row.happened, row.to_do):
         assert text[0].isupper() or text.startswith("{who}")
         assert text.endswith(".")

@@ -253,6 +253,12 @@ EVENTS: Final = (
         {"account": _ACCOUNT, "reason": _REASON},
     ),
     LogEvent(
+        "an energy account is suspended",
+        "warning",
+        "Enedis told a meter for a consent that this account cannot have: its person looks at it.",
+        {"account": _ACCOUNT, "reason": _REASON},
+    ),
+    LogEvent(
         "no token for energy data",
         "warning",
         "A provider gives no token now; it is asked again later, and no data meanwhile.",

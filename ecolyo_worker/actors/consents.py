@@ -11,6 +11,7 @@ from msgspec import Struct
 from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.tokens import ApplicationName, Tokens
+from ecolyo_worker.clock import instant_text
 from ecolyo_worker.energy import identity
 from ecolyo_worker.energy.answers import Asked, Provider
 from ecolyo_worker.energy.content import Content
@@ -24,7 +25,7 @@ from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.store import accounts, cursors, tokens, visits
-from ecolyo_worker.store.accounts import Account, Moment, Trouble
+from ecolyo_worker.store.accounts import Account, Moment, State, Trouble
 
 __all__ = ["Begun", "Consents", "Removal"]
 
@@ -33,17 +34,12 @@ _STATE_MS = 3_600_000
 _LOOKS = 3
 _BETWEEN_LOOKS_S = 2.0
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
-_NOT_TOLD = Trouble(
-    "Enedis does not tell yet which meter the consent is for: it is asked again; or name it by"
-    " `accounts authorize ID --meter`",
-    "VENDOR_DOWN",
-)
 # In these, a right at GRDF lets nobody read anything any more.
 _ENDED: tuple[RightState, ...] = ("revoked", "refused", "obsolete")
 _UNKNOWN_METER = "1000000006"
 _NOT_MET = {
     "other": "the consent is for another meter than the account's: add another account",
-    "taken": "the person has another account for this meter: use that one",
+    "taken": "the person has another account for this meter: use that one, and remove this one",
     "gone": "the account is gone, or about to go: add another one",
 }
 _UNREADABLE = "GRDF answered what was not agreed: a right that cannot be read"
@@ -168,24 +164,22 @@ class Consents:
     async def find_meter(self, account: Account) -> Account:
         """Ask Enedis which meter a consent of 2026 is for; it may not know that at once.
 
-        What is wrong is noted with the account, which stays `authorized` then.
+        What is wrong is noted with the account. It stays `authorized` where time may help, and is
+        `suspended` where the person must do something.
         """
         assert account.consent is not None, "it has no number"
-        url, asked = self._context.settings.enedis.services_url, wanted(account.consent)
-        found = await self._exchange(
-            "enedis", lambda secret: Ask(method="POST", url=url, json=asked, bearer=secret), "daily"
-        )
+        found = await self._meters_of_consent(account.consent)
         if isinstance(found, Trouble):
             return await self._note(account, found)
+        if not found:
+            return await self._note(account, _not_told(account))
         try:
-            meters = read_services(found.content.body)
-        except AnswerUnreadable:
-            meaning = found.meaning
-            trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
-            return await self._note(account, trouble)
-        if not meters:
-            return await self._note(account, _NOT_TOLD)
-        return await self._meet(account, meters)
+            return await self._meet(account, found)
+        except CommandRefused as error:
+            return await self._suspend(account, str(error))
+        except InputRefused as error:
+            words = f"{error.reason} of `accounts authorize {account.id}`"
+            return await self._suspend(account, words)
 
     async def remove(self, account: Account, *, keeps_data: bool, revoking: bool = True) -> Removal:
         """Revoke a consent at GRDF, and then delete the account, with its readings or without.
@@ -288,16 +282,39 @@ class Consents:
         return found.trouble
 
     async def _numbered(self, account: Account, consent: int) -> Account:
-        """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
-        moment = self.moment()
-        await self._context.database.run(_authorized, account.id, consent, moment)
-        found = await self.find_meter(await self._again(account))
+        """Take a consent of 2026, if it is for the account's meter; Enedis may take a moment.
+
+        Until Enedis tells the meter, one that is known is asked for: the answer will tell.
+        """
+        found = await self._meters_of_consent(consent)
         for _ in range(_LOOKS - 1):
-            if found.state != "authorized" or found.reason != _NOT_TOLD.reason:
+            if found != ():
                 break
             await self._context.clock.sleep(_BETWEEN_LOOKS_S)
-            found = await self.find_meter(found)
-        return found
+            found = await self._meters_of_consent(consent)
+        if found and not isinstance(found, Trouble):
+            return await self._meet(account, found, consent=consent)
+        moment = self.moment()
+        await self._context.database.run(_authorized, account.id, consent, moment)
+        known = await self._again(account)
+        if known.state != "authorized":
+            return known
+        trouble = found if isinstance(found, Trouble) else _not_told(known)
+        return await self._note(known, trouble)
+
+    async def _meters_of_consent(self, consent: int) -> tuple[str, ...] | Trouble:
+        """Ask Enedis which meters a consent of 2026 is for: none where it does not know yet."""
+        url, asked = self._context.settings.enedis.services_url, wanted(consent)
+        found = await self._exchange(
+            "enedis", lambda secret: Ask(method="POST", url=url, json=asked, bearer=secret), "daily"
+        )
+        if isinstance(found, Trouble):
+            return found
+        try:
+            return read_services(found.content.body)
+        except AnswerUnreadable:
+            meaning = found.meaning
+            return Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
 
     async def _coded(self, account: Account, code: Secret, given: Mapping[str, str]) -> Account:
         """Exchange a code for the first tokens, and take the meter that comes with them."""
@@ -322,13 +339,20 @@ class Consents:
         return told
 
     async def _meet(
-        self, account: Account, meters: Sequence[str], found: Given | None = None
+        self,
+        account: Account,
+        meters: Sequence[str],
+        found: Given | None = None,
+        consent: int | None = None,
     ) -> Account:
         """Note a consent and its meter, with the tokens that came with it, in one transaction."""
         meter, moment = _chosen(account.meter, meters), self.moment()
 
         def meet(connection: sqlite3.Connection) -> None:
-            _meet(connection, account.id, meter, moment)
+            _authorized(connection, account.id, consent, moment)
+            end = accounts.meet(connection, account.id, meter, moment)
+            if end != "met":
+                raise CommandRefused(_NOT_MET[end])  # and nothing of the transaction is done
 
         if found is None:
             await self._context.database.run(meet)
@@ -336,9 +360,28 @@ class Consents:
             await self._tokens.keep(account, found, meet)
         return await self._again(account)
 
-    async def _note(self, account: Account, trouble: Trouble) -> Account:
+    async def _suspend(self, account: Account, words: str) -> Account:
+        """Ask for nothing more of an account, until the person does something."""
+        trouble = Trouble(words, "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+        found = await self._note(account, trouble, "suspended")
+        if found.state == "suspended":
+            self._context.logger.warning(
+                "an energy account is suspended", account=account.id, reason=words
+            )
+        return found
+
+    async def _note(
+        self, account: Account, trouble: Trouble, state: State | None = None
+    ) -> Account:
+        """Note what is wrong, and another state; what was changed meanwhile stays as it is."""
         moment = self.moment()
-        await self._context.database.run(accounts.move, account.id, account.state, moment, trouble)
+
+        def note(connection: sqlite3.Connection) -> None:
+            known = accounts.find(connection, account.id)
+            if known is not None and known.state == account.state:
+                accounts.move(connection, account.id, state or account.state, moment, trouble)
+
+        await self._context.database.run(note)
         return await self._again(account)
 
     async def _again(self, account: Account) -> Account:
@@ -363,12 +406,14 @@ def _authorized(
     visits.hasten(connection, account)
 
 
-def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Moment) -> None:
-    """Note a meter; raises `CommandRefused`, so that nothing of the transaction is done."""
-    _authorized(connection, account, None, moment)
-    end = accounts.meet(connection, account, meter, moment)
-    if end != "met":
-        raise CommandRefused(_NOT_MET[end])
+def _not_told(account: Account) -> Trouble:
+    """Say that Enedis does not know yet which meter a consent is for, and what to do."""
+    return Trouble(
+        f"Enedis does not tell yet which meter the consent of {instant_text(account.since)} is for:"
+        " it is asked again, after a growing while; or name it by"
+        f" `accounts authorize {account.id} --meter`",
+        "VENDOR_DOWN",
+    )
 
 
 def _chosen(known: str | None, meters: Sequence[str]) -> str:

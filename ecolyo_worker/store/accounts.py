@@ -211,8 +211,12 @@ def authorized(
     account = find(connection, ident)
     if account is None:
         return
+    # Another consent in the place of one whose meter was never told begins anew, too.
     connection.execute(
-        "UPDATE accounts SET consent = coalesce(?, consent) WHERE id = ?", (consent, ident)
+        "UPDATE accounts SET consent = coalesce(:consent, consent),"
+        " since = iif(state = 'authorized' AND consent IS NOT coalesce(:consent, consent),"
+        " :now, since) WHERE id = :id",
+        {"consent": consent, "now": now.utc, "id": ident},
     )
     suspect(connection, ident, None)
     state: State = "authorized" if account.meter is None else "meter_known"

@@ -16,7 +16,7 @@ from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.remote.series import ask_for
 from ecolyo_worker.secret import Secret
-from ecolyo_worker.store.accounts import Account
+from ecolyo_worker.store.accounts import Account, Trouble
 
 __all__ = ["Answer", "Asking", "Later"]
 
@@ -29,6 +29,11 @@ class Later(Struct, frozen=True):
     until: int
     reason: str
     """When it is asked again, in words."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """What is wrong with an account for which it was to be asked."""
+        return Trouble(self.reason, "VENDOR_DOWN")
 
 
 class Answer(Struct, frozen=True):

@@ -351,7 +351,7 @@ class SeriesVisit:
 
     def _later(self, found: Later, window: range) -> Step:
         self._is_over = True
-        self._visit.close("later", Trouble(found.reason, "VENDOR_DOWN"), found.until)
+        self._visit.close("later", found.trouble, found.until)
         return self._step(window, "later", None, found.reason)
 
     def _step(

@@ -22,6 +22,7 @@ __all__ = [
     "delete",
     "find",
     "hold",
+    "is_shared",
     "leave",
     "meet",
     "move",
@@ -235,6 +236,16 @@ def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> i
         {"now": value, "id": ident},
     ).fetchone()
     return None if row is None else row[0]
+
+
+def is_shared(connection: sqlite3.Connection, account: Account) -> bool:
+    """Tell whether readings are asked for by another account with the same meter, of anybody."""
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM accounts WHERE provider = ? AND meter = ? AND id != ?"
+        " AND state IN (?, ?))"
+    )
+    key = (account.provider, account.meter, account.id, *_POLLED)
+    return bool(connection.execute(query, key).fetchone()[0])
 
 
 def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:

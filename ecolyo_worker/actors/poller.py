@@ -30,8 +30,8 @@ _LONGEST_RETRY_MS = 4 * 3_600_000
 _SOON_MS = 1_000
 _REMOVAL_MS = 3_600_000
 _SHORTEST_METER_MS = 600_000
-# In one step: a token, what is asked for, and both once more.
-_MOST_REQUESTS = 4
+# In one step: a token, what is asked for, both once more, and the same for a right in doubt.
+_MOST_REQUESTS = 8
 
 
 class Poller(Actor):

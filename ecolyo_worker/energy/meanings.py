@@ -287,6 +287,13 @@ OTHER_ANSWERS: Mapping[str, Row] = {
         "Nothing: the rest is kept, and this part asked for again.",
     ),
     "revoked": Row("ok", "nobody", "There is no right left to revoke.", "Nothing."),
+    "right ended": Row("consent_lost", "person", "The right to this meter has ended.", _AGREE),
+    "refused for days": Row(
+        "consent_lost",
+        "person",
+        "{who} has not allowed to read this meter for three days.",
+        _AGREE,
+    ),
 }
 """What is told by other things than a code or a status."""
 

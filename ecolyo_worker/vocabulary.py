@@ -274,6 +274,16 @@ EVENTS: Final = (
         repeats_by=("series", "reason"),
     ),
     LogEvent(
+        "a visit was ended by a bug",
+        "error",
+        "One account's data broke the worker; others are visited, and this one in the next slot.",
+        {
+            "account": _ACCOUNT,
+            "error": "its class",
+            "exc_info": "where (`exception` in JSON; lines behind it elsewhere)",
+        },
+    ),
+    LogEvent(
         "a series of readings is given up",
         "warning",
         "It is not asked for any more. Once the reason is gone, `accounts authorize` has it asked"

@@ -215,7 +215,11 @@ class Forgotten(Struct, frozen=True):
     holding: list[str]
     """Files of the state directory that may hold something of the person still."""
     unrevoked: int
-    """Consents at GRDF that could not be revoked."""
+    """Consents at GRDF that could not be revoked: their holder can end them there."""
+    unrevoked_meters: list[str]
+    """The last digits of the meters that they are for."""
+    rights_kept: int
+    """Consents at GRDF that stay, for others' accounts are asked for by them."""
 
 
 class AccountAdd(Struct, frozen=True):
@@ -284,6 +288,8 @@ class AccountRemoved(Struct, frozen=True):
     removed: bool
     reason: str | None
     rows: dict[str, int]
+    keeps_right: bool = False
+    """Whether the right at GRDF stays, for another account here is asked for by it."""
 
 
 class Poll(Struct, frozen=True):

@@ -253,6 +253,12 @@ EVENTS: Final = (
         {"account": _ACCOUNT, "reason": _REASON},
     ),
     LogEvent(
+        "an energy account is suspended",
+        "warning",
+        "Enedis told a meter for a consent that this account cannot have: its person looks at it.",
+        {"account": _ACCOUNT, "reason": _REASON},
+    ),
+    LogEvent(
         "no token for energy data",
         "warning",
         "A provider gives no token now; it is asked again later, and no data meanwhile.",
@@ -266,6 +272,16 @@ EVENTS: Final = (
         " the reason names somebody who can help. Told once, until it changes.",
         {**_SERIES, "reason": _REASON, "code": "the provider's, or the status of HTTP"},
         repeats_by=("series", "reason"),
+    ),
+    LogEvent(
+        "a visit was ended by a bug",
+        "error",
+        "One account's data broke the worker; others are visited, and this one in the next slot.",
+        {
+            "account": _ACCOUNT,
+            "error": "its class",
+            "exc_info": "where (`exception` in JSON; lines behind it elsewhere)",
+        },
     ),
     LogEvent(
         "a series of readings is given up",

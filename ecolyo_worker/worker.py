@@ -209,17 +209,20 @@ class Worker:
     async def forget(self, instance: str) -> Forgetting | None:
         """Delete every trace of a person, in the files' bytes too; None if unknown.
 
-        Her consents at GRDF are revoked first; one that cannot be revoked now is told, and holds
-        nothing up. When this returns, no attempt to send anything of hers will begin.
+        Her consents at GRDF are revoked first, but not a right that another's account is asked for
+        by. One that cannot be revoked now is told, and holds nothing up. When this returns, no
+        attempt to send anything of hers will begin.
         """
         self._check_here()
-        unrevoked = await self.consents.revoke_all(instance)
+        revocation = await self.consents.revoke_all(instance)
         gone = await self.database.run(forgetting.forget, instance)
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
         holding = await self._erase()
-        return msgspec.structs.replace(gone, holding=holding, unrevoked=unrevoked)
+        return msgspec.structs.replace(
+            gone, holding=holding, unrevoked=revocation.unrevoked, rights_kept=revocation.kept
+        )
 
     async def run_once(
         self, as_of: datetime | None = None, day: str | None = None, month: str | None = None

@@ -15,9 +15,9 @@ from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.remote.series import ask_for
 from ecolyo_worker.secret import Secret
-from ecolyo_worker.store.accounts import Account
+from ecolyo_worker.store.accounts import Account, Trouble
 
-__all__ = ["Answer", "Asking", "Later"]
+__all__ = ["Answer", "Asking", "Later", "why_not"]
 
 
 class Later(Struct, frozen=True):
@@ -28,6 +28,11 @@ class Later(Struct, frozen=True):
     """Why, in words."""
     again: str
     """When it is asked again, in words."""
+
+    @property
+    def trouble(self) -> Trouble:
+        """What is wrong with an account for which it was to be asked."""
+        return Trouble(self.reason, "VENDOR_DOWN")
 
 
 class Answer(Struct, frozen=True):
@@ -117,3 +122,10 @@ class Asking:
             meaning = reply.meaning(self.provider, asked, self.context.clock.now())
             if meaning.kind != "renew_token" or not await refused(secret):
                 return Answer(meaning, reply.content)
+
+
+def why_not(found: NoToken | Later) -> Trouble:
+    """Say why nothing was asked, and when it will be, where nothing else tells that."""
+    if isinstance(found, NoToken):
+        return found.trouble
+    return Trouble(f"{found.reason} {found.again}", "VENDOR_DOWN")

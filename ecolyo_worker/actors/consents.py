@@ -3,19 +3,21 @@
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 from urllib.parse import parse_qs
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ecolyo_worker.actors.asking import Answer, Asking, Later
+from ecolyo_worker.actors.asking import Answer, Asking, why_not
 from ecolyo_worker.actors.context import Context
-from ecolyo_worker.actors.tokens import ApplicationName, Tokens
+from ecolyo_worker.actors.rights import RightsOfAccess
+from ecolyo_worker.actors.tokens import Tokens
+from ecolyo_worker.clock import instant_text
 from ecolyo_worker.energy import identity
-from ecolyo_worker.energy.answers import Asked, Provider
-from ecolyo_worker.energy.content import Content
+from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meters import check_meter, shortened
-from ecolyo_worker.energy.rights import RightState, read_rights
 from ecolyo_worker.energy.services import read_services, wanted
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
@@ -24,29 +26,20 @@ from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.store import accounts, cursors, tokens, visits
-from ecolyo_worker.store.accounts import Account, Moment, Trouble
+from ecolyo_worker.store.accounts import Account, Moment, State, Trouble
 
-__all__ = ["Begun", "Consents", "Removal"]
+__all__ = ["Begun", "Consents", "Removal", "Revocation"]
 
 _STATE_BYTES = 32
 _STATE_MS = 3_600_000
 _LOOKS = 3
 _BETWEEN_LOOKS_S = 2.0
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
-_NOT_TOLD = Trouble(
-    "Enedis does not tell yet which meter the consent is for: it is asked again; or name it by"
-    " `accounts authorize ID --meter`",
-    "VENDOR_DOWN",
-)
-# In these, a right at GRDF lets nobody read anything any more.
-_ENDED: tuple[RightState, ...] = ("revoked", "refused", "obsolete")
-_UNKNOWN_METER = "1000000006"
 _NOT_MET = {
     "other": "the consent is for another meter than the account's: add another account",
-    "taken": "the person has another account for this meter: use that one",
+    "taken": "the person has another account for this meter: use that one, and remove this one",
     "gone": "the account is gone, or about to go: add another one",
 }
-_UNREADABLE = "GRDF answered what was not agreed: a right that cannot be read"
 
 
 class Begun(Struct, frozen=True):
@@ -64,6 +57,17 @@ class Removal(Struct, frozen=True):
     """Why it is still there, if it is."""
     rows: dict[str, int] = {}
     """What was deleted: how many rows of which table."""
+    keeps_right: bool = False
+    """Whether the right at GRDF stays, for another account is asked for by it."""
+
+
+class Revocation(Struct, frozen=True):
+    """What became of a person's consents at GRDF: which ones stay."""
+
+    unrevoked: list[str]
+    """Those that could not be revoked: the last digits of their meters."""
+    kept: int
+    """How many another person's account is asked for by."""
 
 
 class Consents:
@@ -84,6 +88,7 @@ class Consents:
         self._tokens = tokens
         self._client = client
         self._asking = asking
+        self._rights = RightsOfAccess(asking["grdf"])
 
     def moment(self) -> Moment:
         """Give this moment, as an instant and in civil time."""
@@ -168,24 +173,22 @@ class Consents:
     async def find_meter(self, account: Account) -> Account:
         """Ask Enedis which meter a consent of 2026 is for; it may not know that at once.
 
-        What is wrong is noted with the account, which stays `authorized` then.
+        What is wrong is noted with the account. It stays `authorized` where time may help, and is
+        `suspended` where the person must do something.
         """
         assert account.consent is not None, "it has no number"
-        url, asked = self._context.settings.enedis.services_url, wanted(account.consent)
-        found = await self._exchange(
-            "enedis", lambda secret: Ask(method="POST", url=url, json=asked, bearer=secret), "daily"
-        )
+        found = await self._meters_of_consent(account.consent)
         if isinstance(found, Trouble):
             return await self._note(account, found)
+        if not found:
+            return await self._note(account, _not_told(account))
         try:
-            meters = read_services(found.content.body)
-        except AnswerUnreadable:
-            meaning = found.meaning
-            trouble = Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
-            return await self._note(account, trouble)
-        if not meters:
-            return await self._note(account, _NOT_TOLD)
-        return await self._meet(account, meters)
+            return await self._meet(account, found)
+        except CommandRefused as error:
+            return await self._suspend(account, str(error))
+        except InputRefused as error:
+            words = f"{error.reason} of `accounts authorize {account.id}`"
+            return await self._suspend(account, words)
 
     async def remove(self, account: Account, *, keeps_data: bool, revoking: bool = True) -> Removal:
         """Revoke a consent at GRDF, and then delete the account, with its readings or without.
@@ -203,101 +206,82 @@ class Consents:
 
     async def remove_again(self, account: Account) -> Removal:
         """Go on with a removal."""
-        reason = await self.revoke(account)
-        if reason is not None:
-            await self._note(account, Trouble(reason, "VENDOR_DOWN"))
-            return Removal(is_gone=False, reason=reason)
-        return await self._delete(account)
+        end = await self.revoke(account)
+        if isinstance(end, Trouble):
+            await self._note(account, end)
+            return Removal(is_gone=False, reason=end.reason)
+        return await self._delete(account, keeps_right=end == "kept")
 
-    async def _delete(self, account: Account) -> Removal:
+    async def _delete(self, account: Account, *, keeps_right: bool = False) -> Removal:
         zone = self._context.settings.civil_zone
         rows = await self._context.database.run(accounts.delete, account.id, zone)
         self._tokens.forget(account.id)
-        return Removal(is_gone=True, rows=rows)
+        return Removal(is_gone=True, rows=rows, keeps_right=keeps_right)
 
-    async def revoke_all(self, name: str) -> int:
-        """Revoke the consents of a person who is about to be forgotten; give how many could not be.
+    async def revoke_all(self, name: str) -> Revocation:
+        """Revoke the consents of a person who is about to be forgotten.
 
-        All of her tokens are let go of.
+        Nothing more is asked for her, and all of her tokens are let go of.
         """
-        failed = 0
+        found = Revocation([], 0)
         for account in await self._context.database.read(accounts.of_person, name):
             self._tokens.forget(account.id)
-            failed += await self.revoke(account) is not None
-        return failed
+            await self._context.database.run(
+                accounts.leave, account.id, self.moment(), keeps_data=False
+            )
+            end = await self.revoke(account)
+            if isinstance(end, Trouble):
+                found.unrevoked.append(shortened(account.meter or ""))
+            elif end == "kept":
+                found = replace(found, kept=found.kept + 1)
+        return found
 
-    async def revoke(self, account: Account) -> str | None:
-        """Revoke a consent at GRDF; give why it could not be done, or None.
+    async def revoke(self, account: Account) -> Literal["done", "kept"] | Trouble:
+        """Revoke a consent at GRDF, unless another account here is asked for by it: `kept`.
 
-        One that is revoked already, or not found, is done. Enedis has no such request: there the
-        person ends a consent herself.
+        Enedis has no such request: there the person ends a consent herself.
         """
-        meter = account.meter
-        if account.provider != "grdf" or meter is None:
-            return None
-        url = f"{self._context.settings.grdf.data_url}/droits_acces"
-        found = await self._exchange(
-            "grdf/revocation",
-            lambda secret: Ask(method="POST", url=url, json={"id_pce": [meter]}, bearer=secret),
-            "rights",
-        )
-        if isinstance(found, Trouble):
-            return found.reason
-        meaning = found.meaning
-        if meaning.kind in ("consent_lost", "empty") or meaning.code == _UNKNOWN_METER:
-            return None
-        if meaning.kind != "ok":
-            return meaning.happened
-        return await self._revoke_all(found.content, meter)
-
-    async def _revoke_all(self, content: Content, meter: str) -> str | None:
-        """Revoke each right to a meter that has not ended."""
-        try:
-            rights = read_rights(content.objects, meter)
-        except AnswerUnreadable:
-            return _UNREADABLE
-        if rights.broken or rights.refused:
-            return _UNREADABLE
-        for right in rights.rights:
-            reason = None if right.state in _ENDED else await self._revoke_right(right.id)
-            if reason is not None:
-                return reason
-        return None
-
-    async def _revoke_right(self, ident: str) -> str | None:
-        url = f"{self._context.settings.grdf.data_url}/droit_acces/{ident}"
-        found = await self._exchange(
-            "grdf/revocation",
-            lambda secret: Ask(method="PATCH", url=url, bearer=secret),
-            "revocation",
-        )
-        if isinstance(found, Trouble):
-            return found.reason
-        return None if found.meaning.kind == "ok" else found.meaning.happened
-
-    async def _exchange(
-        self, name: ApplicationName, ask: Callable[[Secret], Ask], asked: Asked
-    ) -> Answer | Trouble:
-        """Ask by an application's token, when it is the turn of it."""
-        provider: Provider = "enedis" if name == "enedis" else "grdf"
-        found = await self._asking[provider].ask_as(name, ask, asked)
-        if isinstance(found, Answer):
-            return found
-        if isinstance(found, Later):
-            return Trouble(f"{found.reason} {found.again}", "VENDOR_DOWN")
-        return found.trouble
+        if account.provider != "grdf" or account.meter is None:
+            return "done"
+        if await self._context.database.read(accounts.is_shared, account):
+            return "kept"
+        reason = await self._rights.revoke(account.meter)
+        return "done" if reason is None else Trouble(reason, "VENDOR_DOWN")
 
     async def _numbered(self, account: Account, consent: int) -> Account:
-        """Take a consent of 2026, and ask which meter it is for; Enedis may take a moment."""
-        moment = self.moment()
-        await self._context.database.run(_authorized, account.id, consent, moment)
-        found = await self.find_meter(await self._again(account))
+        """Take a consent of 2026, if it is for the account's meter; Enedis may take a moment.
+
+        Until Enedis tells the meter, one that is known is asked for: the answer will tell.
+        """
+        found = await self._meters_of_consent(consent)
         for _ in range(_LOOKS - 1):
-            if found.state != "authorized" or found.reason != _NOT_TOLD.reason:
+            if found != ():
                 break
             await self._context.clock.sleep(_BETWEEN_LOOKS_S)
-            found = await self.find_meter(found)
-        return found
+            found = await self._meters_of_consent(consent)
+        if found and not isinstance(found, Trouble):
+            return await self._meet(account, found, consent=consent)
+        moment = self.moment()
+        await self._context.database.run(_authorized, account.id, consent, moment)
+        known = await self._again(account)
+        if known.state != "authorized":
+            return known
+        trouble = found if isinstance(found, Trouble) else _not_told(known)
+        return await self._note(known, trouble)
+
+    async def _meters_of_consent(self, consent: int) -> tuple[str, ...] | Trouble:
+        """Ask Enedis which meters a consent of 2026 is for: none where it does not know yet."""
+        url, asked = self._context.settings.enedis.services_url, wanted(consent)
+        found = await self._asking["enedis"].ask_as(
+            "enedis", lambda secret: Ask(method="POST", url=url, json=asked, bearer=secret), "daily"
+        )
+        if not isinstance(found, Answer):
+            return why_not(found)
+        try:
+            return read_services(found.content.body)
+        except AnswerUnreadable:
+            meaning = found.meaning
+            return Trouble(meaning.happened, meaning.cozy or "VENDOR_DOWN")
 
     async def _coded(self, account: Account, code: Secret, given: Mapping[str, str]) -> Account:
         """Exchange a code for the first tokens, and take the meter that comes with them."""
@@ -322,13 +306,20 @@ class Consents:
         return told
 
     async def _meet(
-        self, account: Account, meters: Sequence[str], found: Given | None = None
+        self,
+        account: Account,
+        meters: Sequence[str],
+        found: Given | None = None,
+        consent: int | None = None,
     ) -> Account:
         """Note a consent and its meter, with the tokens that came with it, in one transaction."""
         meter, moment = _chosen(account.meter, meters), self.moment()
 
         def meet(connection: sqlite3.Connection) -> None:
-            _meet(connection, account.id, meter, moment)
+            _authorized(connection, account.id, consent, moment)
+            end = accounts.meet(connection, account.id, meter, moment)
+            if end != "met":
+                raise CommandRefused(_NOT_MET[end])  # and nothing of the transaction is done
 
         if found is None:
             await self._context.database.run(meet)
@@ -336,9 +327,28 @@ class Consents:
             await self._tokens.keep(account, found, meet)
         return await self._again(account)
 
-    async def _note(self, account: Account, trouble: Trouble) -> Account:
+    async def _suspend(self, account: Account, words: str) -> Account:
+        """Ask for nothing more of an account, until the person does something."""
+        trouble = Trouble(words, "USER_ACTION_NEEDED.OAUTH_OUTDATED")
+        found = await self._note(account, trouble, "suspended")
+        if found.state == "suspended":
+            self._context.logger.warning(
+                "an energy account is suspended", account=account.id, reason=words
+            )
+        return found
+
+    async def _note(
+        self, account: Account, trouble: Trouble, state: State | None = None
+    ) -> Account:
+        """Note what is wrong, and another state; what was changed meanwhile stays as it is."""
         moment = self.moment()
-        await self._context.database.run(accounts.move, account.id, account.state, moment, trouble)
+
+        def note(connection: sqlite3.Connection) -> None:
+            known = accounts.find(connection, account.id)
+            if known is not None and known.state == account.state:
+                accounts.move(connection, account.id, state or account.state, moment, trouble)
+
+        await self._context.database.run(note)
         return await self._again(account)
 
     async def _again(self, account: Account) -> Account:
@@ -363,12 +373,14 @@ def _authorized(
     visits.hasten(connection, account)
 
 
-def _meet(connection: sqlite3.Connection, account: int, meter: str, moment: Moment) -> None:
-    """Note a meter; raises `CommandRefused`, so that nothing of the transaction is done."""
-    _authorized(connection, account, None, moment)
-    end = accounts.meet(connection, account, meter, moment)
-    if end != "met":
-        raise CommandRefused(_NOT_MET[end])
+def _not_told(account: Account) -> Trouble:
+    """Say that Enedis does not know yet which meter a consent is for, and what to do."""
+    return Trouble(
+        f"Enedis does not tell yet which meter the consent of {instant_text(account.since)} is for:"
+        " it is asked again, after a growing while; or name it by"
+        f" `accounts authorize {account.id} --meter`",
+        "VENDOR_DOWN",
+    )
 
 
 def _chosen(known: str | None, meters: Sequence[str]) -> str:

@@ -28,9 +28,9 @@ _FIRST_RETRY_MS = 300_000
 _LONGEST_RETRY_MS = 4 * 3_600_000
 _SOON_MS = 1_000
 _REMOVAL_MS = 3_600_000
-_METER_MS = 600_000
-# In one step: a token, what is asked for, and both once more.
-_MOST_REQUESTS = 4
+_SHORTEST_METER_MS = 600_000
+# In one step: a token, what is asked for, both once more, and the same for a right in doubt.
+_MOST_REQUESTS = 8
 
 
 class Poller(Actor):
@@ -142,7 +142,13 @@ class Poller(Actor):
             found = await self._consents.find_meter(account)
             if found.is_polled:
                 return self._now()
-        return self._now() + _METER_MS
+        return self._meter_due(account)
+
+    def _meter_due(self, account: Account) -> int:
+        """Give when to ask for a meter again: after as long as it is waited for already."""
+        now = self._now()
+        wait = min(max(now - account.since, _SHORTEST_METER_MS), _LONGEST_RETRY_MS)
+        return min(self.slot_after(now, account.id), now + wait)
 
     def slot_after(self, instant: int, ident: int) -> int:
         """Give an account's first time of the schedule after an instant, both in ms of UTC."""

@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecolyo_worker.actors.asking import Answer, Asking, Later
+from ecolyo_worker.actors.rights import RightsOfAccess
 from ecolyo_worker.actors.tokens import NoToken
 from ecolyo_worker.clock import day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.energy.answers import Meaning, vendor_down
+from ecolyo_worker.energy.answers import Meaning, consent_lost, vendor_down
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
@@ -294,21 +295,31 @@ class SeriesVisit:
         self._is_over = True
 
     async def _suspect(self, meaning: Meaning, window: range) -> None:
-        """Believe that a consent is lost only after days in which nothing else was said.
+        """Believe that a consent is lost if the right has ended, else after days of the same.
 
         It must have been said on each of them: a clock that is set makes days pass that were none.
         """
         moment = self._context.moment()
         doubt = await self._context.database.run(accounts.suspect, self._account.id, moment)
-        if (
+        is_old = (
             doubt is not None
             and moment.utc - doubt.since >= _SUSPECT_MS
             and doubt.days >= _SUSPECT_DAYS
-        ):
-            await self._lose(meaning, window)
+        )
+        has_ended = await self._has_right_ended()
+        if has_ended or is_old:
+            lost = consent_lost(self._asking.provider, meaning.code, has_ended=has_ended)
+            await self._lose(lost, window)
             return
         await self._fail(meaning)
         self._visit.close("failed", self._visit.troubles.pop())
+
+    async def _has_right_ended(self) -> bool:
+        """Ask GRDF whether the right to the meter has ended; Enedis tells of none."""
+        meter = self._account.meter
+        if self._asking.provider != "grdf" or meter is None:
+            return False
+        return await RightsOfAccess(self._asking).have_ended(meter)
 
     async def _pause_for_token(self, meaning: Meaning, _: range) -> None:
         """Leave off: the token was just renewed, and is not taken either."""
@@ -375,7 +386,7 @@ class SeriesVisit:
 
     def _later(self, found: Later, window: range) -> Step:
         self._is_over = True
-        self._visit.close("later", Trouble(found.reason, "VENDOR_DOWN"), found.until)
+        self._visit.close("later", found.trouble, found.until)
         return self._step(window, "later", None, found.reason)
 
     def _step(

@@ -17,12 +17,14 @@ from ecolyo_worker.actors.series import ALL, End, SeriesVisit, Step, Visit, Want
 from ecolyo_worker.clock import civil_from_instant, day_of
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.windows import SERIES_OF
-from ecolyo_worker.store import accounts
+from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.store import accounts, totals
 from ecolyo_worker.store.accounts import Trouble
 
 __all__ = ["Visits"]
 
 _ZONE = ZoneInfo(ZONE)
+_BY_ITSELF = "It is tried again in the next slot."
 
 
 class Visits:
@@ -56,13 +58,34 @@ class Visits:
             for series in SERIES_OF[self.asking.provider]:
                 async with aclosing(SeriesVisit(self.asking, visit, series).steps()) as steps:
                     while visit.end is None and not self._is_stopping:
-                        step = await anext(steps, None)
+                        step = await self._next(steps, visit)
                         if step is None:
                             break
                         yield step
             yield await self._close(visit)
         if not lock.statistics().tasks_waiting:
             self._locks.pop(ident, None)
+
+    async def _next(self, steps: AsyncGenerator[Step, None], visit: Visit) -> Step | None:
+        """Give the next window; a bug that only this account meets ends its visit alone."""
+        try:
+            return await anext(steps, None)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  the edge of an account: others are visited
+            await self._break_off(visit, error)
+            return None
+
+    async def _break_off(self, visit: Visit, error: Exception) -> None:
+        kind, account = type(error).__name__, visit.account.id
+        self._context.logger.error(
+            "a visit was ended by a bug", account=account, error=kind, exc_info=error
+        )
+        words = f"A bug of the worker ended the visit ({kind}): please report this. {_BY_ITSELF}"
+        visit.troubles.clear()  # the account tells one trouble, and this is the worst
+        visit.close("failed", Trouble(words, "UNKNOWN_ERROR.PARTIAL_SYNC"))
+        broken = {f"energy.{self.asking.provider}.broken": 1}
+        await self._context.database.run(totals.add, broken)
 
     async def _close(self, visit: Visit) -> End:
         """Note with the account what is wrong with it, in words and in Cozy's."""

@@ -192,6 +192,11 @@ async def remove(
         output.document(gone)
     elif gone.removed:
         output.line(f"account {account} is removed: {several(sum(gone.rows.values()), 'row')}")
+    if gone.keeps_right:
+        output.talk(
+            "its right at GRDF is not revoked: another account here is asked for by it, and ends it"
+            " when that is removed"
+        )
     if not gone.removed:
         output.talk(f"account {account} is not removed yet, and nothing is fetched: {gone.reason}")
         output.talk("do it again later; --no-revoke leaves the consent to its holder")

@@ -194,8 +194,13 @@ async def forget(
     if gone.unrevoked:
         consents = several(gone.unrevoked, "consent")
         output.talk(
-            f"{consents} at GRDF could not be revoked, and nothing here knows of it any more: she"
-            " can end it in her account at GRDF"
+            f"{consents} at GRDF could not be revoked (PCE {', '.join(gone.unrevoked_meters)}), and"
+            " nothing here knows of it any more: the holder can end it in the account at GRDF"
+        )
+    if gone.rights_kept:
+        output.talk(
+            f"{several(gone.rights_kept, 'consent')} at GRDF not revoked: somebody else's account"
+            " here is asked for by it, and ends it when that is removed"
         )
     _tell_holding(output, instance, gone.holding)
 

@@ -197,7 +197,17 @@ class Commands(AccountCommands, PollingCommands, ConsumptionCommands):
         holding = [str(path) for path in copies(directory / DATABASE)]
         holding += [str(directory / name) for name in gone.holding]
         in_flight = len(gone.in_flight)
-        return ask.Forgotten(name, gone.rows, gone.kept, in_flight, holding, gone.unrevoked)
+        meters = gone.unrevoked
+        return ask.Forgotten(
+            instance=name,
+            rows=gone.rows,
+            kept=gone.kept,
+            in_flight=in_flight,
+            holding=holding,
+            unrevoked=len(meters),
+            unrevoked_meters=meters,
+            rights_kept=gone.rights_kept,
+        )
 
     async def aggregate(self, request: ask.Aggregate) -> RunReport:
         """Run the night now; it takes no slot of the schedule."""

@@ -80,7 +80,8 @@ class AccountCommands(Group):
     async def accounts_remove(self, request: ask.AccountRemove) -> ask.AccountRemoved:
         """Revoke the consent at GRDF, then delete the account with its readings.
 
-        Where it cannot be revoked now the account stays, `removing`, and says why.
+        Where it cannot be revoked now the account stays, `removing`, and says why. It is not where
+        another account is asked for by the same right.
         """
         account = await self._known_account(request.id)
         try:
@@ -89,7 +90,9 @@ class AccountCommands(Group):
             )
         finally:
             self._worker.wake_poller(account.provider)
-        return ask.AccountRemoved(request.id, removal.is_gone, removal.reason, removal.rows)
+        return ask.AccountRemoved(
+            request.id, removal.is_gone, removal.reason, removal.rows, removal.keeps_right
+        )
 
     async def _consented(self, account: Account, request: ask.AccountConsent) -> Account:
         consents = self._worker.consents

@@ -36,7 +36,16 @@ from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.energy.waits import next_access, retry_after
 from ecolyo_worker.errors import AnswerUnreadable
 
-__all__ = ["NAMES", "Asked", "Meaning", "Provider", "no_answer", "read_answer", "vendor_down"]
+__all__ = [
+    "NAMES",
+    "Asked",
+    "Meaning",
+    "Provider",
+    "consent_lost",
+    "no_answer",
+    "read_answer",
+    "vendor_down",
+]
 
 Provider = Literal["enedis", "grdf"]
 
@@ -139,6 +148,15 @@ def no_answer(provider: Provider, what: str) -> Meaning:
 def vendor_down(provider: Provider, why: str) -> Meaning:
     """Give what it means that an answer came which a decoder cannot read."""
     return _meaning(OTHER_ANSWERS["unreadable"], provider, code="", why=why, has_data=False)
+
+
+def consent_lost(provider: Provider, code: str, *, has_ended: bool) -> Meaning:
+    """Give what it means that a consent, which was in doubt by a code, counts as lost.
+
+    With `has_ended` the provider told so when it was asked for the right; else it is time that did.
+    """
+    row = OTHER_ANSWERS["right ended" if has_ended else "refused for days"]
+    return _meaning(row, provider, code, why="", has_data=False)
 
 
 class _Answer:

@@ -290,6 +290,13 @@ OTHER_ANSWERS: Mapping[str, Row] = {
         "The rest is kept, and this part is asked for again.",
     ),
     "revoked": Row("ok", "nobody", "There is no right left to revoke.", _NOTHING),
+    "right ended": Row("consent_lost", "person", "The right to this meter has ended.", _AGREE),
+    "refused for days": Row(
+        "consent_lost",
+        "person",
+        "{who} has not allowed to read this meter for three days.",
+        _AGREE,
+    ),
 }
 """What is told by other things than a code or a status."""
 

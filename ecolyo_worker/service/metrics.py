@@ -304,6 +304,13 @@ METRICS = (
         ("provider",),
     ),
     Metric(
+        "ecolyo_energy_broken_visits_total",
+        "counter",
+        "Visits to accounts that a bug of the worker ended, by provider; it survives a restart.",
+        _each(lambda o: {one: o.totals.get(f"energy.{one}.broken", 0) for one in PROVIDERS}),
+        ("provider",),
+    ),
+    Metric(
         "ecolyo_energy_suspect_days",
         "gauge",
         "Days of accounts of which the parts do not come to the whole.",

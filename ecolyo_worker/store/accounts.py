@@ -23,6 +23,7 @@ __all__ = [
     "delete",
     "find",
     "hold",
+    "is_shared",
     "leave",
     "meet",
     "move",
@@ -223,8 +224,12 @@ def authorized(
     account = find(connection, ident)
     if account is None:
         return
+    # Another consent in the place of one whose meter was never told begins anew, too.
     connection.execute(
-        "UPDATE accounts SET consent = coalesce(?, consent) WHERE id = ?", (consent, ident)
+        "UPDATE accounts SET consent = coalesce(:consent, consent),"
+        " since = iif(state = 'authorized' AND consent IS NOT coalesce(:consent, consent),"
+        " :now, since) WHERE id = :id",
+        {"consent": consent, "now": now.utc, "id": ident},
     )
     suspect(connection, ident, None)
     state: State = "authorized" if account.meter is None else "meter_known"
@@ -254,6 +259,16 @@ def suspect(connection: sqlite3.Connection, ident: int, now: Moment | None) -> D
         (since, last, days, ident),
     )
     return None if since is None else Doubt(since, days)
+
+
+def is_shared(connection: sqlite3.Connection, account: Account) -> bool:
+    """Tell whether readings are asked for by another account with the same meter, of anybody."""
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM accounts WHERE provider = ? AND meter = ? AND id != ?"
+        " AND state IN (?, ?))"
+    )
+    key = (account.provider, account.meter, account.id, *_POLLED)
+    return bool(connection.execute(query, key).fetchone()[0])
 
 
 def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:

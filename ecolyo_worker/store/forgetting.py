@@ -34,8 +34,10 @@ class Forgetting(Struct, frozen=True):
     """Outbox rows that are being sent: without text and owner already, they go when they land."""
     holding: list[str] = []
     """Names of the files that may hold shreds of it still."""
-    unrevoked: int = 0
-    """Consents at GRDF that could not be revoked before."""
+    unrevoked: list[str] = []
+    """Consents at GRDF that could not be revoked before: the last digits of their meters."""
+    rights_kept: int = 0
+    """Consents at GRDF that stay, for others' accounts are asked for by them."""
 
 
 def forget(connection: sqlite3.Connection, name: str) -> Forgetting | None:

@@ -317,6 +317,26 @@ async def test_what_is_revoked_already_is_done(worker: Worker, energy_twin: Twin
     assert await revoked(energy_twin) == 0
 
 
+async def test_a_right_stays_while_another_account_needs_it(
+    worker: Worker, energy_twin: Twin
+) -> None:
+    """Of two people with one PCE the first who goes ends nothing; the last one revokes."""
+    alice, bob, claire = [
+        await add(worker, "grdf", PCE, name)
+        for name in ("alice.example", "bob.example", "claire.example")
+    ]
+    removal = await worker.consents.remove(alice, keeps_data=False)
+    assert (removal.is_gone, removal.keeps_right) == (True, True)
+    gone = await worker.forget("claire.example")
+    assert gone is not None
+    assert (gone.unrevoked, gone.rights_kept) == ([], 1)
+    assert await worker.database.read(accounts.find, claire.id) is None
+    assert await revoked(energy_twin) == 0
+    removal = await worker.consents.remove(bob, keeps_data=False)
+    assert (removal.is_gone, removal.keeps_right) == (True, False)
+    assert await revoked(energy_twin) == 1
+
+
 @pytest.mark.parametrize("place", ["token", "rights", "right"])
 async def test_a_failure_keeps_the_account_and_says_so(
     worker: Worker, energy_twin: Twin, place: str

@@ -63,7 +63,9 @@ async def test_a_doubtful_loss_is_believed_after_three_days(polling: Polling, fa
             assert (found.state, found.word) == ("meter_known", DOWN)
             await polling.later(days=1)
         assert (await visit(worker, account))[1].kind == "consent"
-        assert (await again(worker, account)).state == "needs_consent"
+        lost = await again(worker, account)
+        assert (lost.state, lost.word) == ("needs_consent", OUTDATED)
+        assert str(lost.reason).startswith("Enedis has not allowed to read this meter for three")
         assert await polling.twin.count(PRM) == 4
 
 
@@ -82,6 +84,36 @@ async def test_days_that_a_clock_skips_are_none(polling: Polling, days: int) -> 
             assert (await visit(worker, account))[1].kind == "failed"
             await polling.later(days=1)
         assert (await visit(worker, account))[1].kind == "consent"
+
+
+async def test_a_right_that_ended_is_believed_at_once(polling: Polling) -> None:
+    """Where GRDF says that it removed a right, and its list of rights agrees, it is lost."""
+    await polling.twin.revoke(PCE)
+    await polling.twin.set_fault("not-holder*9", "informative")
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        assert (await visit(worker, account))[1].kind == "consent"
+        lost = await again(worker, account)
+        assert (lost.state, lost.word) == ("needs_consent", OUTDATED)
+        assert str(lost.reason).startswith("The right to this meter has ended. The holder")
+        calls = [(call["series"], call["count"]) for call in await polling.twin.calls()]
+        assert calls == [("informative", 1), ("rights", 1)]
+
+
+@pytest.mark.parametrize("rights", ["ok", "unavailable*9", "cut-json*9", "consent-revoked*9"])
+async def test_a_right_that_did_not_end_is_waited_for(polling: Polling, rights: str) -> None:
+    """Where the list of rights says that it is active, or nothing sure, only three days count."""
+    await polling.twin.set_fault("not-holder*9", PCE)
+    await polling.twin.set_fault(rights, "rights")
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        for _ in range(3):
+            assert (await visit(worker, account))[1].kind == "failed"
+            found = await again(worker, account)
+            assert (found.state, found.word) == ("meter_known", DOWN)
+            await polling.later(days=1)
+        assert (await visit(worker, account))[1].kind == "consent"
+        assert "for three days" in str((await again(worker, account)).reason)
 
 
 async def test_a_doubt_that_ends_begins_anew(polling: Polling) -> None:

@@ -1,5 +1,6 @@
 """The pollers work by themselves: when they come, how often, and how they stop."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from ecolyo_worker.clock import day_text, instant_text, parse_day, utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.service.client import RemoteCommands, running_service
 from ecolyo_worker.service.server import ControlSocket
-from ecolyo_worker.store import accounts, cursors, visits
+from ecolyo_worker.store import accounts, cursors, totals, visits
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PCE, PRM, add, again, settings, visit
@@ -256,7 +257,8 @@ async def test_a_removal_is_tried_until_it_is_done(life: Life) -> None:
     (account,) = await people(life, PCE)
     async with life.running() as worker:
         await life.to(paris(f"{MONDAY}T10:00"))
-        await life.to(paris(f"{MONDAY}T10:00:30"))
+        for second in (30, 40):  # behind a request of this very second, another one waits
+            await life.to(paris(f"{MONDAY}T10:00:{second}"))
         await life.twin.set_fault("status=503*2,ok", "rights")
         removal = await worker.consents.remove(await again(worker, account), keeps_data=False)
         assert not removal.is_gone
@@ -265,6 +267,31 @@ async def test_a_removal_is_tried_until_it_is_done(life: Life) -> None:
         assert (found.state, found.word) == ("removing", "VENDOR_DOWN")
         await life.to(paris(f"{MONDAY}T11:02"))
         assert await worker.database.read(accounts.find, account.id) is None
+
+
+async def test_a_bug_that_one_account_meets_stops_no_other(life: Life) -> None:
+    """Its visit ends with words to report it; all others are visited, and nothing restarts."""
+    broken, other = await people(life, PRM, "12222222222222")
+    chosen = settings(life.state_dir, life.twin)
+    async with Worker(chosen, clock=life.clock).opened() as worker:
+        await worker.database.run(_fill, broken.id)
+    await life.twin.set_fault("status=503*99", PRM)
+    async with life.running() as worker:
+        await life.to(paris(f"{MONDAY}T12:00"))
+        found = await again(worker, broken)
+        assert str(found.reason).startswith("A bug of the worker ended the visit (OverflowError)")
+        assert (await again(worker, other)).state == "active"
+        (health,) = (one for one in worker.health() if one.name == "enedis")
+        assert (health.state, health.restarts) == ("working", 0)
+        counted = await worker.database.read(totals.read)
+        assert counted["energy.enedis.broken"] in (1, 2)
+
+
+def _fill(connection: sqlite3.Connection, account: int) -> None:
+    """Let a number be the largest that there is, so that none can be added."""
+    cursors.begin(connection, account, "daily")
+    most = "UPDATE cursors SET failures = 0x7FFFFFFFFFFFFFFF WHERE account = ?"
+    assert connection.execute(most, (account,)).rowcount
 
 
 async def test_a_stop_costs_nothing(life: Life) -> None:

@@ -188,8 +188,26 @@ async def test_forgetting_revokes_first(
     await energy_twin.set_fault("drop*9", "rights")
     told = await cli("instances", "forget", "bob.example", "--yes", env=environment)
     assert told.returncode == 0
-    assert "1 consent at GRDF could not be revoked" in words(told)
+    assert "1 consent at GRDF could not be revoked (PCE …456)" in words(told)
+    assert "the holder can end it in the account at GRDF" in words(told)
     assert await listed(cli) == []
+
+
+async def test_a_right_that_another_needs_is_told(
+    cli: Cli, environment: dict[str, str], energy_twin: Twin
+) -> None:
+    """Who removes or forgets one of several accounts of a PCE reads that the right stays."""
+    for name in (ALICE, "bob.example", "claire.example"):
+        add = ("accounts", "add", "grdf", "--instance", name, "--meter", PCE)
+        assert (await cli(*add, env=environment)).returncode == 0
+    gone = await cli("accounts", "remove", "1", "--yes", env=environment)
+    assert "its right at GRDF is not revoked: another account here is asked for" in words(gone)
+    told = await cli("instances", "forget", "bob.example", "--yes", env=environment)
+    assert "1 consent at GRDF not revoked: somebody else's account here is asked" in words(told)
+    assert await energy_twin.count(series="right") == 0
+    gone = await cli("accounts", "remove", "3", "--yes", env=environment)
+    assert "not revoked" not in words(gone)
+    assert await energy_twin.count(series="right") == 1
 
 
 async def test_no_revocation_where_that_is_asked(

@@ -46,6 +46,7 @@ An error waits for a request that it can meet: ``invalid-grant`` for one of a to
 ``glued``                   GRDF: the true answer, its objects in many lines and glued
 ``doubled``                 GRDF: the true answer, each line twice
 ``no-services``             of 2026: the list of services is empty yet
+``two-meters``              of 2026: the services are those of another meter, too
 ``invalid-grant``           400 to a request for a token
 ``invalid-client``          401 to a request for a token
 ``access-denied``           the holder says no on the page of consent
@@ -108,8 +109,10 @@ SHAPES: Mapping[str, frozenset[Family]] = {
     "doubled": frozenset({"grdf"}),
     "partial-error": frozenset({"grdf"}),
     "no-services": frozenset({"services"}),
+    "two-meters": frozenset({"services"}),
 }
 _TOKENS = ("invalid-grant", "invalid-client")
+_ANOTHER_METER = "19999999999999"
 _DOC = "https://example.invalid/doc"
 
 
@@ -217,9 +220,19 @@ def shaped(name: str, answer: Answer) -> Answer:
         return replace(answer, content_type="application/octet-stream")
     if name == "no-services":
         return replace(answer, body=b'{"nbTotalServices":0,"serviceSouscrit":[]}')
+    if name == "two-meters":
+        return replace(answer, body=_of_two_meters(answer.body))
     if name == "cut-json":
         return replace(answer, body=_cut(answer.body))
     return replace(answer, body=_in_lines(name, answer.body.decode().splitlines()).encode())
+
+
+def _of_two_meters(body: bytes) -> bytes:
+    """Let the services be those of another meter, too."""
+    found = json.loads(body)
+    services = found["serviceSouscrit"]
+    services += [{**one, "pointId": _ANOTHER_METER} for one in services]
+    return text_of({**found, "nbTotalServices": len(services)}).encode()
 
 
 def _cut(body: bytes) -> bytes:

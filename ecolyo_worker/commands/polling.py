@@ -222,5 +222,16 @@ def _ended(account: Account, end: End, windows: int, new: int, replaced: int) ->
 
 
 def _day(found: DayCoverage) -> ask.CoverageDay:
-    again = None if found.again is None else day_text(found.again)
-    return ask.CoverageDay(day_text(found.day), found.state, found.reason, again)
+    lack = found.half_hours
+    return ask.CoverageDay(
+        day=day_text(found.day),
+        state=found.state,
+        reason=found.reason,
+        next_try=_date(found.again),
+        half_hours=None if lack is None else lack.reason,
+        half_hours_next_try=None if lack is None else _date(lack.again),
+    )
+
+
+def _date(day: int | None) -> str | None:
+    return None if day is None else day_text(day)

@@ -10,6 +10,7 @@ from ecolyo_worker.energy.gaps import DayHeld, Gap
 from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.store import cursors
 from ecolyo_worker.store.accounts import Account
+from ecolyo_worker.store.curves import Curve, Lack, curve
 from ecolyo_worker.store.outlook import Fetching, Outlook, outlook
 
 __all__ = ["COVERAGE", "DayCoverage", "DayState", "coverage"]
@@ -45,6 +46,8 @@ class DayCoverage(Struct, frozen=True):
     """Why nothing is known, or what is to be minded."""
     again: int | None = None
     """The civil day from which on it is asked for again."""
+    half_hours: Lack | None = None
+    """Why half-hours are not there of a day that has its daily value."""
 
 
 def coverage(
@@ -68,6 +71,9 @@ def coverage(
         asked=cursors.asked(connection, account.id, main),
         main=outlook(connection, account, main, fetching),
         checked=outlook(connection, account, checked, fetching),
+        curve=curve(connection, account, days, fetching)
+        if is_metered and checked == "curve"
+        else None,
         has_consent=account.state not in _WITHOUT_CONSENT,
     )
     return list(_days(days, known))
@@ -80,6 +86,8 @@ class _Known(Struct, frozen=True, kw_only=True):
     asked: tuple[range, ...]
     main: Outlook
     checked: Outlook
+    curve: Curve | None
+    """Of electricity."""
     has_consent: bool
 
 
@@ -97,12 +105,13 @@ def _held(day: int, known: _Known) -> DayCoverage | None:
     if suspect is not None:
         words, again = known.checked.reason(suspect), known.checked.again(suspect)
         return DayCoverage(day, "error", words, again)
+    lack = None if known.curve is None else known.curve.lack(day)
     gap = known.gaps.get(day)
     reason, again = (None, None) if gap is None else (known.main.reason(gap), known.main.again(gap))
     if held.quality.is_estimated:
         words = _ESTIMATED if reason is None else f"{_ESTIMATED}; {reason}"
-        return DayCoverage(day, "estimated", words, again)
-    return DayCoverage(day, "measured", reason, again)
+        return DayCoverage(day, "estimated", words, again, lack)
+    return DayCoverage(day, "measured", reason, again, lack)
 
 
 def _absent(day: int, known: _Known) -> DayCoverage | None:

@@ -32,6 +32,8 @@ _CELLS: Final = {
 _NOTHING: Final = ("·", "dim")
 _TENS: Final = (1, 5, 10, 15, 20, 25, 30)
 _MOST_LINES = 12
+# So many hold the longest reason, which says at its end what to do.
+_LINES_OF_ONE = 4
 
 
 def register(app: App) -> None:
@@ -140,7 +142,7 @@ def _reasons(output: Output, days: Sequence[ask.CoverageDay]) -> None:
     lines = list(_runs(days))
     lines.reverse()
     for line in lines[:_MOST_LINES]:
-        for text in fitted(line, output.width, lines=2):
+        for text in fitted(line, output.width, lines=_LINES_OF_ONE):
             output.line(text)
     if len(lines) > _MOST_LINES:
         output.line(f"and {len(lines) - _MOST_LINES} more; --json tells all")
@@ -157,8 +159,8 @@ def _runs(found: Sequence[ask.CoverageDay]) -> Iterator[str]:
         one, last = days[0], days[-1]
         span = one.day if len(days) == 1 else f"{one.day} to {last.day}"
         tries = {text for day in days for text in (day.next_try, day.half_hours_next_try) if text}
-        again = f", asked again on {min(tries)}" if tries else ""
-        yield f"{span} {one.state}{_words(one)}{again}"
+        again = f"; next try on {min(tries)}" if tries else ""
+        yield f"{span} {one.state}{(_words(one) or '').removesuffix('.')}{again}"
 
 
 def _words(day: ask.CoverageDay) -> str | None:

@@ -72,6 +72,9 @@ async def test_half_hours_go_by_their_own_setting(polling: Polling) -> None:
         assert (found.state, found.next_try) == ("error", None)
         assert str(found.reason).startswith("the half-hours come to ")
         assert "enedis.curve_days (3) does not reach so far back" in str(found.reason)
+        status = worker.status()
+        assert status.suspect_days == 1  # what is held of it contradicts itself for good
+        assert "tells which, and which are still asked for" in " ".join(status.advice)
 
 
 async def test_of_a_suspended_account_nothing_is_asked(polling: Polling) -> None:

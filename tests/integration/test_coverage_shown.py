@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from ecolyo_worker import Worker
+from ecolyo_worker.cli.coverage import show_calendar
+from ecolyo_worker.cli.output import Output
+from ecolyo_worker.requests import CoverageDay
 from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.testing import Twin
 from ecolyo_worker.testing.clock import SteppedClock
@@ -129,3 +132,18 @@ async def test_a_long_reason_is_told_to_its_end(
     assert f"2026-11-20 measured, half-hours: {said.removesuffix('.')}; next try" in text.replace(
         "\n", " "
     )
+
+
+def test_all_letters_at_once_fit_on_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    """What they mean goes on in a second line."""
+    states = ("measured", "estimated", "late", "missing", "no consent", "error")
+    days = [CoverageDay(f"2026-{n // 28 + 1:02}-{n % 28 + 1:02}", states[n % 6]) for n in range(90)]
+    days.append(CoverageDay("2026-12-01", "measured", half_hours="nulls"))
+    months = [(f"2026-{month:02}", 2026, month) for month in range(1, 13)]
+    show_calendar(Output(as_json=False), days, months)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[13:15] == [
+        "  m measured 15  M half-hours missing 1  e estimated 15  L late 15  X missing 15",
+        "  N no consent 15  E error 15",
+    ]

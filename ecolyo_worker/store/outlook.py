@@ -19,13 +19,13 @@ __all__ = ["Fetching", "Outlook", "Unasked", "outlook"]
 
 _STOPPED: Final[Mapping[State, str]] = {
     "new": "nobody has consented yet",
-    "authorized": "which meter it is is not known yet",
     "needs_consent": "the account needs a consent",
     "suspended": "the account is suspended",
     "removing": "the account is being removed",
 }
 """The states in which nothing is asked for, in words where an account has none of its own."""
 _NOT_ASKED: Final = "not asked for yet"
+_NO_METER: Final = "which meter it is for is not known yet"
 
 
 class Fetching(Struct, frozen=True, kw_only=True):
@@ -107,7 +107,9 @@ def outlook(
         older=f"{account.provider}.{setting} ({depth}) does not reach so far back",
         earliest=cursor.earliest,
         ended=ended,
-        unasked=_unasked(cursor, ended, pause if pause.until > fetching.now else None, due),
+        unasked=_unasked(
+            account, cursor, ended, pause if pause.until > fetching.now else None, due
+        ),
     )
 
 
@@ -118,10 +120,16 @@ def _ended(account: Account, cursor: Cursor, fetching: Fetching) -> str | None:
     return cursor.never or fetching.halted.get(account.provider)
 
 
-def _unasked(cursor: Cursor, ended: str | None, pause: quotas.Pause | None, due: int) -> Unasked:
+def _unasked(
+    account: Account, cursor: Cursor, ended: str | None, pause: quotas.Pause | None, due: int
+) -> Unasked:
     """Say why days are not asked for: what ended it, what went wrong, or what is waited for."""
     if ended is not None:
         return Unasked("missing", f"not asked for: {ended}")
+    if account.state == "authorized":
+        # Enedis is asked for the meter by the number of the consent; without it, nobody is.
+        again = None if account.consent is None else due
+        return Unasked("late", account.reason or _NO_METER, again)
     if cursor.trouble is not None:
         return Unasked("error", cursor.trouble, due)
     if pause is not None and pause.reason is not None:

@@ -11,9 +11,9 @@ from ecolyo_worker.clock import parse_day, utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.providers import Enedis
 from ecolyo_worker.requests import Coverage, CoverageDay
-from ecolyo_worker.store import quotas, visits
+from ecolyo_worker.store import accounts, quotas, visits
 from ecolyo_worker.store.quotas import Pause
-from tests.energy_accounts import PRM, add, settings
+from tests.energy_accounts import NOW, PRM, add, settings
 from tests.energy_polling import ODD, Polling, visit
 
 WEDNESDAY, SUNDAY = "2026-11-18", "2026-11-15"
@@ -203,12 +203,17 @@ async def test_what_a_lost_consent_left_unasked_is_told(polling: Polling) -> Non
 
 
 async def test_who_has_not_consented_reads_so(polling: Polling) -> None:
-    """An account that waits for its first consent says so of each day of the history."""
+    """So do accounts of which the meter is not known; Enedis is asked by a consent's number."""
     async with polling.worker(history_days=3) as worker:
         account = await add(worker, "enedis")
         assert told(await covered(worker, account.id)) == {
             ("no consent", "nobody has consented yet", None)
         }
+        for number, again in ((None, None), (7, "2026-11-21")):
+            await worker.database.run(accounts.authorized, account.id, number, NOW)
+            assert told(await covered(worker, account.id)) == {
+                ("late", "which meter it is for is not known yet", again)
+            }
 
 
 async def test_where_nothing_is_fetched_no_day_is_promised(

@@ -99,7 +99,7 @@ def outlook(
     setting = "curve_days" if series == "curve" else "history_days"
     ended = _ended(account, cursor, fetching)
     pause = quotas.pause_of(connection, account.provider)
-    visit = max(visits.due_of(connection, account.id), pause.until, fetching.now)
+    visit = max(visits.due_of(connection, account.id, fetching.now), pause.until, fetching.now)
     (due,) = civil_days((visit,), ZoneInfo(ZONE))
     return Outlook(
         due=due,

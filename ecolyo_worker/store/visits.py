@@ -21,6 +21,10 @@ _WHEN = (
 )
 
 
+# Who only looks takes a time as it is noted.
+_ANY_TIME = 1 << 62
+
+
 class Due(Struct, frozen=True):
     """The accounts that are to be visited now, and when the next one is, in ms of UTC."""
 
@@ -45,12 +49,12 @@ def due(
     return Due(found, next((at for _, at in rows if at > now), None))
 
 
-def due_of(connection: sqlite3.Connection, account: int) -> int:
+def due_of(connection: sqlite3.Connection, account: int, now: int) -> int:
     """Give when an account is to be visited next, in ms of UTC; 0 is as soon as can be."""
     row = connection.execute(
         f"SELECT {_WHEN} FROM accounts AS a"  # noqa: S608  texts of ours
-        " LEFT JOIN visits AS v ON v.account = a.id WHERE a.id = ?",
-        (account,),
+        " LEFT JOIN visits AS v ON v.account = a.id WHERE a.id = :id",
+        {"id": account, "now": now, "latest": _ANY_TIME},
     ).fetchone()
     return 0 if row is None else int(row[0])
 

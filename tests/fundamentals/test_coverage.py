@@ -183,7 +183,7 @@ async def test_a_lost_consent_is_told_of_the_history_alone(polling: Polling) -> 
         assert len(days) == 60
         ((state, reason, again),) = told(days)
         assert (state, again) == ("no consent", None)
-        assert str(reason).endswith("The holder of the meter agrees anew, from the app.")
+        assert str(reason).endswith("The holder of the meter must agree anew, from the app.")
 
 
 async def test_what_a_lost_consent_left_unasked_is_told(polling: Polling) -> None:

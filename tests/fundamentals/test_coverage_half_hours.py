@@ -8,8 +8,8 @@ from tests.energy_polling import Polling, visit
 
 HINT = (
     "No half-hours of the last days have come, though their daily values have. The holder must"
-    " switch on the recording and the collection of the hourly consumption in the account at Enedis. Daily"
-    " values come all the same."
+    " switch on the recording and the collection of the hourly consumption in the account at"
+    " Enedis. Daily values come all the same."
 )
 
 

@@ -89,8 +89,8 @@ async def test_each_state_is_told_with_its_reason_and_next_try(cli: Cli) -> None
     estimated = "nobody read the meter for it"
     assert told(gas, "2026-11-12") == ("estimated", f"{estimated}; {open_value}", "2026-11-22")
     revoked = (
-        "The consent at Enedis has ended or was revoked. The holder of the meter agrees anew, from"
-        " the app."
+        "The consent at Enedis has ended or was revoked. The holder of the meter must agree anew,"
+        " from the app."
     )
     assert {told(await shown(cli, 3), "2026-11-20")} == {("no consent", revoked, None)}
     down = await shown(cli, 4)

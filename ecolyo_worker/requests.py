@@ -372,6 +372,10 @@ class CoverageDay(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     next_try: str | None = None
     """From which day on it is asked for again."""
+    half_hours: str | None = None
+    """Why half-hours are not there of a day that has its daily value; None: they are."""
+    half_hours_next_try: str | None = None
+    """From which day on those are asked for again."""
 
 
 class CoverageYear(Struct, frozen=True):

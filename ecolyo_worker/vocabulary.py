@@ -284,6 +284,13 @@ EVENTS: Final = (
         },
     ),
     LogEvent(
+        "half-hours do not come",
+        "warning",
+        "An account has had daily values for days, and no half-hours: its holder has not switched"
+        " their collection on. They are asked for all the same. Told once.",
+        {"account": _ACCOUNT},
+    ),
+    LogEvent(
         "a series of readings is given up",
         "warning",
         "It is not asked for any more. Once the reason is gone, `accounts authorize` has it asked"

@@ -143,7 +143,7 @@ class SeriesVisit:
         while not self._is_over and (window := newest(self._left, self._longest)) is not None:
             found = await self._asking.ask(self._account, self._series, window)
             if isinstance(found, NoToken):
-                yield self._without_token(found, window)
+                yield await self._without_token(found, window)
             elif isinstance(found, Later):
                 yield self._later(found, window)
             else:
@@ -378,8 +378,9 @@ class SeriesVisit:
     def _outcome(self, meaning: Meaning) -> dict[str, int]:
         return {f"energy.{self._asking.provider}.calls.{meaning.kind}": 1}
 
-    def _without_token(self, found: NoToken, window: range) -> Step:
+    async def _without_token(self, found: NoToken, window: range) -> Step:
         self._is_over = True
+        await self._note(replace(self._cursor, trouble=found.trouble.reason))
         kind: Literal["consent", "later"] = "consent" if found.kind == "consent" else "later"
         self._visit.close(kind, found.trouble, found.until)
         return self._step(window, "no_token", None, found.trouble.reason)

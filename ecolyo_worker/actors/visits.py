@@ -18,8 +18,10 @@ from ecolyo_worker.clock import civil_from_instant, day_of
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.windows import SERIES_OF
 from ecolyo_worker.errors import StoreUnavailable
+from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts, totals
-from ecolyo_worker.store.accounts import Trouble
+from ecolyo_worker.store.accounts import Account, Trouble
+from ecolyo_worker.store.curves import SILENCE, silent_from
 
 __all__ = ["Visits"]
 
@@ -92,22 +94,36 @@ class Visits:
         if self._is_stopping:
             return End("later", reason="the worker is stopping: the next start goes on")
         moment, ident = self._context.moment(), visit.account.id
-        trouble = _worst(visit)
+        worst = _worst(visit)
 
-        def close(connection: sqlite3.Connection) -> None:
+        def close(connection: sqlite3.Connection) -> Trouble | None:
             known = accounts.find(connection, ident)
             if known is None or not known.is_polled:
-                return  # its consent is gone, or it is being removed
+                return worst  # its consent is gone, or it is being removed
+            trouble = worst or self._silence(connection, known, visit)
             state = known.state if known.held_through is None else "active"
             accounts.move(connection, ident, state, moment, trouble)
             if visit.is_fed:
                 accounts.suspect(connection, ident, None)
+            return trouble
 
-        await self._context.database.run(close)
+        trouble = await self._context.database.run(close)
         reason = None if trouble is None else trouble.reason
+        if reason == SILENCE.reason != visit.account.reason:
+            self._context.logger.warning("half-hours do not come", account=ident)
         return visit.end or End(
             "failed" if visit.has_failed else "done", None, visit.failures, reason
         )
+
+    def _silence(
+        self, connection: sqlite3.Connection, account: Account, visit: Visit
+    ) -> Trouble | None:
+        """Say where half-hours have not come for days, without anything else that is wrong."""
+        if account.provider != "enedis":
+            return None
+        depth = depth_of(self._context.settings, "curve")
+        days = range(visit.today - depth, visit.today)
+        return None if silent_from(connection, account, days) is None else SILENCE
 
     def _today(self) -> int:
         return day_of(civil_from_instant(self._context.clock.now(), _ZONE))

@@ -17,9 +17,12 @@ from ecolyo_worker.energy.meters import FLUIDS_OF
 
 __all__ = ["register", "show_calendar"]
 
+# Beside the states: a day that is measured, and lacks half-hours.
+_LACKING: Final = "half-hours missing"
 # A letter says what a colour says; capitals are what somebody may want to look into.
 _CELLS: Final = {
     "measured": ("m", "green"),
+    _LACKING: ("M", "yellow"),
     "estimated": ("e", "cyan"),
     "late": ("L", "yellow"),
     "missing": ("X", "red"),
@@ -29,6 +32,8 @@ _CELLS: Final = {
 _NOTHING: Final = ("·", "dim")
 _TENS: Final = (1, 5, 10, 15, 20, 25, 30)
 _MOST_LINES = 12
+# So many hold the longest reason, which says at its end what to do.
+_LINES_OF_ONE = 4
 
 
 def register(app: App) -> None:
@@ -73,8 +78,8 @@ async def coverage(
 def _documents(output: Output, found: ask.CoverageYear) -> None:
     whose = {"account": found.account, "instance": found.instance, "provider": found.provider}
     for day in found.days:
-        told = {"reason": day.reason, "next_try": day.next_try}
-        output.document({**whose, "day": day.day, "state": day.state, **told})
+        told = {name: getattr(day, name) for name in day.__struct_fields__}
+        output.document({**whose, **told})
 
 
 def _draw(output: Output, found: ask.CoverageYear) -> None:
@@ -91,7 +96,7 @@ def show_calendar(
 
     A month comes with its name, its year and its number; `days` are in order.
     """
-    states = {day.day: day.state for day in days}
+    states = {day.day: _cell(day) for day in days}
     named = list(months)
     width = max(len(name) for name, _, _ in named) + 2
     marks = [" "] * 61
@@ -101,14 +106,28 @@ def show_calendar(
     for name, year, month in named:
         output.painted([(f"{name:{width - 1}}", ""), *_row(year, month, states)])
     counts = Counter(states.values())
-    legend = [
-        part
-        for state, (letter, colour) in _CELLS.items()
-        if counts[state]
-        for part in (("  ", ""), (letter, colour), (f" {state} {counts[state]}", ""))
-    ]
-    output.painted(legend or [("  nothing is known of this time", "")])
+    for line in _legend(counts, output.width):
+        output.painted(line)
     _reasons(output, days)
+
+
+def _cell(day: ask.CoverageDay) -> str:
+    """Give what is shown of a day: its state, but for a measured one that lacks half-hours."""
+    is_lacking = day.state == "measured" and day.half_hours is not None
+    return _LACKING if is_lacking else day.state
+
+
+def _legend(counts: Counter[str], width: int) -> list[list[tuple[str, str]]]:
+    """Say what the letters mean, and how often each is there, in lines that fit."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    for state, (letter, colour) in _CELLS.items():
+        if not counts[state]:
+            continue
+        parts = [("  ", ""), (letter, colour), (f" {state} {counts[state]}", "")]
+        if sum(len(text) for text, _ in [*lines[-1], *parts]) > width:
+            lines.append([])
+        lines[-1] += parts
+    return lines if lines[0] else [[("  nothing is known of this time", "")]]
 
 
 def _row(year: int, month: int, states: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -123,22 +142,29 @@ def _reasons(output: Output, days: Sequence[ask.CoverageDay]) -> None:
     lines = list(_runs(days))
     lines.reverse()
     for line in lines[:_MOST_LINES]:
-        for text in fitted(line, output.width, lines=2):
+        for text in fitted(line, output.width, lines=_LINES_OF_ONE):
             output.line(text)
     if len(lines) > _MOST_LINES:
         output.line(f"and {len(lines) - _MOST_LINES} more; --json tells all")
 
 
 def _runs(found: Sequence[ask.CoverageDay]) -> Iterator[str]:
-    odd = [day for day in found if day.reason is not None]
+    odd = [day for day in found if _words(day) is not None]
     # Days in a row have the same difference to their places.
     placed = [
         (day, date.fromisoformat(day.day).toordinal() - place) for place, day in enumerate(odd)
     ]
-    for _, group in groupby(placed, lambda one: (one[1], one[0].state, one[0].reason)):
+    for _, group in groupby(placed, lambda one: (one[1], one[0].state, _words(one[0]))):
         days = [day for day, _ in group]
         one, last = days[0], days[-1]
         span = one.day if len(days) == 1 else f"{one.day} to {last.day}"
-        tries = [day.next_try for day in days if day.next_try is not None]
-        again = f", asked again on {min(tries)}" if tries else ""
-        yield f"{span} {one.state}: {one.reason}{again}"
+        tries = {text for day in days for text in (day.next_try, day.half_hours_next_try) if text}
+        again = f"; next try on {min(tries)}" if tries else ""
+        yield f"{span} {one.state}{(_words(one) or '').removesuffix('.')}{again}"
+
+
+def _words(day: ask.CoverageDay) -> str | None:
+    """Say why a day, or its half-hours, are not as they should be; None: they are."""
+    reason = "" if day.reason is None else f": {day.reason}"
+    lack = "" if day.half_hours is None else f", half-hours: {day.half_hours}"
+    return reason + lack or None

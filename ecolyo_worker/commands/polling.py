@@ -15,6 +15,7 @@ from ecolyo_worker.clock import (
     instant_text,
     month_days,
     month_of,
+    utc_ms,
 )
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.energy.labels import ZONE
@@ -25,6 +26,7 @@ from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.store.coverage import DayCoverage, coverage
+from ecolyo_worker.store.outlook import Fetching
 from ecolyo_worker.worker import read_day
 
 __all__ = ["PollingCommands"]
@@ -66,15 +68,13 @@ class PollingCommands(Group):
 
         Raises `CommandRefused`.
         """
-        today = self._today()
-        year = month_of(today) // 12 if request.year is None else request.year
+        fetching = self._fetching()
+        year = month_of(fetching.today) // 12 if request.year is None else request.year
         if year not in _YEARS:
             raise CommandRefused(f"--year: found {year}; allowed: {_YEARS[0]} to {_YEARS[-1]}")
         days = range(month_days(year * 12).start, month_days(year * 12 + 11).stop)
-        settings = self._worker.settings
-        depths = {one: depth_of(settings, one) for series in SERIES_OF.values() for one in series}
         async for account in self._chosen(request.account):
-            found = await self._worker.database.read(coverage, account, days, today, depths)
+            found = await self._worker.database.read(coverage, account, days, fetching)
             yield ask.CoverageYear(
                 account.id, account.name, account.provider, year, [_day(one) for one in found]
             )
@@ -169,6 +169,23 @@ class PollingCommands(Group):
                 yield account
             after = page[-1].id if len(page) == _PAGE else None
 
+    def _fetching(self) -> Fetching:
+        settings = self._worker.settings
+        sections = {"enedis": settings.enedis, "grdf": settings.grdf}
+        halted = {
+            name: f"{name}.client_id is not set"
+            for name, section in sections.items()
+            if not section.is_set
+        }
+        if settings.mode == "off":
+            halted = dict.fromkeys(sections, "worker.mode is off")
+        return Fetching(
+            now=utc_ms(self._worker.clock.now()),
+            today=self._today(),
+            depths={one: depth_of(settings, one) for found in SERIES_OF.values() for one in found},
+            halted=halted,
+        )
+
     def _today(self) -> int:
         return day_of(civil_from_instant(self._worker.clock.now(), ZoneInfo(ZONE)))
 
@@ -205,5 +222,16 @@ def _ended(account: Account, end: End, windows: int, new: int, replaced: int) ->
 
 
 def _day(found: DayCoverage) -> ask.CoverageDay:
-    again = None if found.again is None else day_text(found.again)
-    return ask.CoverageDay(day_text(found.day), found.state, found.reason, again)
+    lack = found.half_hours
+    return ask.CoverageDay(
+        day=day_text(found.day),
+        state=found.state,
+        reason=found.reason,
+        next_try=_date(found.again),
+        half_hours=None if lack is None else lack.reason,
+        half_hours_next_try=None if lack is None else _date(lack.again),
+    )
+
+
+def _date(day: int | None) -> str | None:
+    return None if day is None else day_text(day)

@@ -16,7 +16,7 @@ from ecolyo_worker.clock import parse_day
 from ecolyo_worker.energy.points import BadPoint, Decoded, Quality
 from ecolyo_worker.energy.windows import PolledSeries
 
-__all__ = ["DayHeld", "Gap", "GapState", "Looked", "gaps", "suspicion"]
+__all__ = ["DayHeld", "Gap", "GapState", "Looked", "gaps", "partly", "suspicion"]
 
 GapState = Literal["late", "empty", "coarse", "suspect", "error", "provisional"]
 """What is wrong with a day of a series:
@@ -94,6 +94,11 @@ def suspicion(day: int, curve: DayHeld, daily: DayHeld, today: int) -> Gap | Non
     return Gap(day, "suspect", reason, _again(day, today, _COARSE_DAYS))
 
 
+def partly(minutes: int, length: int) -> str:
+    """Say that of a day of so many minutes only some are there."""
+    return f"of {length / 60:g} hours {minutes / 60:g} are there"
+
+
 def _gap(looked: Looked, day: int, bad: str | None) -> Gap | None:
     held, today = looked.held.get(day), looked.today
     length = looked.lengths[day]
@@ -112,7 +117,7 @@ def _gap(looked: Looked, day: int, bad: str | None) -> Gap | None:
 def _missing(looked: Looked, day: int, held: DayHeld | None, length: int) -> tuple[GapState, str]:
     """Say what is missing of a day."""
     if held is not None:
-        return "coarse", f"of {length / 60:g} hours {held.minutes / 60:g} are there"
+        return "coarse", partly(held.minutes, length)
     if day in looked.found.empty_days:
         return "empty", "the provider gave only empty values"
     if looked.series == "curve" and day in looked.daily:

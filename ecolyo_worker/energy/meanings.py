@@ -11,6 +11,7 @@ from msgspec import Struct
 __all__ = [
     "ENEDIS",
     "GRDF",
+    "NO_HALF_HOURS",
     "OTHER_ANSWERS",
     "REFRESH_STATUSES",
     "STATUSES",
@@ -86,6 +87,11 @@ _CONTRACT = "The operator must look into the contract with {who} and its subscri
 _CREDENTIALS = "The operator must check client_id and client_secret_file of {who}."
 _NUMBER = "The holder of the account must check the number of the meter."
 
+_SWITCH_ON = (
+    "The holder must switch on the recording and the collection of the hourly consumption in the "
+    "account at Enedis. Daily values come all the same."
+)
+
 _NO_DATA = Row("empty", "nobody", "{who} has no data of these days yet.", _AGAIN)
 _TOO_LONG = Row("split", "nobody", "The load curve was asked for over more than 7 days.", _REPORT)
 _TOO_OLD = Row("clamp", "nobody", "{who} does not keep data of days so long ago.", _SHORTER)
@@ -113,8 +119,7 @@ _ENEDIS: _Table = {
         "never",
         "person",
         "The half-hours of this meter are not collected, or its holder objected to that.",
-        "The holder must switch on the recording and the collection of the hourly consumption in "
-        "the account at Enedis. Daily values come all the same.",
+        _SWITCH_ON,
     ),
     ("ADAM-ERR0061",): Row(
         "consent_lost", "person", "Whoever agreed does not hold this meter's contract.", _AGREE
@@ -299,6 +304,15 @@ OTHER_ANSWERS: Mapping[str, Row] = {
     ),
 }
 """What is told by other things than a code or a status."""
+
+NO_HALF_HOURS = Row(
+    "empty",
+    "person",
+    "No half-hours of the last days have come, though their daily values have.",
+    _SWITCH_ON,
+    "UNKNOWN_ERROR.PARTIAL_SYNC",
+)
+"""What days of empty answers come to where only half-hours are empty."""
 
 _COZY: Mapping[Kind, CozyWord] = {
     "never": "UNKNOWN_ERROR.PARTIAL_SYNC",

@@ -313,7 +313,8 @@ METRICS = (
     Metric(
         "ecolyo_energy_suspect_days",
         "gauge",
-        "Days of accounts of which the parts do not come to the whole.",
+        "Days of accounts of which the parts do not come to the whole, also those that are not"
+        " asked for any more and stay so: what tells of something new is that it grows.",
         _one(lambda o: o.status.suspect_days),
     ),
     Metric(

@@ -92,7 +92,10 @@ class Status(Struct, frozen=True, kw_only=True):
     held_through: dict[str, HeldThrough]
     """By provider, of whose active accounts something is held."""
     suspect_days: int
-    """Days of accounts of which the parts do not come to the whole."""
+    """Days of accounts of which the parts do not come to the whole.
+
+    Those that are not asked for any more count too: what is held of them stays contradictory.
+    """
     pauses: dict[str, ProviderPause]
     """By provider, of those that are left alone, or were until now."""
     oldest_pending: str | None
@@ -332,7 +335,7 @@ def _reading_advice(suspect_days: int, pauses: dict[str, ProviderPause]) -> list
     if suspect_days:
         advice.append(
             f"days of which half-hours and daily values differ: {suspect_days};"
-            " `ecolyo-worker coverage` tells which"
+            " `ecolyo-worker coverage` tells which, and which are still asked for"
         )
     return advice
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Provider
 
-__all__ = ["Due", "due", "hasten", "note", "put_off", "visited"]
+__all__ = ["Due", "due", "due_of", "hasten", "note", "put_off", "visited"]
 
 # What is asked for; of one whose meter is not known, Enedis is asked which it is.
 _VISITED = (
@@ -19,6 +19,10 @@ _WHEN = (
     "iif(v.visited IS NULL OR (v.visited < a.since AND a.since <= :now) OR v.due > :latest, 0,"
     " v.due)"
 )
+
+
+# Who only looks takes a time as it is noted.
+_ANY_TIME = 1 << 62
 
 
 class Due(Struct, frozen=True):
@@ -43,6 +47,16 @@ def due(
     ).fetchall()
     found = tuple(ident for ident, at in rows if at <= now)
     return Due(found, next((at for _, at in rows if at > now), None))
+
+
+def due_of(connection: sqlite3.Connection, account: int, now: int) -> int:
+    """Give when an account is to be visited next, in ms of UTC; 0 is as soon as can be."""
+    row = connection.execute(
+        f"SELECT {_WHEN} FROM accounts AS a"  # noqa: S608  texts of ours
+        " LEFT JOIN visits AS v ON v.account = a.id WHERE a.id = :id",
+        {"id": account, "now": now, "latest": _ANY_TIME},
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def note(connection: sqlite3.Connection, account: int, visited: int, due: int) -> None:

@@ -103,7 +103,7 @@ METER = (
     (87, "differs"),
     (8, "differs"),
     (2, ""),
-    (109, "late"),
+    (109, "late,holes"),
 )
 
 
@@ -119,12 +119,13 @@ async def test_the_calendar_is_as_its_picture_shows(tmp_path: Path, state_dir: P
                 await twin.set_meter(PRM, *filter(None, [odd]))
                 await visit(worker, account)
         clock = SteppedClock(polling.clock.now())
-        async with Worker(settings(state_dir, twin), clock=clock).opened() as worker:
+        chosen = settings(state_dir, twin, history_days=400, curve_days=14)
+        async with Worker(chosen, clock=clock).opened() as worker:
             await worker.supervise(ControlSocket(worker))
             screen = await typed(tmp_path, 80, "coverage", "--state-dir", state_dir.name)
-    assert {"m measured", "L late", "X missing", "E error"} <= set(
-        re.findall("[A-Zm] (?:measured|late|missing|error)", re.sub(r"\x1b\[[0-9;]*m", "", screen))
-    )
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", screen)
+    for legend in ("m measured", "M half-hours missing", "L late", "X missing", "E error"):
+        assert f"  {legend} " in shown
     compare("coverage", drawn("ecolyo-worker coverage", screen, 80))
 
 

@@ -179,12 +179,22 @@ async def test_the_calendar_of_a_year(poll: Run) -> None:
     assert len(days) == 60
     assert set(states) == {"measured", "late", "missing"}
     shown = "".join(lines[2:14])
-    this_year = [day["state"] for day in days if day["day"][:4] == year]
-    for letter, state in (("m", "measured"), ("L", "late"), ("X", "missing")):
+    lacking = {True: "measured in part", False: "measured"}
+    this_year = [
+        lacking[day["half_hours"] is not None] if day["state"] == "measured" else day["state"]
+        for day in days
+        if day["day"][:4] == year
+    ]
+    for letter, state in (
+        ("m", "measured"),
+        ("M", "measured in part"),
+        ("L", "late"),
+        ("X", "missing"),
+    ):
         assert shown.count(f" {letter}") == this_year.count(state)
     late = [day for day in days if day["state"] == "late"]
     assert all(day["reason"] == "not there yet" and day["next_try"] for day in late)
-    told = f"{late[-1]['day']} late: not there yet, asked again on {late[-1]['next_try']}"
+    told = f"{late[-1]['day']} late: not there yet; next try on {late[-1]['next_try']}"
     assert any(line.endswith(told) for line in lines)
 
 

@@ -38,14 +38,13 @@ async def diagnose(
     if reading.is_lost:
         yield note("all else", "not looked at: the settings do not tell where it is")
         return
-    nearby = (check_tokens(settings), check_energy(settings), check_directory(settings.directory))
-    for finding in chain(*nearby):
+    for finding in chain(check_tokens(settings), check_directory(settings.directory)):
         yield finding
     if kept_by_systemd(settings.directory):
         yield note("all else", "not looked at: this is not the state of the service")
         return
     running = await check_running(settings, clock, logger)
-    for finding in running.findings:
+    for finding in chain(running.findings, check_energy(settings, running.tokens)):
         yield finding
     if online:
         for finding in await check_target(settings.dacc, running.instance):

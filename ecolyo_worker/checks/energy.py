@@ -12,7 +12,7 @@ from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.keys import read_key
-from ecolyo_worker.store.sealing import key_path, require_cryptography
+from ecolyo_worker.store.sealing import key_path, lost_key_advice, require_cryptography
 from ecolyo_worker.store.status import Status
 
 __all__ = ["check_accounts", "check_energy"]
@@ -36,8 +36,11 @@ _REMOVING = (
 )
 
 
-def check_energy(settings: Settings) -> Iterator[Finding]:
-    """Look at the package, the secrets and the key; what these hold is not told."""
+def check_energy(settings: Settings, tokens: int = 0) -> Iterator[Finding]:
+    """Look at the package, the secrets and the key; what these hold is not told.
+
+    `tokens` is how many the state holds that only people could give again.
+    """
     sections = [section for section in (settings.enedis, settings.grdf) if section.is_set]
     if not sections:
         yield note(_CHECK, "none: neither enedis.client_id nor grdf.client_id is set")
@@ -59,7 +62,7 @@ def check_energy(settings: Settings) -> Iterator[Finding]:
             yield failed(_CHECK, problem.message, "put the file right; no restart is needed")
         else:
             yield ok(_CHECK, f"{file.setting}: {file.path}, which others cannot read")
-    yield _key(key_path(settings.energy.key_file, settings.directory))
+    yield _key(key_path(settings.energy.key_file, settings.directory), tokens)
 
 
 def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
@@ -84,7 +87,7 @@ def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
         yield ok(_CHECK, f"those that are active: {states['active']}")
 
 
-def _key(path: Path) -> Finding:
+def _key(path: Path, tokens: int) -> Finding:
     try:
         is_there = read_key(path) is not None
         mode = path.stat().st_mode if is_there else 0
@@ -93,6 +96,9 @@ def _key(path: Path) -> Finding:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         words = f"{path}: others can read the key of the tokens"
         return failed(_CHECK, words, f"chmod 600 {path}")
+    if not is_there and tokens:
+        words = f"{path} is missing; tokens of people that were encrypted with it: {tokens}"
+        return failed(_CHECK, words, lost_key_advice(path))
     if not is_there:
         return note(_CHECK, f"{path}: the key of the tokens is made at the first need")
     return ok(

@@ -39,10 +39,13 @@ _CLOCK_SLACK = timedelta(minutes=1)
 
 
 class Running(Struct, frozen=True):
-    """What was found, and a name of somebody whose stack can be asked, if there is one."""
+    """What was found in the state, where it could be looked at."""
 
     findings: list[Finding]
     instance: str | None = None
+    """Somebody whose stack can be asked, if there is one."""
+    tokens: int = 0
+    """How many tokens of people's rest on the key that they are encrypted with."""
 
 
 async def check_running(
@@ -81,7 +84,7 @@ async def _asked(
     found = await commands.examine(ask.Examine(_EXAMINE_S))
     findings += [_database(found), *_times(found, settings, clock)]
     findings += [*check_accounts(status, clock.now()), *_sending(status)]
-    return Running(findings, await _somebody(commands))
+    return Running(findings, await _somebody(commands), found.tokens)
 
 
 async def _somebody(commands: Commands) -> str | None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 
 from ecolyo_worker.configuration import Reading, in_order
-from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.errors import ConfigurationError, Problem, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
 from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
 from ecolyo_worker.service.tokens import http_token_file
 from ecolyo_worker.settings import INSTANCE, Http, Settings, is_token_itself
+from ecolyo_worker.store.keys import KEY_FORM, read_key
 from ecolyo_worker.worker import rules_of
 
 __all__ = ["check_settings", "secret_problem"]
@@ -69,6 +70,7 @@ def _files(settings: Settings) -> Iterator[Problem]:
         if path is not None and INSTANCE not in str(path):
             problem = secret_problem(file)
             yield from () if problem is None else (problem,)
+    yield from _key(settings.energy.key_file)
     yield from _listening(settings.http)
     try:
         rules_of(settings)
@@ -76,6 +78,21 @@ def _files(settings: Settings) -> Iterator[Problem]:
         key = "aggregation.measures_file"
         for problem in error.problems:
             yield Problem(message=problem.message, key=key)
+
+
+def _key(path: Path | None) -> Iterator[Problem]:
+    """Look at the file that is named for the key of tokens; one that is not there is made."""
+    if path is None:
+        return
+    key, path = "energy.key_file", path.expanduser()
+    try:
+        is_there = read_key(path) is not None
+    except StateRefused as error:
+        yield said(key, str(error), f"a file of {KEY_FORM}; one that is not there is made")
+        return
+    if not is_there and _is_missing(path.parent):
+        found = f"{path}, whose folder {path.parent} is not there"
+        yield said(key, found, "a file in a folder that is")
 
 
 def _listening(settings: Http) -> Iterator[Problem]:

@@ -1,0 +1,108 @@
+"""What energy accounts need and lack, as `check-config`, `doctor` and `poll` tell it."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import structlog
+
+from ecolyo_worker import Settings, Worker
+from ecolyo_worker.checks.doctor import diagnose
+from ecolyo_worker.checks.finding import Finding
+from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.clock import SystemClock
+from ecolyo_worker.configuration import Reading, read
+from ecolyo_worker.providers import Energy
+from ecolyo_worker.testing.energy import Twin
+from tests.energy_accounts import PRM, add, consent, settings
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+async def examined(chosen: Settings, *, online: bool = False) -> list[Finding]:
+    """Give what `doctor` finds wrong with energy accounts."""
+    reading = Reading(chosen, (), {}, frozenset())
+    logger = structlog.get_logger()
+    found = [one async for one in diagnose(reading, SystemClock(), logger, online=online)]
+    return [one for one in found if one.check == "energy accounts" and one.result == "failed"]
+
+
+def of_twin(twin: Twin, secret: Path, **more: str) -> dict[str, str]:
+    """Give the variables that let a command fetch electricity from a twin."""
+    return {
+        "ECOLYO_ENEDIS__CLIENT_ID": "ecolyo",
+        "ECOLYO_ENEDIS__CLIENT_SECRET_FILE": str(secret),
+        "ECOLYO_ENEDIS__BASE_URL": twin.url,
+        **more,
+    }
+
+
+async def test_a_lost_key_is_told_where_tokens_rest_on_it(
+    state_dir: Path, energy_twin: Twin
+) -> None:
+    """With tokens that only people can give again, its loss is wrong; before that it is made."""
+    chosen = settings(state_dir, energy_twin, "v4")
+    chosen.enedis.client_secret_file.chmod(0o600)  # type: ignore[union-attr]
+    async with Worker(chosen).opened() as worker:
+        await consent(worker, await add(worker), PRM)
+    assert await examined(chosen) == []
+    key = state_dir / "energy.key"
+    key.rename(state_dir / "elsewhere")
+    (lost,) = await examined(chosen)
+    assert lost.found == f"{key} is missing; tokens of people that were encrypted with it: 1"
+    assert (lost.advice or "").startswith("put it back; or, to go on without them")
+
+
+NO_KEYS = ["/etc", "text", "short", "folder"]
+
+
+def no_key(folder: Path, kind: str) -> tuple[Path, str]:
+    """Make what is no key, and give what is said of it."""
+    path = folder / kind
+    match kind:
+        case "text":
+            path.write_text("sesame, open the door")
+        case "short":
+            path.write_text("00" * 31)
+        case "folder":
+            path = folder / "nowhere" / "energy.key"
+            return path, f"{path}, whose folder {path.parent} is not there"
+        case _:
+            return Path(kind), f"{kind} cannot be read: Is a directory"
+    return path, f"{path} holds no key: 64 hexadecimal digits"
+
+
+@pytest.mark.parametrize("kind", NO_KEYS)
+def test_what_is_no_key_is_told_with_the_settings(tmp_path: Path, kind: str) -> None:
+    """A key that cannot be used is a wrong setting, before anything is fetched."""
+    path, words = no_key(tmp_path, kind)
+    (problem,) = check_settings(read(None, {"ECOLYO_ENERGY__KEY_FILE": str(path)}))
+    assert problem.message.startswith(f"energy.key_file: found {words}; allowed: a file ")
+    assert problem.place == "$ECOLYO_ENERGY__KEY_FILE"
+    assert "sesame" not in problem.message
+    absent = tmp_path / "energy.key"
+    assert check_settings(read(None, {"ECOLYO_ENERGY__KEY_FILE": str(absent)})) == ()
+
+
+async def test_what_is_no_key_ends_a_poll_as_wrong_settings_do(
+    cli: Cli, state_dir: Path, energy_twin: Twin, tmp_path: Path
+) -> None:
+    """`poll` says the same words as `check-config`, and ends with 78; so does a lost secret."""
+    chosen = settings(state_dir, energy_twin)
+    async with Worker(chosen).opened() as worker:
+        await add(worker, meter=PRM)
+    path, words = no_key(tmp_path, "text")
+    secret = state_dir.with_name("client-secret")
+    env = of_twin(energy_twin, secret, ECOLYO_ENERGY__KEY_FILE=str(path))
+    done = await cli("poll", env=env)
+    assert done.returncode == 78, done.stderr.decode()
+    said = done.stdout.decode()
+    assert "account 1 (enedis): the settings must be put right" in said
+    assert words in said
+    found = await examined(chosen.replace(energy=Energy(key_file=path)))
+    assert words in [one.found for one in found]
+    gone = tmp_path / "gone"
+    done = await cli("poll", env=of_twin(energy_twin, gone))
+    assert done.returncode == 78, done.stderr.decode()
+    assert f"enedis.client_secret_file: {gone} cannot be read" in done.stdout.decode()

@@ -31,7 +31,7 @@ def check_settings(reading: Reading) -> tuple[Problem, ...]:
 
 
 def secret_problem(file: TokenFile) -> Problem | None:
-    """Tell what is wrong with a file of tokens, which is named."""
+    """Tell what is wrong with a file of tokens, or of a secret, which is named."""
     key, path = file.setting, file.path
     assert path is not None
     if is_token_itself(path):
@@ -39,9 +39,9 @@ def secret_problem(file: TokenFile) -> Problem | None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        return _absent(key, path, getattr(error, "strerror", None) or str(error))
+        return _absent(file, path, getattr(error, "strerror", None) or str(error))
     if not stat.S_ISREG(mode):
-        return _absent(key, path, "it is no file")
+        return _absent(file, path, "it is no file")
     if (mode_for_all := file.mode_for_all) is not None:
         found = f"{path}, which everybody can read or write (mode {mode_for_all:04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
@@ -57,8 +57,9 @@ def _unread(file: TokenFile) -> Problem | None:
     return None
 
 
-def _absent(key: str, path: Path, reason: str) -> Problem:
-    return said(key, f"{path}, which cannot be read: {reason}", "a file that holds the token")
+def _absent(file: TokenFile, path: Path, reason: str) -> Problem:
+    found = f"{path}, which cannot be read: {reason}"
+    return said(file.setting, found, f"a file that holds the {file.noun}")
 
 
 def _files(settings: Settings) -> Iterator[Problem]:
@@ -71,6 +72,11 @@ def _files(settings: Settings) -> Iterator[Problem]:
             problem = secret_problem(file)
             yield from () if problem is None else (problem,)
     yield from _key(settings.energy.key_file)
+    for section in (settings.enedis, settings.grdf):
+        try:
+            oauth.identity_key(section)
+        except ConfigurationError as error:
+            yield from error.problems
     yield from _listening(settings.http)
     try:
         rules_of(settings)

@@ -13,6 +13,7 @@ from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.configuration import Reading, read
+from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.providers import Energy
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PRM, add, consent, settings
@@ -106,3 +107,42 @@ async def test_what_is_no_key_ends_a_poll_as_wrong_settings_do(
     done = await cli("poll", env=of_twin(energy_twin, gone))
     assert done.returncode == 78, done.stderr.decode()
     assert f"enedis.client_secret_file: {gone} cannot be read" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("name", ["client-secret", "grdf_secret", "secrets/of-enedis", "Mine.txt"])
+def test_the_name_of_a_file_is_not_taken_for_a_secret(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What people call a file is named when it is not there; what is like a secret never is."""
+    monkeypatch.chdir(tmp_path)
+    key = "ECOLYO_ENEDIS__CLIENT_SECRET_FILE"
+    (problem,) = check_settings(read(None, {key: name}))
+    words = "which cannot be read: No such file or directory; allowed: a file that holds the client"
+    assert problem.message == f"enedis.client_secret_file: found {name}, {words} secret"
+    for secret in ("sesame", "Open-Sesame", "0pen-s3same", "a" * 40, f"{'Ab3/' * 8}="):
+        (problem,) = check_settings(read(None, {key: secret}))
+        assert "found what seems to be the client secret itself" in problem.message
+        assert secret not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "which cannot be read: No such file or directory"),
+        (" \n", "which holds no key"),
+        ("-----BEGIN NOTHING-----", "which holds no key"),
+    ],
+)
+async def test_a_key_of_id_tokens_is_looked_at_before_a_person_consents(
+    state_dir: Path, energy_twin: Twin, tmp_path: Path, content: str | None, words: str
+) -> None:
+    """One that cannot be used is a wrong setting, and no page of consent is given."""
+    path = tmp_path / "id.pem"
+    if content is not None:
+        path.write_text(content)
+    (problem,) = check_settings(read(None, {"ECOLYO_GRDF__ID_TOKEN_KEY_FILE": str(path)}))
+    assert problem.message.startswith(f"grdf.id_token_key_file: found {path}, {words}; allowed: a")
+    chosen = settings(state_dir, energy_twin, id_token_key_file=path)
+    async with Worker(chosen).opened() as worker:
+        with pytest.raises(ConfigurationError, match=words):
+            await worker.consents.begin(await add(worker))

@@ -1,9 +1,11 @@
 """Energy accounts: whether what they need is there, where they are set up, and how they are."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.settings import secret_problem
@@ -15,7 +17,7 @@ from ecolyo_worker.store.keys import read_key
 from ecolyo_worker.store.sealing import key_path, lost_key_advice, require_cryptography
 from ecolyo_worker.store.status import Status
 
-__all__ = ["check_accounts", "check_energy"]
+__all__ = ["Trouble", "check_accounts", "check_energy", "check_troubles"]
 
 _CHECK = "energy accounts"
 _LIST = "`ecolyo-worker accounts list` tells which, and why"
@@ -34,6 +36,23 @@ _REMOVING = (
     f"nothing: it is tried again each hour. {_LIST};"
     " `ecolyo-worker accounts remove ID --yes --no-revoke` leaves the consent to its holder"
 )
+
+
+_TROUBLES = {
+    "LOGIN_FAILED": "put the settings of the application right, and its secret; then look by"
+    " `ecolyo-worker poll`",
+    "VENDOR_DOWN": "look by `ecolyo-worker doctor --online` whether it answers; it is asked again"
+    " by itself, and at once by `ecolyo-worker poll`",
+}
+
+
+class Trouble(Struct, frozen=True):
+    """What keeps readings of accounts from coming that are asked for."""
+
+    provider: str
+    reason: str
+    word: str | None
+    """Cozy's."""
 
 
 def check_energy(settings: Settings, tokens: int = 0) -> Iterator[Finding]:
@@ -85,6 +104,21 @@ def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
         yield note(_CHECK, found, "`ecolyo-worker coverage` tells which")
     if states["active"]:
         yield ok(_CHECK, f"those that are active: {states['active']}")
+
+
+def check_troubles(troubles: Mapping[Trouble, int], paused: Container[str]) -> Iterator[Finding]:
+    """Say what is wrong where readings are asked for; `troubles` has how many accounts have each.
+
+    Nothing is wrong with the service where a provider lets nobody ask for a while (`paused`), nor
+    where something came all the same.
+    """
+    for trouble, count in troubles.items():
+        found = f"{trouble.provider}, {count} of the accounts: {trouble.reason}"
+        advice = _TROUBLES.get(trouble.word or "")
+        if advice is None or trouble.provider in paused:
+            yield note(_CHECK, found, f"nothing, if it passes; {_LIST}")
+        else:
+            yield failed(_CHECK, found, advice)
 
 
 def _key(path: Path, tokens: int) -> Finding:

@@ -6,15 +6,19 @@ from subprocess import CompletedProcess
 
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.checks.doctor import diagnose
 from ecolyo_worker.checks.finding import Finding
+from ecolyo_worker.checks.online import check_providers
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.clock import SystemClock
+from ecolyo_worker.commands import Commands
 from ecolyo_worker.configuration import Reading, read
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.providers import Energy
+from ecolyo_worker.requests import Poll
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PRM, add, consent, settings
 
@@ -146,3 +150,38 @@ async def test_a_key_of_id_tokens_is_looked_at_before_a_person_consents(
     async with Worker(chosen).opened() as worker:
         with pytest.raises(ConfigurationError, match=words):
             await worker.consents.begin(await add(worker))
+
+
+async def test_where_nothing_can_be_fetched_the_doctor_says_so(
+    state_dir: Path, energy_twin: Twin
+) -> None:
+    """An address where nobody is was met by the last visit; it is told once, with what to do."""
+    chosen = settings(state_dir, energy_twin)
+    chosen.enedis.client_secret_file.chmod(0o600)  # type: ignore[union-attr]
+    nobody = replace(chosen.enedis, base_url="http://127.0.0.1:9", token_url="http://127.0.0.1:9/t")
+    chosen = chosen.replace(enedis=nobody)
+    async with Worker(chosen).opened() as worker:
+        for meter in (PRM, "12222222222222"):
+            await add(worker, meter=meter)
+        assert await examined(chosen) == []
+        async for _ in Commands(worker).poll(Poll()):
+            pass
+    (found,) = await examined(chosen)
+    assert found.found.startswith("enedis, 2 of the accounts: Enedis ")
+    assert "doctor --online" in (found.advice or "")
+
+
+async def test_online_enedis_and_grdf_are_asked_whether_they_answer(
+    state_dir: Path, energy_twin: Twin
+) -> None:
+    """Each is asked at the address of its tokens, and is sent no secret; who is absent is told."""
+    chosen = settings(state_dir, energy_twin)
+    nobody = replace(chosen.grdf, token_url="http://127.0.0.1:9/token")
+    enedis, grdf = await check_providers(chosen.replace(grdf=nobody))
+    assert (enedis.check, enedis.result) == ("Enedis", "ok")
+    assert enedis.found.startswith(f"{energy_twin.token_url} answers (4")
+    assert (grdf.check, grdf.result) == ("GRDF", "failed")
+    assert grdf.found.startswith("http://127.0.0.1:9/token does not answer: ")
+    assert grdf.advice == "check grdf.token_url, the network and the firewall"
+    assert await energy_twin.token_requests() == []
+    assert await check_providers(Settings()) == []

@@ -134,7 +134,7 @@ def _key(path: Path, tokens: int) -> Finding:
         words = f"{path} is missing; tokens of people that were encrypted with it: {tokens}"
         return failed(_CHECK, words, lost_key_advice(path))
     if not is_there:
-        return note(_CHECK, f"{path}: the key of the tokens is made at the first need")
+        return note(_CHECK, f"{path}: the key of the tokens is made when the service starts")
     return ok(
         _CHECK, f"{path}: the key of the tokens, which others cannot read; it is in no backup"
     )

@@ -1,5 +1,6 @@
 """What energy accounts need and lack, as `check-config`, `doctor` and `poll` tell it."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,6 +14,7 @@ from ecolyo_worker.checks.doctor import diagnose
 from ecolyo_worker.checks.finding import Finding
 from ecolyo_worker.checks.online import check_providers
 from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.cli.logs import make_logger
 from ecolyo_worker.clock import SystemClock
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.configuration import Reading, read
@@ -185,3 +187,25 @@ async def test_online_enedis_and_grdf_are_asked_whether_they_answer(
     assert grdf.advice == "check grdf.token_url, the network and the firewall"
     assert await energy_twin.token_requests() == []
     assert await check_providers(Settings()) == []
+
+
+@pytest.mark.parametrize("provider", ["enedis", "grdf", None])
+async def test_the_start_makes_the_key(state_dir: Path, energy_twin: Twin, provider: str) -> None:
+    """Where accounts are set up it is there once the worker runs, to be copied; else it is not."""
+    chosen = settings(state_dir, energy_twin)
+    section = {} if provider is None else {provider: getattr(chosen, provider)}
+    async with Worker(Settings(state_dir=state_dir, **section)):
+        assert (state_dir / "energy.key").is_file() is (provider is not None)
+
+
+async def test_a_key_that_cannot_be_used_does_not_stop_the_start(
+    state_dir: Path, energy_twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Events are taken all the same; the log says at once what is wrong with the key."""
+    path, words = no_key(tmp_path, "text")
+    chosen = settings(state_dir, energy_twin).replace(energy=Energy(key_file=path))
+    async with Worker(chosen, logger=make_logger("json", "warning")) as worker:
+        assert worker.is_ready
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "the key of tokens cannot be used"
+    assert words in line

@@ -190,7 +190,9 @@ async def test_online_enedis_and_grdf_are_asked_whether_they_answer(
 
 
 @pytest.mark.parametrize("provider", ["enedis", "grdf", None])
-async def test_the_start_makes_the_key(state_dir: Path, energy_twin: Twin, provider: str) -> None:
+async def test_the_start_makes_the_key(
+    state_dir: Path, energy_twin: Twin, provider: str | None
+) -> None:
     """Where accounts are set up it is there once the worker runs, to be copied; else it is not."""
     chosen = settings(state_dir, energy_twin)
     section = {} if provider is None else {provider: getattr(chosen, provider)}

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from ecolyo_worker.errors import Problem
 from ecolyo_worker.forms import address_problem, cron_problem
-from ecolyo_worker.section import Section, misfit, seconds
+from ecolyo_worker.section import Section, misfit, said, seconds
 
 __all__ = ["GENERATIONS", "Endpoints", "Enedis", "Energy", "Generation", "Grdf"]
 
@@ -395,13 +395,10 @@ class Grdf(_Provider, frozen=True):
         problem = cron_problem("grdf.schedule", self.schedule, _ONCE)
         yield from () if problem is None else (problem,)
         if (self.revocation_client_id is None) != (self.revocation_secret_file is None):
-            found = self.revocation_client_id
-            yield misfit(
-                "grdf.revocation_client_id",
-                found,
-                "it together with grdf.revocation_secret_file, or neither of them",
-                "grdf.revocation_secret_file",
-            )
+            given, other = "grdf.revocation_client_id", "grdf.revocation_secret_file"
+            if self.revocation_client_id is None:
+                given, other = other, given
+            yield said(given, "it alone", f"it together with {other}, or neither of them", other)
 
     @property
     def data_url(self) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,5 +168,8 @@ def test_what_is_one_providers_alone() -> None:
     """Paths begin with a slash; the name that may revoke needs its secret."""
     with pytest.raises(ConfigurationError, match=r"enedis.curve_path: found 'curve'.*slash"):
         Enedis(curve_path="curve")
-    with pytest.raises(ConfigurationError, match=r"grdf.revocation_client_id.*or neither"):
+    alone = r"^grdf.revocation_{}: found it alone; allowed: it together with grdf.revocation_{},"
+    with pytest.raises(ConfigurationError, match=alone.format("client_id", "secret_file")):
         Grdf(revocation_client_id="revoker")
+    with pytest.raises(ConfigurationError, match=alone.format("secret_file", "client_id")):
+        Grdf(revocation_secret_file=Path("nix"))

@@ -44,7 +44,7 @@ async def diagnose(
         yield note("all else", "not looked at: this is not the state of the service")
         return
     running = await check_running(settings, clock, logger)
-    for finding in chain(running.findings, check_energy(settings, running.tokens)):
+    for finding in chain(check_energy(settings, running.tokens), running.findings):
         yield finding
     if online:
         asked = await check_target(settings.dacc, running.instance)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.positions import Positions
-from ecolyo_worker.section import Section, said, wrong
+from ecolyo_worker.section import Section, misfit, said, wrong
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.tables import parse, read_text, unknown
 
@@ -321,6 +321,8 @@ def _checked(section: type[Section], key: str, value: object, kind: Any) -> obje
     """Give what the field holds for what TOML, the environment or an option said."""
     found = _converted(section, key, value, kind)
     problem = section.problem_of(key, found)
+    if problem is not None and isinstance(found, timedelta):  # it is told as it was written
+        problem = misfit(section.key(key), value, problem.allowed or "")
     if problem is not None:
         raise ConfigurationError(problem)
     return found

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from ecolyo_worker.errors import Problem
 from ecolyo_worker.forms import address_problem, cron_problem
-from ecolyo_worker.section import Section, misfit, seconds
+from ecolyo_worker.section import Section, misfit, said, seconds
 
 __all__ = ["GENERATIONS", "Endpoints", "Enedis", "Energy", "Generation", "Grdf"]
 
@@ -22,6 +22,14 @@ Generation = Literal["v4", "v5", "2026"]
 _TWICE = "0 8,14 * * *"
 _ONCE = "0 9 * * *"
 _PATH = re.compile(r"/[^\s?#{}]*", re.ASCII)
+_PATH_FORM = "a path that begins with a slash, without query, fragment or blanks"
+# What stands for a meter, or a right, in paths of GRDF.
+_PLACES = {
+    "daily_path": "{pce}",
+    "published_path": "{pce}",
+    "rights_path": "",
+    "right_path": "{id}",
+}
 _DURATION = re.compile(r"P(\d{1,4})([YMWD])", re.ASCII)
 _MOST_DAYS = 3 * 366
 _DAYS = {"Y": 365, "M": 30, "W": 7, "D": 1}
@@ -246,8 +254,7 @@ class Enedis(_Provider, frozen=True):
         for name in ("daily_path", "curve_path", "services_path"):
             path = getattr(self, name)
             if path is not None and not _PATH.fullmatch(path):
-                allowed = "a path that begins with a slash, without query, fragment or blanks"
-                yield misfit(self.key(name), path, allowed)
+                yield misfit(self.key(name), path, _PATH_FORM)
         problem = cron_problem("enedis.schedule", self.schedule, _TWICE)
         yield from () if problem is None else (problem,)
 
@@ -310,6 +317,31 @@ class Grdf(_Provider, frozen=True):
             " https://proxy.example/token."
         ),
     ] = _GRDF_TOKENS
+    daily_path: Annotated[
+        str,
+        Meta(
+            description="Path of daily values, in which {pce} stands for the meter, such as"
+            " /pce/{pce}/donnees_consos_informatives.",
+        ),
+    ] = "/pce/{pce}/donnees_consos_informatives"
+    published_path: Annotated[
+        str,
+        Meta(
+            description="Path of what was published, by month or half-year, such as"
+            " /pce/{pce}/donnees_consos_publiees.",
+        ),
+    ] = "/pce/{pce}/donnees_consos_publiees"
+    rights_path: Annotated[
+        str,
+        Meta(description="Path that tells the rights of a meter, such as /droits_acces."),
+    ] = "/droits_acces"
+    right_path: Annotated[
+        str,
+        Meta(
+            description="Path by which a right is revoked, in which {id} stands for it, such as"
+            " /droit_acces/{id}.",
+        ),
+    ] = "/droit_acces/{id}"
     scope: Annotated[
         str,
         Meta(
@@ -354,21 +386,41 @@ class Grdf(_Provider, frozen=True):
 
     def _problems(self) -> Iterator[Problem]:
         yield from super()._problems()
+        for name, place in _PLACES.items():
+            path = getattr(self, name)
+            is_whole = not place or path.count(place) == 1
+            if not is_whole or not _PATH.fullmatch(path.replace(place, "")):
+                words = f", with {place} in it" if place else ""
+                yield misfit(self.key(name), path, f"{_PATH_FORM}{words}")
         problem = cron_problem("grdf.schedule", self.schedule, _ONCE)
         yield from () if problem is None else (problem,)
         if (self.revocation_client_id is None) != (self.revocation_secret_file is None):
-            found = self.revocation_client_id
-            yield misfit(
-                "grdf.revocation_client_id",
-                found,
-                "it together with grdf.revocation_secret_file, or neither of them",
-                "grdf.revocation_secret_file",
-            )
+            given, other = "grdf.revocation_client_id", "grdf.revocation_secret_file"
+            if self.revocation_client_id is None:
+                given, other = other, given
+            yield said(given, "it alone", f"it together with {other}, or neither of them", other)
 
     @property
     def data_url(self) -> str:
         """Where data come from, without a slash at its end."""
         return self.base_url.rstrip("/")
+
+    def daily_url(self, pce: str) -> str:
+        """Where a meter's daily values come from."""
+        return self.data_url + self.daily_path.replace("{pce}", pce)
+
+    def published_url(self, pce: str) -> str:
+        """Where it is told what was published of a meter."""
+        return self.data_url + self.published_path.replace("{pce}", pce)
+
+    @property
+    def rights_url(self) -> str:
+        """Where it is told which rights there are to a meter."""
+        return self.data_url + self.rights_path
+
+    def right_url(self, ident: str) -> str:
+        """Where a right is revoked."""
+        return self.data_url + self.right_path.replace("{id}", ident)
 
     @property
     def consent_url(self) -> str:

@@ -333,7 +333,7 @@ class PolledAccount(Struct, frozen=True, kw_only=True):
     series are, and nothing ever came; `failed`: a part could not be fetched; `later`: nothing is to
     be asked before some time; `waiting`: nobody consented yet, or its meter is not known;
     `consent`: it needs another consent; `suspended`: the provider refuses its meter; `gone`: it is
-    being removed.
+    being removed; `settings`: the operator must put something right first.
     """
 
     account: int

@@ -39,6 +39,13 @@ __all__ = [
 _NIGHTLY = "0 1 * * *"
 # A token with slashes in it, unlike any path that somebody would write.
 _TOKEN = re.compile(r"(?![/~.])[A-Za-z0-9+/=_.-]{20,}", re.ASCII)
+_WORDS = r"[a-z]{2,20}(?:[._-][a-z]{2,20})"
+# What people call a file: words with signs between them, folders before it, or a known ending.
+_FILE = re.compile(
+    rf"(?:{_WORDS}*/)+{_WORDS}*|{_WORDS}+"
+    rf"|(?:{_WORDS}*/)*[A-Za-z0-9_-]{{1,20}}\.(?:key|pem|secret|token|txt)",
+    re.ASCII,
+)
 _DOCTYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}", re.ASCII)
 
 # What stands in an address for a person's instance while it is checked without one.
@@ -380,7 +387,10 @@ class Settings(Section, frozen=True):
 def is_token_itself(path: Path) -> bool:
     """Tell whether a token seems to stand where the path of its file should; it is never shown.
 
-    It names no folder, or is long and of one piece, and there is no such file.
+    It names no folder, or is long and of one piece; it is unlike what people call a file, and there
+    is none of that name.
     """
     text = str(path)
+    if _FILE.fullmatch(text):
+        return False
     return ("/" not in text or bool(_TOKEN.fullmatch(text))) and not os.path.lexists(path)

@@ -48,7 +48,10 @@ def shown(reading: Reading) -> list[Shown]:
                     and value is not None
                     and is_token_itself(value)
                 ):
-                    value, note = None, "what seems to be the token itself is not shown"
+                    value, note = (
+                        None,
+                        f"what seems to be the {_noun(field.name)} itself is not shown",
+                    )
                 found.append(Shown(key, _plain(value), reading.origin(key), note))
     return found
 
@@ -70,6 +73,11 @@ def as_toml(settings: Iterable[Shown], *, origins: bool = False) -> Iterator[str
             yield f"# {key} is not set{note}{comment}"
         else:
             yield f"{key} = {_toml(item.value)}{comment}"
+
+
+def _noun(name: str) -> str:
+    """Say what a file holds that a setting of this name names."""
+    return "token" if name == "token_file" else "secret"
 
 
 def _plain(value: object) -> str | int | float | bool | None:

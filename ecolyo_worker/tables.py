@@ -21,6 +21,8 @@ __all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
 
 S = TypeVar("S", bound=Struct)
 
+# Below that, names share letters by chance: `generation` and `consent_duration` come to 0.62.
+_NEAR = 0.7
 _BOM = "\ufeff"
 # What Python's reader says, and where; the place is not said where the text just ends.
 _SAID = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -96,7 +98,7 @@ def _syntax_problem(said: str, text: str, path: Path) -> Problem:
 
 def unknown(what: str, name: str, known: list[str], key: str | None = None) -> Problem:
     """Say that a name is not known, with the nearest one that is, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return Problem(
         message=f"unknown {what}: {name!r}; {hint}",

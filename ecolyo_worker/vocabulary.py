@@ -259,6 +259,12 @@ EVENTS: Final = (
         {"account": _ACCOUNT, "reason": _REASON},
     ),
     LogEvent(
+        "the key of tokens cannot be used",
+        "warning",
+        "Nothing is fetched for energy accounts until it is put right. Told once, at the start.",
+        {"reason": _REASON},
+    ),
+    LogEvent(
         "no token for energy data",
         "warning",
         "A provider gives no token now; it is asked again later, and no data meanwhile.",

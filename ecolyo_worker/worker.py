@@ -373,6 +373,15 @@ class Worker:
         self._by_itself = by_itself
         for actor in actors if by_itself else (self.intake,):
             await self.supervise(actor)
+        if by_itself and pollers:
+            await self._make_key()
+
+    async def _make_key(self) -> None:
+        """See to the key of tokens, so that a copy of it can be kept from the start on."""
+        try:
+            await self.tokens.require()
+        except (ConfigurationError, StateRefused) as error:
+            self.logger.warning("the key of tokens cannot be used", reason=str(error))
 
     async def _open(self, opened: AsyncExitStack, *, migrating: bool) -> None:
         if self._is_open:

@@ -1,9 +1,10 @@
 """What all tests share: the event loop, stand-ins, the examples, and the command line."""
 
 import os
+import re
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -25,6 +26,52 @@ EXAMPLES = Path(__file__).parent / "data" / "indicators"
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
+_HEARD = pytest.StashKey[list[str]]()
+_LEAKED = pytest.StashKey[bool]()
+# The number of a meter, the tokens and codes that an energy twin gives, and the tests' own secrets.
+_SECRETS = re.compile(
+    r"(?<![\w.])(?:\d{14}|GI\d{6})(?!\w)|twin\.[\w-]{16}|s3cret-0f-the-applicati0n", re.ASCII
+)
+
+
+@pytest.fixture(autouse=True)
+def heard(request: pytest.FixtureRequest) -> list[str]:
+    """What was written to stderr, and does not reach the report of the test by itself.
+
+    Whatever keeps stderr of a process adds it; at the end it is searched for secrets.
+    """
+    said: list[str] = request.node.stash.setdefault(_HEARD, [])
+    for name in {"capsys", "capfd"} & {*request.fixturenames}:
+        _listen(request.getfixturevalue(name), said)
+    return said
+
+
+def _listen(capture: pytest.CaptureFixture[str], said: list[str]) -> None:
+    read = capture.readouterr
+
+    def readouterr() -> Any:
+        found = read()
+        said.append(found.err)
+        return found
+
+    capture.readouterr = readouterr  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test fail that wrote a token or the number of a meter to stderr, or into a log."""
+    report = yield
+    said = "\n".join([report.capstderr, report.caplog, *item.stash.get(_HEARD, [])])
+    leaks = [line for line in said.splitlines() if _SECRETS.search(line)]
+    is_first = not item.stash.setdefault(_LEAKED, False)
+    if leaks and report.passed and is_first:
+        item.stash[_LEAKED] = True
+        report.outcome = "failed"
+        report.longrepr = f"a token, or the number of a meter, was written to stderr: {leaks[0]}"
+    return report
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -43,7 +90,7 @@ def state_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cli(state_dir: Path) -> Cli:
+def cli(state_dir: Path, heard: list[str]) -> Cli:
     """Run the command line in a process of its own on `state_dir`."""
 
     async def run(
@@ -53,12 +100,14 @@ def cli(state_dir: Path) -> Cli:
         words = [str(argument) for argument in arguments]
         if "--state-dir" not in words:
             words += ["--state-dir", str(state_dir)]
-        return await anyio.run_process(
+        done = await anyio.run_process(
             [sys.executable, "-m", "ecolyo_worker", *words],
             input=stdin,
             check=False,
             env={**clean, **(env or {})},
         )
+        heard.append(done.stderr.decode("utf-8", "replace"))
+        return done
 
     return run
 

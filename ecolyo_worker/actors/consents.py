@@ -21,8 +21,9 @@ from ecolyo_worker.energy.meters import check_meter, shortened
 from ecolyo_worker.energy.services import read_services, wanted
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
-from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, ConfigurationError, InputRefused
+from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, InputRefused
 from ecolyo_worker.providers import Enedis, Grdf
+from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
 from ecolyo_worker.store import accounts, cursors, tokens, visits
@@ -104,6 +105,7 @@ class Consents:
         state = secrets.token_urlsafe(_STATE_BYTES)
         application = self._tokens.application_of(account.provider)
         application.check()
+        oauth.identity_key(self._settings(account.provider))
         url = application.consent_page(state)
         expires = self.moment().utc + _STATE_MS
         await self._context.database.run(tokens.begin_authorization, account.id, state, expires)
@@ -158,13 +160,8 @@ class Consents:
         that has ended, or is another application's.
         """
         settings = self._settings(provider)
-        path = settings.id_token_key_file
-        if path is not None:
-            try:
-                key = path.read_bytes()
-            except OSError as error:
-                words = f"{provider}.id_token_key_file: {path} cannot be read: {error.strerror}"
-                raise ConfigurationError(words) from None
+        key = oauth.identity_key(settings)
+        if key is not None:
             identity.check_signature(token, key)
         claims = identity.read_claims(token)
         identity.check_claims(claims, self._context.clock.now(), settings.client_id, issuer)

@@ -19,7 +19,7 @@ class RightsOfAccess:
     def __init__(self, asking: Asking) -> None:
         """Nothing is asked before the first need."""
         self._asking = asking
-        self._url = asking.context.settings.grdf.data_url
+        self._settings = asking.context.settings.grdf
 
     async def have_ended(self, meter: str) -> bool:
         """Ask whether all rights to a meter have ended; where that is not told, they have not."""
@@ -46,7 +46,7 @@ class RightsOfAccess:
             "grdf/revocation",
             lambda secret: Ask(
                 method="POST",
-                url=f"{self._url}/droits_acces",
+                url=self._settings.rights_url,
                 json={"id_pce": [meter]},
                 bearer=secret,
             ),
@@ -69,7 +69,7 @@ class RightsOfAccess:
         found = await self._asking.ask_as(
             "grdf/revocation",
             lambda secret: Ask(
-                method="PATCH", url=f"{self._url}/droit_acces/{right.id}", bearer=secret
+                method="PATCH", url=self._settings.right_url(right.id), bearer=secret
             ),
             "revocation",
         )

@@ -8,7 +8,7 @@ from ecolyo_worker.checks.directory import check_directory, kept_by_systemd
 from ecolyo_worker.checks.energy import check_energy
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.machine import check_machine
-from ecolyo_worker.checks.online import check_target
+from ecolyo_worker.checks.online import check_providers, check_target
 from ecolyo_worker.checks.running import check_running
 from ecolyo_worker.checks.settings import check_settings
 from ecolyo_worker.checks.tokens import check_tokens
@@ -30,7 +30,7 @@ async def diagnose(
     """Give what each check found, as it is found.
 
     What is wrong in the settings is at its default meanwhile. With `online` the DACC, or a stack,
-    is asked whether it answers; nothing is ever sent.
+    and Enedis and GRDF are asked whether they answer; nothing is ever sent.
     """
     settings = reading.settings
     for finding in chain(check_machine(settings.zone), _settings(reading)):
@@ -38,17 +38,17 @@ async def diagnose(
     if reading.is_lost:
         yield note("all else", "not looked at: the settings do not tell where it is")
         return
-    nearby = (check_tokens(settings), check_energy(settings), check_directory(settings.directory))
-    for finding in chain(*nearby):
+    for finding in chain(check_tokens(settings), check_directory(settings.directory)):
         yield finding
     if kept_by_systemd(settings.directory):
         yield note("all else", "not looked at: this is not the state of the service")
         return
     running = await check_running(settings, clock, logger)
-    for finding in running.findings:
+    for finding in chain(check_energy(settings, running.tokens), running.findings):
         yield finding
     if online:
-        for finding in await check_target(settings.dacc, running.instance):
+        asked = await check_target(settings.dacc, running.instance)
+        for finding in asked + await check_providers(settings):
             yield finding
 
 

@@ -1,9 +1,11 @@
 """Energy accounts: whether what they need is there, where they are set up, and how they are."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.settings import secret_problem
@@ -12,10 +14,10 @@ from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store.keys import read_key
-from ecolyo_worker.store.sealing import key_path, require_cryptography
+from ecolyo_worker.store.sealing import key_path, lost_key_advice, require_cryptography
 from ecolyo_worker.store.status import Status
 
-__all__ = ["check_accounts", "check_energy"]
+__all__ = ["Trouble", "check_accounts", "check_energy", "check_troubles"]
 
 _CHECK = "energy accounts"
 _LIST = "`ecolyo-worker accounts list` tells which, and why"
@@ -36,8 +38,28 @@ _REMOVING = (
 )
 
 
-def check_energy(settings: Settings) -> Iterator[Finding]:
-    """Look at the package, the secrets and the key; what these hold is not told."""
+_TROUBLES = {
+    "LOGIN_FAILED": "put the settings of the application right, and its secret; then look by"
+    " `ecolyo-worker poll`",
+    "VENDOR_DOWN": "look by `ecolyo-worker doctor --online` whether it answers; it is asked again"
+    " by itself, and at once by `ecolyo-worker poll`",
+}
+
+
+class Trouble(Struct, frozen=True):
+    """What keeps readings of accounts from coming that are asked for."""
+
+    provider: str
+    reason: str
+    word: str | None
+    """Cozy's."""
+
+
+def check_energy(settings: Settings, tokens: int = 0) -> Iterator[Finding]:
+    """Look at the package, the secrets and the key; what these hold is not told.
+
+    `tokens` is how many the state holds that only people could give again.
+    """
     sections = [section for section in (settings.enedis, settings.grdf) if section.is_set]
     if not sections:
         yield note(_CHECK, "none: neither enedis.client_id nor grdf.client_id is set")
@@ -59,7 +81,7 @@ def check_energy(settings: Settings) -> Iterator[Finding]:
             yield failed(_CHECK, problem.message, "put the file right; no restart is needed")
         else:
             yield ok(_CHECK, f"{file.setting}: {file.path}, which others cannot read")
-    yield _key(key_path(settings.energy.key_file, settings.directory))
+    yield _key(key_path(settings.energy.key_file, settings.directory), tokens)
 
 
 def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
@@ -84,7 +106,22 @@ def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
         yield ok(_CHECK, f"those that are active: {states['active']}")
 
 
-def _key(path: Path) -> Finding:
+def check_troubles(troubles: Mapping[Trouble, int], paused: Container[str]) -> Iterator[Finding]:
+    """Say what is wrong where readings are asked for; `troubles` has how many accounts have each.
+
+    Nothing is wrong with the service where a provider lets nobody ask for a while (`paused`), nor
+    where something came all the same.
+    """
+    for trouble, count in troubles.items():
+        found = f"{trouble.provider}, {count} of the accounts: {trouble.reason}"
+        advice = _TROUBLES.get(trouble.word or "")
+        if advice is None or trouble.provider in paused:
+            yield note(_CHECK, found, f"nothing, if it passes; {_LIST}")
+        else:
+            yield failed(_CHECK, found, advice)
+
+
+def _key(path: Path, tokens: int) -> Finding:
     try:
         is_there = read_key(path) is not None
         mode = path.stat().st_mode if is_there else 0
@@ -93,8 +130,11 @@ def _key(path: Path) -> Finding:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         words = f"{path}: others can read the key of the tokens"
         return failed(_CHECK, words, f"chmod 600 {path}")
+    if not is_there and tokens:
+        words = f"{path} is missing; tokens of people that were encrypted with it: {tokens}"
+        return failed(_CHECK, words, lost_key_advice(path))
     if not is_there:
-        return note(_CHECK, f"{path}: the key of the tokens is made at the first need")
+        return note(_CHECK, f"{path}: the key of the tokens is made when the service starts")
     return ok(
         _CHECK, f"{path}: the key of the tokens, which others cannot read; it is in no backup"
     )

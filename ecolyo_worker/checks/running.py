@@ -1,5 +1,6 @@
 """The service and the database, which is asked over the control socket while a service runs."""
 
+from collections import Counter
 from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ecolyo_worker import requests as ask
-from ecolyo_worker.checks.energy import check_accounts
+from ecolyo_worker.checks.energy import Trouble, check_accounts, check_troubles
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.clock import DAY_MS, Clock, civil_from_instant, civil_text, instant_text, utc_ms
 from ecolyo_worker.commands import Commands
@@ -35,14 +36,20 @@ __all__ = ["Running", "check_running", "check_service"]
 _EXAMINE_S = 2.0
 # So many are looked at to find one whose stack can be asked.
 _MOST_PEOPLE = 100
+_MOST_TROUBLES = 5
+# In these states of an account, what is wrong with it is told by nothing else.
+_ASKED = {"authorized", "meter_known", "active"}
 _CLOCK_SLACK = timedelta(minutes=1)
 
 
 class Running(Struct, frozen=True):
-    """What was found, and a name of somebody whose stack can be asked, if there is one."""
+    """What was found in the state, where it could be looked at."""
 
     findings: list[Finding]
     instance: str | None = None
+    """Somebody whose stack can be asked, if there is one."""
+    tokens: int = 0
+    """How many tokens of people's rest on the key that they are encrypted with."""
 
 
 async def check_running(
@@ -80,8 +87,20 @@ async def _asked(
     )
     found = await commands.examine(ask.Examine(_EXAMINE_S))
     findings += [_database(found), *_times(found, settings, clock)]
-    findings += [*check_accounts(status, clock.now()), *_sending(status)]
-    return Running(findings, await _somebody(commands))
+    findings += check_accounts(status, clock.now())
+    findings += check_troubles(await _troubles(commands), status.pauses)
+    findings += _sending(status)
+    return Running(findings, await _somebody(commands), found.tokens)
+
+
+async def _troubles(commands: Commands) -> dict[Trouble, int]:
+    """Give what is wrong with accounts that are asked for, the most frequent first."""
+    counts = Counter[Trouble]()
+    async with aclosing(commands.accounts_list(ask.AccountsList())) as found:  # type: ignore[type-var]
+        async for one in found:
+            if one.state in _ASKED and one.reason is not None:
+                counts[Trouble(one.provider, one.reason, one.word)] += 1
+    return dict(counts.most_common(_MOST_TROUBLES))
 
 
 async def _somebody(commands: Commands) -> str | None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 
 from ecolyo_worker.configuration import Reading, in_order
-from ecolyo_worker.errors import ConfigurationError, Problem
+from ecolyo_worker.errors import ConfigurationError, Problem, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.section import said
 from ecolyo_worker.service.listen import Tcp, Unix, parse_access, parse_listen
 from ecolyo_worker.service.tokens import http_token_file
 from ecolyo_worker.settings import INSTANCE, Http, Settings, is_token_itself
+from ecolyo_worker.store.keys import KEY_FORM, read_key
 from ecolyo_worker.worker import rules_of
 
 __all__ = ["check_settings", "secret_problem"]
@@ -30,7 +31,7 @@ def check_settings(reading: Reading) -> tuple[Problem, ...]:
 
 
 def secret_problem(file: TokenFile) -> Problem | None:
-    """Tell what is wrong with a file of tokens, which is named."""
+    """Tell what is wrong with a file of tokens, or of a secret, which is named."""
     key, path = file.setting, file.path
     assert path is not None
     if is_token_itself(path):
@@ -38,9 +39,9 @@ def secret_problem(file: TokenFile) -> Problem | None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        return _absent(key, path, getattr(error, "strerror", None) or str(error))
+        return _absent(file, path, getattr(error, "strerror", None) or str(error))
     if not stat.S_ISREG(mode):
-        return _absent(key, path, "it is no file")
+        return _absent(file, path, "it is no file")
     if (mode_for_all := file.mode_for_all) is not None:
         found = f"{path}, which everybody can read or write (mode {mode_for_all:04o})"
         return said(key, found, f"a file of the service alone: chmod 600 {path}")
@@ -56,8 +57,9 @@ def _unread(file: TokenFile) -> Problem | None:
     return None
 
 
-def _absent(key: str, path: Path, reason: str) -> Problem:
-    return said(key, f"{path}, which cannot be read: {reason}", "a file that holds the token")
+def _absent(file: TokenFile, path: Path, reason: str) -> Problem:
+    found = f"{path}, which cannot be read: {reason}"
+    return said(file.setting, found, f"a file that holds the {file.noun}")
 
 
 def _files(settings: Settings) -> Iterator[Problem]:
@@ -69,6 +71,12 @@ def _files(settings: Settings) -> Iterator[Problem]:
         if path is not None and INSTANCE not in str(path):
             problem = secret_problem(file)
             yield from () if problem is None else (problem,)
+    yield from _key(settings.energy.key_file)
+    for section in (settings.enedis, settings.grdf):
+        try:
+            oauth.identity_key(section)
+        except ConfigurationError as error:
+            yield from error.problems
     yield from _listening(settings.http)
     try:
         rules_of(settings)
@@ -76,6 +84,21 @@ def _files(settings: Settings) -> Iterator[Problem]:
         key = "aggregation.measures_file"
         for problem in error.problems:
             yield Problem(message=problem.message, key=key)
+
+
+def _key(path: Path | None) -> Iterator[Problem]:
+    """Look at the file that is named for the key of tokens; one that is not there is made."""
+    if path is None:
+        return
+    key, path = "energy.key_file", path.expanduser()
+    try:
+        is_there = read_key(path) is not None
+    except StateRefused as error:
+        yield said(key, str(error), f"a file of {KEY_FORM}; one that is not there is made")
+        return
+    if not is_there and _is_missing(path.parent):
+        found = f"{path}, whose folder {path.parent} is not there"
+        yield said(key, found, "a file in a folder that is")
 
 
 def _listening(settings: Http) -> Iterator[Problem]:

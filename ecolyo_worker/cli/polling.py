@@ -29,6 +29,7 @@ _ENDS = {
     "consent": "it needs a consent",
     "suspended": "it is suspended",
     "gone": "it is not fetched any more",
+    "settings": "the settings must be put right",
 }
 _WRONG = {"refused", "consent", "suspended"}
 # Nothing is wrong with these; but whoever names one of them asked for what cannot be done.
@@ -79,6 +80,8 @@ async def poll(
         that waits for its first consent counts only where --account names it.
     75
         A part could not be fetched now; it is tried again by itself, too.
+    78
+        The settings, or a file that they name, do not let anything be fetched.
 
     Examples
     --------
@@ -100,7 +103,14 @@ async def poll(
                     ends.add(step.account.outcome)
     if not ends:
         session.output.talk("there is no account to fetch for")
-    if ends & _WRONG or (account is not None and ends & _NOT_FETCHED):
+    return _code(ends, is_chosen=account is not None)
+
+
+def _code(ends: set[str], *, is_chosen: bool) -> int:
+    """Give the exit code of how the visits ended: what somebody must do goes first."""
+    if "settings" in ends:
+        return exits.CONFIGURATION
+    if ends & _WRONG or (is_chosen and ends & _NOT_FETCHED):
         return exits.CHECK_FAILED
     return exits.TRY_AGAIN if ends & {"failed", "later"} else exits.OK
 

@@ -21,7 +21,7 @@ from ecolyo_worker.commands.group import Group
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.energy.windows import SERIES_OF
-from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.errors import CommandRefused, ConfigurationError, StateRefused
 from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
@@ -88,7 +88,8 @@ class PollingCommands(Group):
             async with aclosing(visit) as steps:
                 async for step in steps:
                     if isinstance(step, End):
-                        yield ask.Polled(account=_ended(account, step, windows, new, replaced))
+                        ended = _ended(account, step, windows, new, replaced)
+                        yield ask.Polled(account=await self._by_settings(account, ended))
                     else:
                         found = _window(account, step)
                         windows += step.kind not in _NOT_GIVEN
@@ -97,6 +98,17 @@ class PollingCommands(Group):
                         yield ask.Polled(window=found)
         finally:
             self._worker.wake_poller(account.provider)
+
+    async def _by_settings(self, account: Account, ended: ask.PolledAccount) -> ask.PolledAccount:
+        """Tell of an account for which nothing more can be fetched as things are set up."""
+        if not account.is_polled:
+            return ended
+        try:
+            self._worker.tokens.application_of(account.provider).check()
+            await self._worker.tokens.require()
+        except (ConfigurationError, StateRefused) as error:
+            return replace(ended, outcome="settings", reason=str(error))
+        return ended
 
     async def _told(self, step: ask.Polled) -> ask.Polled:
         """Say of an account that ended what its state makes of it, and the next command."""

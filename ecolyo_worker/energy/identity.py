@@ -7,7 +7,7 @@ import hmac
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,10 @@ from ecolyo_worker.energy.meters import check_meter
 from ecolyo_worker.errors import ConfigurationError, InputRefused
 from ecolyo_worker.secret import Secret
 
-__all__ = ["check_claims", "check_signature", "meters_in", "read_claims"]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+__all__ = ["check_claims", "check_signature", "is_signing_key", "meters_in", "read_claims"]
 
 _FIELD = "id token"
 _ELSE = "Let the person consent anew by `accounts authorize`, or name the meter by --meter."
@@ -68,7 +71,7 @@ def check_signature(token: Secret, key: bytes) -> None:
     head, claims, signature = _parts(token)
     algorithm = _decoded(head).get("alg")
     signed, found = f"{head}.{claims}".encode(), _bytes(signature)
-    if key.lstrip().startswith(b"-----BEGIN"):
+    if _is_pem(key):
         is_right = algorithm == "RS256" and _is_signed(signed, found, key)
     else:
         digest = _DIGESTS.get(str(algorithm))
@@ -77,6 +80,19 @@ def check_signature(token: Secret, key: bytes) -> None:
         )
     if not is_right:
         raise InputRefused(_FIELD, "its signature is not that of the key (id_token_key_file)")
+
+
+def is_signing_key(key: bytes) -> bool:
+    """Tell whether something can be checked by a key: a public RSA key (PEM), or a shared secret.
+
+    Without cryptography, which is an extra, any PEM is taken for one.
+    """
+    if not _is_pem(key):
+        return bool(key.strip())
+    try:
+        return _public_key(key) is not None
+    except ImportError:
+        return True
 
 
 def meters_in(claims: Mapping[str, Any], provider: Provider) -> tuple[str, ...]:
@@ -122,6 +138,10 @@ def _named(found: object, names: tuple[str, ...], depth: int) -> Iterator[object
             yield from _named(item, names, depth - 1)
 
 
+def _is_pem(key: bytes) -> bool:
+    return key.lstrip().startswith(b"-----BEGIN")
+
+
 def _parts(token: Secret) -> list[str]:
     parts = token.reveal().strip().split(".")
     if len(parts) != 3 or len(token.reveal()) > _LONGEST:
@@ -146,18 +166,25 @@ def _bytes(part: str) -> bytes:
         raise InputRefused(_FIELD, "found a part that is not base64url") from None
 
 
-def _is_signed(signed: bytes, signature: bytes, key: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+def _public_key(key: bytes) -> "RSAPublicKey | None":
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         public = load_pem_public_key(key)
-    except ValueError:
-        public = None
-    if not isinstance(public, RSAPublicKey):
+    except (UnsupportedAlgorithm, ValueError):
+        return None
+    return public if isinstance(public, RSAPublicKey) else None
+
+
+def _is_signed(signed: bytes, signature: bytes, key: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    public = _public_key(key)
+    if public is None:
         raise ConfigurationError("id_token_key_file: found no public RSA key, which PEM must hold")
     try:
         public.verify(signature, signed, PKCS1v15(), hashes.SHA256())

@@ -1,8 +1,11 @@
 """What all HTTP clients share: how they are made, and how an answer is read up to a limit."""
 
+import logging
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -13,6 +16,8 @@ __all__ = ["Client", "ClientFactory", "Clients", "read_body"]
 ClientFactory = Callable[[], "httpx.AsyncClient"]
 
 _CODINGS = ("gzip", "x-gzip", "deflate")
+_OURS = ContextVar("ecolyo_worker_ours", default=False)
+"""Whether a request of ours is under way in this task."""
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 
 
@@ -74,10 +79,44 @@ class _OfHost:
 
     async def send(self, request: "httpx.Request") -> "httpx.Response":
         self._client.cookies.clear()
-        return await self._client.send(request, stream=True, follow_redirects=False)
+        with _shortened_logs():
+            return await self._client.send(request, stream=True, follow_redirects=False)
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+@contextmanager
+def _shortened_logs() -> Iterator[None]:
+    """Let what httpx logs of requests made within have no path and no query: they name meters.
+
+    An `AsyncClient` logs each address; what others ask at the same time is logged as ever.
+    """
+    logger, shortening = logging.getLogger("httpx"), _Shortening()
+    mark = _OURS.set(True)
+    logger.addFilter(shortening)
+    try:
+        yield
+    finally:
+        logger.removeFilter(shortening)
+        _OURS.reset(mark)
+
+
+class _Shortening(logging.Filter):
+    """Changes lines of this task, and lets all pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _OURS.get() and isinstance(record.args, tuple):
+            record.args = tuple(_shown(one) for one in record.args)
+        return True
+
+
+def _shown(logged: object) -> object:
+    import httpx  # it is there: it logs just now
+
+    if not isinstance(logged, httpx.URL):
+        return logged
+    return logged.copy_with(username=None, password=None, path="/", query=None, fragment=None)
 
 
 async def read_body(response: "httpx.Response", limit: int) -> tuple[bytes | None, bool]:

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from ecolyo_worker.energy.identity import is_signing_key
 from ecolyo_worker.errors import ConfigurationError
+from ecolyo_worker.files import read_plain
 from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote.energy import Ask
 from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.secret import Secret
+from ecolyo_worker.section import said
 
-__all__ = ["Application", "enedis", "grdf", "grdf_revocation"]
+__all__ = ["Application", "enedis", "grdf", "grdf_revocation", "identity_key", "secret_files"]
+
+_KEY_FILE = "a file with a public RSA key (PEM), or a shared secret"
 
 
 class Application:
@@ -114,6 +119,24 @@ def grdf_revocation(settings: Grdf) -> Application:
     )
 
 
+def identity_key(settings: Enedis | Grdf) -> bytes | None:
+    """Read the key that id tokens are signed with; None if the settings name none.
+
+    Raises `ConfigurationError` for a file that is not there, or holds no key.
+    """
+    path, key = settings.id_token_key_file, settings.key("id_token_key_file")
+    if path is None:
+        return None
+    try:
+        content = read_plain(path)
+    except OSError as error:
+        found = f"{path}, which cannot be read: {error.strerror}"
+        raise ConfigurationError(said(key, found, _KEY_FILE)) from None
+    if not is_signing_key(content):
+        raise ConfigurationError(said(key, f"{path}, which holds no key", _KEY_FILE))
+    return content
+
+
 def secret_files(enedis: Enedis, grdf: Grdf) -> list[TokenFile]:
     """Give the files of secrets that settings name, or systemd hands over."""
     files = [_enedis_secret(enedis), _grdf_secret(grdf), _revocation_secret(grdf)]
@@ -125,6 +148,7 @@ def _enedis_secret(settings: Enedis) -> TokenFile:
         settings.client_secret_file,
         setting="enedis.client_secret_file",
         credential="enedis-client-secret",
+        noun="client secret",
     )
 
 
@@ -133,6 +157,7 @@ def _grdf_secret(settings: Grdf) -> TokenFile:
         settings.client_secret_file,
         setting="grdf.client_secret_file",
         credential="grdf-client-secret",
+        noun="client secret",
     )
 
 
@@ -141,4 +166,5 @@ def _revocation_secret(settings: Grdf) -> TokenFile:
         settings.revocation_secret_file,
         setting="grdf.revocation_secret_file",
         credential="grdf-revocation-secret",
+        noun="client secret",
     )

@@ -34,12 +34,14 @@ class TokenFile:
         *,
         setting: str = "dacc.token_file",
         credential: str = "dacc-token",
+        noun: str = "token",
         most: int = 1,
         least: int = 1,
     ) -> None:
         """`path` is what the setting says, `credential` the name that systemd knows it by.
 
-        `most` is how many tokens it may hold, `least` how many characters each must have.
+        `noun` is what it holds, in errors; `most` how many of them, `least` how many characters
+        each must have.
         """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         self.is_credential = bool(
@@ -50,6 +52,7 @@ class TokenFile:
             path = Path(credentials or "") / credential
         self.path = path
         self.setting = setting
+        self.noun = noun
         self._most = most
         self._least = least
         self._time = 0
@@ -100,7 +103,7 @@ class TokenFile:
                 raise TokenUnusable(
                     said(
                         self.setting,
-                        "what seems to be the token itself",
+                        f"what seems to be the {self.noun} itself",
                         "the path of a file that holds it",
                     )
                 ) from None
@@ -108,7 +111,7 @@ class TokenFile:
                 f"{self.setting}: {path} cannot be read: {error.strerror}"
             ) from None
         lines = [line for line in map(bytes.strip, text.split(b"\n")) if line]
-        what = f"{self.setting}: {path} must hold one token"
+        what = f"{self.setting}: {path} must hold one {self.noun}"
         if self._most > 1:
             what += f", or up to {self._most} with a line for each"
         if not lines or len(lines) > self._most or len(text) > longest:
@@ -116,8 +119,8 @@ class TokenFile:
         tokens = tuple(check_token(line.decode("ascii", "replace"), what) for line in lines)
         if any(len(line) < self._least for line in lines):
             raise TokenUnusable(
-                f"{self.setting}: {path} holds a token of fewer than {self._least} characters,"
-                " which can be guessed; make a random one: openssl rand -hex 32"
+                f"{self.setting}: {path} holds a {self.noun} of fewer than {self._least}"
+                " characters, which can be guessed; make a random one: openssl rand -hex 32"
             )
         return tokens
 

@@ -10,7 +10,6 @@ __all__ = ["ask_for", "depth_of"]
 
 _OLD = ("usage_point_id", "start", "end")
 _NEW = ("pointId", "dateDebut", "dateFin")
-_GAS_PATHS = {"gas_days": "donnees_consos_informatives", "gas_periods": "donnees_consos_publiees"}
 
 
 def ask_for(
@@ -18,8 +17,9 @@ def ask_for(
 ) -> Ask:
     """Make the request for some civil days of a meter, the last of which is asked for too."""
     first, stop = day_text(days.start), day_text(days.stop)
-    if series in _GAS_PATHS:
-        url = f"{settings.grdf.data_url}/pce/{meter}/{_GAS_PATHS[series]}"
+    if series in {"gas_days", "gas_periods"}:
+        grdf = settings.grdf
+        url = grdf.daily_url(meter) if series == "gas_days" else grdf.published_url(meter)
         return Ask(url=url, query={"date_debut": first, "date_fin": stop}, bearer=bearer)
     enedis = settings.enedis
     names = _NEW if enedis.generation == "2026" else _OLD

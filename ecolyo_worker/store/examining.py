@@ -8,6 +8,7 @@ from msgspec import Struct
 from ecolyo_worker.clock import Clock, civil_text, instant_text
 from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.migrations import version_of
+from ecolyo_worker.store.tokens import rest_on_key
 
 __all__ = ["Examination", "examine", "lacking"]
 
@@ -32,6 +33,8 @@ class Examination(Struct, frozen=True):
     """The latest instant that this program wrote, ISO 8601 in UTC."""
     latest_event: str | None
     """The civil time of the event that came last."""
+    tokens: int = 0
+    """How many tokens rest on `energy.key` that nobody but a person could give again."""
 
 
 async def examine(database: Database, seconds: float, clock: Clock) -> Examination:
@@ -58,6 +61,7 @@ async def examine(database: Database, seconds: float, clock: Clock) -> Examinati
         damage=damage[:_MOST_WORDS],
         latest=None if latest is None else instant_text(latest),
         latest_event=None if event is None else civil_text(event),
+        tokens=await database.read(rest_on_key),
     )
 
 

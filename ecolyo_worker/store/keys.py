@@ -9,9 +9,11 @@ from pathlib import Path
 
 from ecolyo_worker.errors import StateRefused
 
-__all__ = ["load_key", "make_key", "put_back_key", "read_key"]
+__all__ = ["KEY_FORM", "load_key", "make_key", "put_back_key", "read_key"]
 
 _BYTES = 32
+KEY_FORM = f"{2 * _BYTES} hexadecimal digits"
+"""What a file of a key holds."""
 
 
 def load_key(directory: Path, *, may_make: bool) -> bytes:
@@ -60,10 +62,12 @@ def read_key(path: Path) -> bytes | None:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise StateRefused(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise StateRefused(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        key = b""
     if len(key) != _BYTES:
-        raise StateRefused(f"{path}: found {len(key)} bytes; it must have {_BYTES}")
+        raise StateRefused(f"{path} holds no key: {KEY_FORM}")
     return key
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.store.keys import make_key, read_key
 
-__all__ = ["KEY", "Seal", "key_path", "require_cryptography"]
+__all__ = ["KEY", "Seal", "key_path", "lost_key_advice", "require_cryptography"]
 
 KEY = "energy.key"
 """The key's file in the state directory."""
@@ -41,11 +41,8 @@ class Seal:
         require_cryptography()
         key = read_key(path)
         if key is None and not may_make:
-            raise StateRefused(
-                f"{path} is missing, and with it the tokens of accounts: put it back; or, to go on"
-                f" without them, make another one (`umask 077; openssl rand -hex 32 > {path}`), and"
-                " let people consent anew (`ecolyo-worker accounts authorize`)"
-            )
+            words = f"{path} is missing, and with it the tokens of accounts"
+            raise StateRefused(f"{words}: {lost_key_advice(path)}")
         return cls(make_key(path) if key is None else key, path)
 
     def close(self, text: bytes, name: str) -> bytes:
@@ -66,6 +63,15 @@ class Seal:
                 " damaged: put the right one back, or let people consent anew (`ecolyo-worker"
                 " accounts authorize`)"
             ) from None
+
+
+def lost_key_advice(path: Path) -> str:
+    """Say what to do where a key is gone that tokens were encrypted with."""
+    return (
+        "put it back; or, to go on without them, make another one"
+        f" (`umask 077; openssl rand -hex 32 > {path}`), and let people consent anew"
+        " (`ecolyo-worker accounts authorize`)"
+    )
 
 
 def key_path(setting: Path | None, directory: Path) -> Path:

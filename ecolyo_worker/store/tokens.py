@@ -57,10 +57,10 @@ def last_end_beside(connection: sqlite3.Connection, account: int) -> int | None:
     return found
 
 
-def rest_on_key(connection: sqlite3.Connection) -> bool:
-    """Tell whether there are tokens that nobody but a person could give again."""
-    query = "SELECT EXISTS (SELECT 1 FROM tokens WHERE account IS NOT NULL)"
-    return bool(connection.execute(query).fetchone()[0])
+def rest_on_key(connection: sqlite3.Connection) -> int:
+    """Give how many tokens there are that nobody but a person could give again."""
+    query = "SELECT count(*) FROM tokens WHERE account IS NOT NULL"
+    return int(connection.execute(query).fetchone()[0])
 
 
 def begin_authorization(

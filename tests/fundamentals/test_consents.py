@@ -276,7 +276,9 @@ async def test_a_signature_is_checked_by_the_key(
             await worker.consents.identify(await add(worker), good)
         assert (await worker.consents.identify(await add(worker), signed)).meter == OTHER
         key.write_text("-----BEGIN NOTHING-----")
-        with pytest.raises(ConfigurationError, match="found no public RSA key"):
+        with pytest.raises(
+            ConfigurationError, match="which holds no key; allowed: a file with a public RSA"
+        ):
             await worker.consents.identify(await add(worker), signed)
 
 

@@ -1,5 +1,6 @@
 """The client of Enedis and GRDF: whatever comes, or does not, is one reply, and shows nothing."""
 
+import logging
 import socket
 import ssl
 import struct
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSListener, TLSStream
@@ -235,3 +237,19 @@ async def test_a_cancelled_request_leaves_nothing_open(client: EnergyClient) -> 
         raw.hangs = False
         assert (await client.ask(Ask(url=raw.url), 9)).status == 200
         assert raw.connections == 2
+
+
+async def test_what_a_hosts_client_logs_names_no_meter(caplog: pytest.LogCaptureFixture) -> None:
+    """A client logs each address: of ours without path and query, of others as ever."""
+    caplog.set_level(logging.INFO, "httpx")
+    async with serving() as server, httpx.AsyncClient(trust_env=False) as others:
+        client = EnergyClient(Clients(lambda: httpx.AsyncClient(trust_env=False)), "0.1.0")
+        ask = Ask(url=f"{server.url}/pce/{METER}/days", query={"pointId": METER})
+        assert (await client.ask(ask, 5)).status == 200
+        await client.close()
+        await others.get(f"{server.url}/theirs")
+    ours, theirs = [one.getMessage() for one in caplog.records if one.name == "httpx"]
+    assert ours == f'HTTP Request: GET {server.url}/ "HTTP/1.1 200 OK"'
+    assert f"{server.url}/theirs" in theirs
+    assert METER in server.heard[0]
+    assert logging.getLogger("httpx").filters == []

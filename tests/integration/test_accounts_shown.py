@@ -103,7 +103,7 @@ async def test_the_doctor_says_what_to_do_of_each_state(
     def make(connection: sqlite3.Connection) -> None:
         person = instances.identify(connection, "alice.example")
         ident = accounts.add(connection, person, "grdf", PCE, NOW, consented=True) or 0
-        accounts.move(connection, ident, state, NOW, LOST)
+        accounts.move(connection, ident, state, NOW, None if state == "active" else LOST)
 
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:
         await worker.database.run(make)

@@ -241,3 +241,14 @@ def test_a_folder_that_a_service_manager_makes_may_be_missing(tmp_path: Path) ->
     path = tmp_path / "config.toml"
     path.write_text('[http]\nlisten = "unix:/run/ecolyo-worker-not-here/http.sock"\n')
     assert told(check_settings(read(path, {}))) == ""
+
+
+def test_a_wrong_value_is_told_as_it_was_written(tmp_path: Path) -> None:
+    """A duration is shown in the file's own words, and a name is proposed only if it is near."""
+    path = tmp_path / "config.toml"
+    path.write_text('[grdf]\nspread = "3d"\ngeneration = "v5"\nschedul = "0 9 * * *"\n')
+    spread, generation, schedule = check_settings(read(path, {}))
+    assert spread.message == "grdf.spread: found '3d'; allowed: 0 s to 86400 s"
+    assert generation.did_you_mean is None
+    assert generation.message.startswith("unknown key of [grdf]: 'generation'; known: client_id, ")
+    assert schedule.did_you_mean == "schedule"

@@ -23,8 +23,9 @@ LIMIT_S = 30
 class Service:
     """A service that runs: its process, its HTTP face, and what it logged so far."""
 
-    def __init__(self, process: Process, logs: BufferedByteReceiveStream) -> None:
+    def __init__(self, process: Process, logs: BufferedByteReceiveStream, heard: list[str]) -> None:
         self.process = process
+        self._heard = heard
         self._logs = logs
         self.logged: list[dict[str, Any]] = []
         self.url = ""
@@ -34,6 +35,7 @@ class Service:
         with anyio.fail_after(LIMIT_S):
             while True:
                 line = await self._logs.receive_until(b"\n", 100_000)
+                self._heard.append(line.decode("utf-8", "replace"))
                 try:
                     found: dict[str, Any] = msgspec.json.decode(line)
                 except msgspec.DecodeError:  # a message that is no log line
@@ -48,6 +50,7 @@ class Service:
         with anyio.fail_after(LIMIT_S), suppress(anyio.EndOfStream):
             while True:
                 text += await self._logs.receive()
+        self._heard.append(text.decode("utf-8", "replace"))
         return text.decode()
 
     async def end(self) -> int:
@@ -67,7 +70,7 @@ Run = Callable[..., AbstractAsyncContextManager[Service]]
 
 
 @pytest.fixture
-def run(state_dir: Path, tmp_path: Path) -> Run:
+def run(state_dir: Path, tmp_path: Path, heard: list[str]) -> Run:
     """Run the service on `state_dir` until the block is left; more settings as `ECOLYO_…`.
 
     One that is None is left to the settings file.
@@ -97,7 +100,7 @@ def run(state_dir: Path, tmp_path: Path) -> Run:
             command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=env
         ) as process:
             assert process.stderr is not None
-            service = Service(process, BufferedByteReceiveStream(process.stderr))
+            service = Service(process, BufferedByteReceiveStream(process.stderr), heard)
             try:
                 if ready:
                     service.url = f"http://{(await service.log('ready'))['http']}"
@@ -105,5 +108,6 @@ def run(state_dir: Path, tmp_path: Path) -> Run:
             finally:
                 if process.returncode is None:
                     process.send_signal(SIGKILL)
+                await service.rest()
 
     return started

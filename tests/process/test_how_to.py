@@ -180,11 +180,14 @@ class Terminal:
             line = (await self._printed.receive_until(b"\n", 10_000)).decode()
         return line.replace(self.url, self._page_url)
 
-    async def start(self, first: str | None) -> None:
-        """Learn its address; it prints its first line as the page shows it."""
+    async def start(self, shown: str | None) -> None:
+        """Learn its address; it prints its first lines as the page shows them."""
         line = await self.line()
         self.url = line.split('"')[1]
-        assert first is None or line.replace(self.url, self._page_url) == first.strip()
+        if shown is not None:
+            first, *more = shown.strip().splitlines()
+            assert line.replace(self.url, self._page_url) == first
+            assert [await self.line() for _ in more] == more
 
     async def check(self, code: str) -> None:
         """Check the next lines, which may come in any order."""

@@ -53,7 +53,7 @@ def test_a_lost_key_is_not_made_anew_unasked(tmp_path: Path) -> None:
         Seal.load(path, may_make=False)
     assert not path.exists()
     path.write_text("abc")
-    with pytest.raises(StateRefused, match="cannot be read"):
+    with pytest.raises(StateRefused, match="holds no key: 64 hexadecimal digits"):
         Seal.load(path, may_make=True)
     with pytest.raises(StateRefused, match="cannot be written"):
         Seal.load(tmp_path / "nowhere" / "energy.key", may_make=True)

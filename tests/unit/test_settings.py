@@ -200,10 +200,10 @@ WRONG = [
     ("dacc", "auth_retry", '"15 minutes"', "'15 minutes'", "a number and a unit"),
     ("dacc", "auth_retry", '"-1s"', "'-1s'", "a number and a unit"),
     ("dacc", "auth_retry", f'"{"9" * 400}d"', "999", "a number and a unit"),
-    ("dacc", "auth_retry", '"2d"', "172800 s", "0.001 s to 86400 s"),
-    ("dacc", "attempt_timeout", '"10ms"', "0.01 s", "0.05 s to 90 s"),
-    ("dacc", "attempt_timeout", '"11min"', "660 s", "0.05 s to 90 s"),
-    ("dacc", "backoff_cap", '"0s"', "0 s", "0.001 s to 86400 s"),
+    ("dacc", "auth_retry", '"2d"', "2d", "0.001 s to 86400 s"),
+    ("dacc", "attempt_timeout", '"10ms"', "10ms", "0.05 s to 90 s"),
+    ("dacc", "attempt_timeout", '"11min"', "11min", "0.05 s to 90 s"),
+    ("dacc", "backoff_cap", '"0s"', "0s", "0.001 s to 86400 s"),
 ]
 
 

@@ -6,6 +6,7 @@ one visit. What could not be asked is asked again after a growing while, in the 
 """
 
 import hashlib
+import sqlite3
 from contextlib import aclosing
 
 import anyio
@@ -93,7 +94,7 @@ class Poller(Actor):
         return None
 
     async def _visit(self, ident: int) -> None:
-        account = await self._context.database.read(accounts.find, ident)
+        account = await self._context.database.run(_begin, ident)
         if account is None or self.stopping:
             return
         if account.is_polled:
@@ -147,7 +148,9 @@ class Poller(Actor):
     def _meter_due(self, account: Account) -> int:
         """Give when to ask for a meter again: after as long as it is waited for already."""
         now = self._now()
-        wait = min(max(now - account.since, _SHORTEST_METER_MS), _LONGEST_RETRY_MS)
+        # A wrong clock dated what lies ahead: since when it is waited for is not known.
+        waited = now - account.since if account.since <= now else _LONGEST_RETRY_MS
+        wait = min(max(waited, _SHORTEST_METER_MS), _LONGEST_RETRY_MS)
         return min(self.slot_after(now, account.id), now + wait)
 
     def slot_after(self, instant: int, ident: int) -> int:
@@ -170,3 +173,8 @@ class Poller(Actor):
 
     def _now(self) -> int:
         return utc_ms(self._clock.now())
+
+
+def _begin(connection: sqlite3.Connection, ident: int) -> Account | None:
+    visits.begin(connection, ident)
+    return accounts.find(connection, ident)

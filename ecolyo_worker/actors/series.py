@@ -284,7 +284,7 @@ class SeriesVisit:
     def _resumption(self) -> str:
         """Say which command has the series asked for again: a consent, or the meter of one."""
         command = f"accounts authorize {self._account.id}"
-        if self._series == "curve" and self._context.settings.enedis.generation != "v4":
+        if self._asking.provider == "enedis" and self._context.settings.enedis.generation != "v4":
             command += " --meter NUMBER"
         return f"It is asked for again after `{command}`."
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Provider
 
-__all__ = ["Due", "due", "due_of", "hasten", "note", "put_off", "visited"]
+__all__ = ["Due", "begin", "due", "due_of", "hasten", "note", "put_off", "visited"]
 
 # What is asked for; of one whose meter is not known, Enedis is asked which it is.
 _VISITED = (
@@ -59,19 +59,29 @@ def due_of(connection: sqlite3.Connection, account: int, now: int) -> int:
     return 0 if row is None else int(row[0])
 
 
+def begin(connection: sqlite3.Connection, account: int) -> None:
+    """Note that the visit begins that was to come at once; who hastens now means the next one."""
+    connection.execute("UPDATE visits SET due = 1 WHERE account = ? AND due = 0", (account,))
+
+
 def note(connection: sqlite3.Connection, account: int, visited: int, due: int) -> None:
-    """Note a visit, and when the next one is due; both in ms of UTC."""
+    """Note a visit, and when the next one is due, unless it is to come at once; in ms of UTC."""
     connection.execute(
         "INSERT INTO visits (account, due, visited)"
         " SELECT id, ?, ? FROM accounts WHERE id = ?"
-        " ON CONFLICT DO UPDATE SET due = excluded.due, visited = excluded.visited",
+        " ON CONFLICT DO UPDATE SET due = iif(visits.due = 0, 0, excluded.due),"
+        " visited = excluded.visited",
         (due, visited, account),
     )
 
 
 def hasten(connection: sqlite3.Connection, account: int) -> None:
-    """Let an account be visited at once, whatever was to be waited for."""
-    connection.execute("UPDATE visits SET due = 0 WHERE account = ?", (account,))
+    """Let an account be visited at once, whatever was to be waited for, or is under way."""
+    connection.execute(
+        "INSERT INTO visits (account, due) SELECT id, 0 FROM accounts WHERE id = ?"
+        " ON CONFLICT DO UPDATE SET due = 0",
+        (account,),
+    )
 
 
 def visited(

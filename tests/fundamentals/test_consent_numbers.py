@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ecolyo_worker import CommandRefused, Worker
+from ecolyo_worker.clock import utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import InputRefused
 from ecolyo_worker.requests import Poll
@@ -140,6 +141,23 @@ async def test_a_meter_is_asked_for_less_and_less(life: Life) -> None:
     assert alice.state == "authorized"
     assert f"the consent of {MONDAY}T04:59:04Z is for" in alice.reason
     assert f"`accounts authorize {alice.id} --meter`" in alice.reason
+
+
+async def test_a_consent_of_a_day_to_come_is_not_asked_about_all_the_time(life: Life) -> None:
+    """Where a wrong clock dated it, nobody knows how long it is waited for: four hours do."""
+    alice, _ = await consented(life, PRM)
+    await life.twin.set_fault("no-services*99", "services")
+    await life.twin.clear()
+    night = settings(life.state_dir, life.twin, schedule="0 3 * * *").enedis
+    async with life.running(enedis=night) as worker:
+        ahead = utc_ms(paris("2036-01-01T06:00"))
+        await worker.database.run(
+            lambda it: it.execute("UPDATE accounts SET since = ?", (ahead,)).close()
+        )
+        while life.clock.now() < paris(f"{MONDAY}T14:30"):
+            await life.to(life.clock.now() + timedelta(minutes=10))
+        assert await life.twin.count(series="services") == 3
+        assert (await again(worker, alice)).state == "authorized"
 
 
 async def test_another_number_is_asked_about_soon(polling: Polling) -> None:

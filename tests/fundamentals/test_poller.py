@@ -201,6 +201,23 @@ async def test_another_state_is_looked_at_soon(life: Life) -> None:
         assert (await again(worker, account)).state == "active"
 
 
+async def test_a_visit_may_be_wished_for_during_another(life: Life) -> None:
+    """It comes after the one under way, of which nobody knows what it asked before the wish."""
+    (account,) = await people(life, PRM)
+    now = utc_ms(life.clock.now())
+    later = now + 3_600_000
+    async with Worker(settings(life.state_dir, life.twin), clock=life.clock).opened() as worker:
+        run = worker.database.run
+        for is_wished in (False, True):
+            await run(visits.hasten, account.id)
+            await run(visits.begin, account.id)
+            if is_wished:
+                await run(visits.hasten, account.id)
+            await run(visits.note, account.id, now, later)
+            found = await worker.database.read(visits.due, "enedis", now, later, 9)
+            assert bool(found.accounts) is is_wished
+
+
 async def test_a_command_wakes_the_poller(life: Life) -> None:
     """Who is added, or consents, is visited at once: nobody waits until the poller looks itself."""
     async with life.running() as worker:

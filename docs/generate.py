@@ -224,6 +224,9 @@ time and then once a minute at most; `left_out` says how many were not. When no 
 of them is told after that minute with the next line of any kind, or when the process ends; `late_s`
 says how many seconds ago it was. `outbox show` has every attempt.
 
+Of readings that come the log says nothing: `accounts list` tells up to which day each account has
+them, and `/metrics` the same by provider, with the number of answers.
+
 These are all events there are. None holds a token, and none names a person unless `log.instances`
 is set: then those that are about one have `instance`, where it is known; with the target `native`
 nobody can tell of a row whose it is. Without it her name is also taken out of what the other side

@@ -21,23 +21,30 @@ __all__ = ["Trouble", "check_accounts", "check_energy", "check_troubles"]
 
 _CHECK = "energy accounts"
 _LIST = "`ecolyo-worker accounts list` tells which, and why"
+_ANOTHER = (
+    f"{_LIST}; if the meter's number is wrong: `ecolyo-worker accounts remove ID`, then"
+    " `ecolyo-worker accounts add` with the right one"
+)
+_REASON = "`ecolyo-worker accounts list` tells which account; the reason says what to do"
 # Only their people can change it: nothing is wrong with the service, but it is good to know.
 _WRONG_STATES = {
+    "new": (
+        "wait for their first consent",
+        f"nobody consented yet: `ecolyo-worker accounts authorize ID`; {_LIST}",
+    ),
     "needs_consent": (
         "need a consent",
         f"{_LIST}; once the person agrees anew: `ecolyo-worker accounts authorize ID`",
     ),
-    "suspended": (
-        "are suspended",
-        f"{_LIST}; is it the meter's number, `accounts remove ID`, and `accounts add` another",
-    ),
+    "suspended": ("are suspended", _ANOTHER),
 }
 _REMOVING = (
     f"nothing: it is tried again each hour. {_LIST};"
     " `ecolyo-worker accounts remove ID --yes --no-revoke` leaves the consent to its holder"
 )
 
-
+# These do not pass by themselves.
+_TOLD = {"UNKNOWN_ERROR.PARTIAL_SYNC", "USER_ACTION_NEEDED.OAUTH_OUTDATED"}
 _TROUBLES = {
     "LOGIN_FAILED": "put the settings of the application right, and its secret; then look by"
     " `ecolyo-worker poll`",
@@ -115,7 +122,9 @@ def check_troubles(troubles: Mapping[Trouble, int], paused: Container[str]) -> I
     for trouble, count in troubles.items():
         found = f"{trouble.provider}, {count} of the accounts: {trouble.reason}"
         advice = _TROUBLES.get(trouble.word or "")
-        if advice is None or trouble.provider in paused:
+        if trouble.word in _TOLD:
+            yield note(_CHECK, found, _REASON)
+        elif advice is None or trouble.provider in paused:
             yield note(_CHECK, found, f"nothing, if it passes; {_LIST}")
         else:
             yield failed(_CHECK, found, advice)

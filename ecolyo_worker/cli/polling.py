@@ -71,7 +71,8 @@ async def poll(
     to
         The last day; default: yesterday.
     force
-        Also what is there already, and series that were given up.
+        Also what is there already, days that wait to be asked for again, and series that were given
+        up. A quota or a pause of the provider counts all the same.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """A status on one screen of 80×24, whatever there is in it; `--json` tells all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecolyo_worker.cli.output import Output, fitted, megabytes, several
@@ -13,6 +13,18 @@ _HEIGHT = 23
 """Lines on a screen of 24, for the last one is the prompt's."""
 _MOST_TASKS = 7
 _MOST_TARGETS = 3
+_REASONS = {
+    "pruned": "for their age",
+    "withdrawn": "by withdrawals",
+    "forgotten": "by `forget`",
+    "removed": "by `accounts remove`",
+}
+_THINGS = {
+    "events": ("event", "events"),
+    "outbox": ("indicator", "indicators"),
+    "accounts": ("account", "accounts"),
+    "instances": ("person", "people"),
+}
 
 
 def show_status(output: Output, found: Status, directory: Path) -> None:
@@ -96,9 +108,27 @@ def _more(found: Status, width: int) -> list[str]:
             lines.append(_by_name(counts, what, width))
     if sum(found.destination_states.values()) > 1:
         lines += [_target(one) for one in found.destinations[:_MOST_TARGETS]]
-    if found.removed:
-        lines.append(f"removed   {_counts(found.removed)}")
+    if told := "; ".join(_removed(found)):
+        lines.append(f"removed   {told}")
     return lines
+
+
+def _removed(found: Status) -> Iterator[str]:
+    """Tell what was deleted, and why."""
+    for reason, words in _REASONS.items():
+        counts = found.removed_for.get(reason, {})
+        things = {
+            names: sum(n for what, n in counts.items() if _thing(what) == thing)
+            for thing, names in _THINGS.items()
+        }
+        told = [several(count, *names) for names, count in things.items() if count]
+        if told:
+            yield f"{', '.join(told)} {words}"
+
+
+def _thing(what: str) -> str | None:
+    """Give of which things it is the number; doubts about a row are no more rows."""
+    return None if what == "outbox.maybe_delivered" else what.partition(".")[0]
 
 
 def _tasks(tasks: Sequence[ActorHealth]) -> list[str]:

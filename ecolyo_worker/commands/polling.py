@@ -133,7 +133,10 @@ class PollingCommands(Group):
             case "needs_consent":
                 return replace(ended, outcome="consent", reason=account.reason, next=authorize)
             case "suspended":
-                return replace(ended, outcome="suspended", reason=account.reason, next=meter)
+                # The meter of an account does not change.
+                gone = f"accounts remove {account.id}"
+                then = meter if account.meter is None else gone
+                return replace(ended, outcome="suspended", reason=account.reason, next=then)
         if ended.outcome == "done" and ended.reason is not None:
             outcome = "refused" if account.held_through is None else "partial"
             return replace(ended, outcome=outcome)

@@ -85,7 +85,10 @@ _REPORT = "Please report this: the worker should not ask so."
 _AGREE = "The holder of the meter must agree anew, from the app."
 _CONTRACT = "The operator must look into the contract with {who} and its subscriptions."
 _CREDENTIALS = "The operator must check client_id and client_secret_file of {who}."
-_NUMBER = "The holder of the account must check the number of the meter."
+_NUMBER = (
+    "The holder of the account must check the number of the meter: if it is wrong, remove this "
+    "account, and add one with the right number."
+)
 
 _SWITCH_ON = (
     "The holder must switch on the recording and the collection of the hourly consumption in the "

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -108,6 +110,9 @@ class Status(Struct, frozen=True, kw_only=True):
     too_large: dict[str, int]
     """Values of 1e10 or more, by measure: they made no indicator."""
     removed: dict[str, int]
+    """Rows that were deleted, by what they were."""
+    removed_for: dict[str, dict[str, int]] = {}
+    """The same, by the reason: `pruned` by age, `withdrawn`, `forgotten`, or `removed` by hand."""
     destinations: list[DestinationStatus]
     """The native target's, or those with a Cozy target that do not work, at most 20."""
     destination_states: dict[str, int]
@@ -137,6 +142,13 @@ def take_snapshot(connection: sqlite3.Connection) -> Snapshot:
     All in one row: each further one would give Python's lock away to the event loop and back.
     """
     return Snapshot(*connection.execute(_SNAPSHOT, (_MOST_DESTINATIONS,)).fetchone())
+
+
+def _all_together(removed: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    found = Counter[str]()
+    for counts in removed.values():
+        found.update(counts)
+    return dict(found)
 
 
 def file_sizes(directory: Path, snapshot: Snapshot) -> Sizes:
@@ -174,6 +186,7 @@ def make_status(
     states_of_accounts: dict[str, int] = {
         state: counts.get(f"accounts.{state}", 0) for state in accounts.STATES
     }
+    removed = msgspec.json.decode(snapshot.removed, type=dict[str, dict[str, int]])
     oldest = snapshot.oldest_pending
     rows = {state: counts.get(f"outbox.{state}", 0) for state in outbox.STATES}
     return Status(
@@ -194,7 +207,8 @@ def make_status(
         sizes=sizes,
         other_values=_behind(counts, totals.OTHER),
         too_large=_behind(counts, totals.TOO_LARGE),
-        removed=msgspec.json.decode(snapshot.removed, type=dict[str, int]),
+        removed=_all_together(removed),
+        removed_for=removed,
         destinations=destinations,
         destination_states=states,
         tasks=tasks,
@@ -243,8 +257,9 @@ def trouble_advice(trouble: str | None) -> list[str]:
 # The native destination, or of the people's own those of which there is something to say.
 _SNAPSHOT = """
     SELECT (SELECT json_group_object(name, count) FROM totals),
-           (SELECT json_group_object(what, n)
-              FROM (SELECT what, sum(count) AS n FROM removed GROUP BY what)),
+           (SELECT json_group_object(reason, json(counts))
+              FROM (SELECT reason, json_group_object(what, count) AS counts
+                      FROM removed GROUP BY reason)),
            (SELECT json_group_array(json_array(name, state, reason, not_before, last_delivered))
               FROM (SELECT NULL AS name, state, reason, not_before, last_delivered
                       FROM destinations WHERE instance IS NULL

@@ -50,16 +50,16 @@ async def test_a_lost_consent_names_the_next_command(polling: Polling) -> None:
 
 
 async def test_a_refused_meter_is_suspended(polling: Polling) -> None:
-    """It is the person's turn, who may name the number."""
+    """It is the person's turn; another number takes another account."""
     await polling.twin.set_fault("unknown-meter*9", PRM)
     async with polling.worker() as worker:
         end = await poll(worker, await add(worker, "enedis", PRM))
         assert end.outcome == "suspended"
         assert end.reason == (
             "Enedis knows no such meter. The holder of the account must check the number of the"
-            " meter."
+            " meter: if it is wrong, remove this account, and add one with the right number."
         )
-        assert end.next == "accounts authorize 1 --meter NUMBER"
+        assert end.next == "accounts remove 1"
 
 
 async def test_what_is_given_up_is_not_all_there(polling: Polling) -> None:

@@ -90,8 +90,14 @@ async def advised(cli: Cli) -> list[Finding]:
     ("state", "result", "words", "advice"),
     [
         ("active", "ok", "are active: 1", ""),
+        ("new", "note", "wait for their first consent,", "ecolyo-worker accounts authorize ID"),
         ("needs_consent", "note", "need a consent,", "ecolyo-worker accounts authorize ID"),
-        ("suspended", "note", "are suspended,", "`accounts remove ID`"),
+        (
+            "suspended",
+            "note",
+            "are suspended,",
+            "number is wrong: `ecolyo-worker accounts remove ID`",
+        ),
         ("removing", "note", "for their consent to be revoked: 1", "--no-revoke"),
     ],
 )
@@ -124,6 +130,28 @@ async def test_the_doctor_tells_of_a_provider_that_is_left_alone(cli: Cli, state
         "enedis is left alone until 3000-01-01T00:00:00Z: it is down",
     )
     assert "`ecolyo-worker poll enedis`" in (one.advice or "")
+
+
+async def test_the_doctor_leaves_what_does_not_pass_to_its_reason(
+    cli: Cli, state_dir: Path
+) -> None:
+    """Of a series that was given up it does not say that it may pass."""
+    words = "This series is not asked for any more."
+
+    def make(connection: sqlite3.Connection) -> None:
+        person = instances.identify(connection, "alice.example")
+        ident = accounts.add(connection, person, "enedis", PRM, NOW, consented=True) or 0
+        accounts.move(
+            connection, ident, "active", NOW, Trouble(words, "UNKNOWN_ERROR.PARTIAL_SYNC")
+        )
+
+    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
+        await worker.database.run(make)
+    told = [one for one in await advised(cli) if words in one.found]
+    assert [one.result for one in told] == ["note"]
+    assert told[0].advice == (
+        "`ecolyo-worker accounts list` tells which account; the reason says what to do"
+    )
 
 
 async def test_the_doctor_tells_of_days_in_doubt(cli: Cli, state_dir: Path) -> None:

@@ -41,7 +41,7 @@ def crowded(tasks: int) -> Status:
     counters |= {f"destinations.{state}": 10**6 for state in ("ready", "paused", "open")}
     counters |= {f"values.other.{NASTY}{n}": 10**6 for n in range(50)}
     counters |= {f"values.too_large.{NASTY}{n}": 10**6 for n in range(50)}
-    removed = {f"{NASTY}{n}": 10**9 for n in range(30)}
+    removed = {reason: {f"events.{n}": 10**9 for n in range(30)} for reason in ("pruned", NASTY)}
     found = [[one.name, one.state, one.reason, 10**12, 10**12] for one in held]
     text = [msgspec.json.encode(one).decode() for one in (counters, removed, found)]
     snapshot = Snapshot(text[0], text[1], text[2], 10**12, 10**9)
@@ -94,6 +94,27 @@ def test_what_stands_in_the_way_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert "! sender crashed, and runs again by itself: ValueError: no" in text
     assert "! intake hangs: it gave no sign of life for long; restart the service" in text
     assert "! ecolyo.db-wal holds 512 MiB: something reads the database for long" in text
+
+
+def test_what_was_deleted_is_told_with_the_reason(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words, with things of one kind together; the sums of all reasons stay for machines."""
+    removed = {
+        "pruned": {"events.counted": 3, "outbox.sent": 1, "outbox.maybe_delivered": 1},
+        "removed": {"accounts.removing": 2, "accounts.new": 1},
+        "forgotten": {"instances": 1, "events.counted": 1},
+    }
+    text = msgspec.json.encode(removed).decode()
+    snapshot = Snapshot("{}", text, "[]", None, 0)
+    status = make_status(snapshot, "0.1.0", "on", "https://d", Sizes(5, 0, 0), [])
+    assert status.removed["events.counted"] == 4
+    assert status.removed["accounts.removing"] == 2
+    monkeypatch.setenv("COLUMNS", "200")
+    assert (
+        "removed   3 events, 1 indicator for their age; 1 event, 1 person by `forget`;"
+        " 3 accounts by `accounts remove`"
+    ) in printed(status, capsys)
 
 
 async def test_sizes_are_told(state_dir: Path, cli: Any) -> None:

@@ -22,6 +22,7 @@ from ecolyo_worker.energy.windows import (
     PolledSeries,
     newest,
     number,
+    requested,
     within,
     without,
 )
@@ -141,7 +142,7 @@ class SeriesVisit:
         if not await self._begin():
             return
         while not self._is_over and (window := newest(self._left, self._longest)) is not None:
-            found = await self._asking.ask(self._account, self._series, window)
+            found = await self._asking.ask(self._account, self._series, self._days(window))
             if isinstance(found, NoToken):
                 yield await self._without_token(found, window)
             elif isinstance(found, Later):
@@ -201,12 +202,18 @@ class SeriesVisit:
             return meaning, None
         assert self._account.meter is not None, "its meter is not known"
         try:
-            found = read_points(self._series, answer.content, self._account.meter, window)
+            found = read_points(
+                self._series, answer.content, self._account.meter, self._days(window), window
+            )
         except AnswerUnreadable as error:
             return vendor_down(self._asking.provider, str(error)), None
         if found.broken is not None and meaning.kind == "ok":
             meaning = vendor_down(self._asking.provider, found.broken)
         return meaning, found
+
+    def _days(self, window: range) -> range:
+        """Give the days that are named in the request for a window."""
+        return requested(self._series, window, self._visit.today)
 
     async def _store(self, meaning: Meaning, found: Decoded, window: range) -> Stored:
         is_whole = meaning.kind in ("ok", "empty")

@@ -20,7 +20,7 @@ from ecolyo_worker.clock import (
 from ecolyo_worker.commands.group import Group
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import PROVIDERS
-from ecolyo_worker.energy.windows import SERIES_OF
+from ecolyo_worker.energy.windows import DEEPEST, SERIES_OF
 from ecolyo_worker.errors import CommandRefused, ConfigurationError, StateRefused
 from ecolyo_worker.remote.series import depth_of
 from ecolyo_worker.store import accounts
@@ -155,6 +155,7 @@ class PollingCommands(Group):
             raise CommandRefused(
                 f"--from {request.begin} --to {request.end}: no day lies between them"
             )
+        self._check_depth(request, stop)
         return Wanted(range(begin, stop), request.forced)
 
     def _check_end(self, request: ask.Poll, stop: int) -> None:
@@ -171,6 +172,21 @@ class PollingCommands(Group):
             raise CommandRefused(
                 f"--to {request.end} is before {day_text(first)}, the first day that is fetched by"
                 " the settings: name an earlier one by --from"
+            )
+
+    def _check_depth(self, request: ask.Poll, stop: int) -> None:
+        """Refuse a last day before all that a provider keeps."""
+        deepest = max(
+            DEEPEST[series]
+            for provider in PROVIDERS
+            if request.provider in {provider, "all"}
+            for series in SERIES_OF[provider]
+        )
+        first = self._today() - deepest
+        if stop <= first:
+            raise CommandRefused(
+                f"--to {request.end} is before {day_text(first)}, the first day that is kept where"
+                " it is fetched from: name a later one"
             )
 
     async def _chosen(self, ident: int | None) -> AsyncIterator[Account]:

@@ -66,12 +66,16 @@ def read_gas_days(objects: Objects, meter: str, days: range) -> Decoded:
     return found.of(objects, meter, take)
 
 
-def read_gas_periods(objects: Objects, meter: str, days: range) -> Decoded:
+def read_gas_periods(
+    objects: Objects, meter: str, days: range, wanted: range | None = None
+) -> Decoded:
     """Read the published periods, which are mostly months, that touch the days asked for.
 
-    Otherwise it is like `read_gas_days`.
+    Those that touch none of the `wanted` days are left out; default: all are wanted. Otherwise it
+    is like `read_gas_days`.
     """
     found = _Found()
+    kept = days if wanted is None else wanted
 
     def take(usage: _Usage) -> None:
         _check_word(usage, "type_conso", "publie")
@@ -79,11 +83,17 @@ def read_gas_periods(objects: Objects, meter: str, days: range) -> Decoded:
             return
         begin, end = _interval(usage)
         touched = range(day_of(_civil(begin)), day_of(_civil(end) - 1) + 1)
-        if not touched or touched[-1] < days.start or touched[0] >= days.stop:
+        if not _touch(touched, days):
             raise ValueError(f"date_debut_consommation: {NOT_ASKED}")
-        found.keep(utc_ms(begin), _point(usage, begin, end))
+        if _touch(touched, kept):
+            found.keep(utc_ms(begin), _point(usage, begin, end))
 
     return found.of(objects, meter, take)
+
+
+def _touch(some: range, others: range) -> bool:
+    """Tell whether two ranges have a day in common."""
+    return max(some.start, others.start) < min(some.stop, others.stop)
 
 
 def plain(found: object) -> str:

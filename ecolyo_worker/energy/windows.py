@@ -16,6 +16,7 @@ __all__ = [
     "joined",
     "newest",
     "number",
+    "requested",
     "runs",
     "todo",
     "within",
@@ -34,9 +35,9 @@ LONGEST: Final[dict[PolledSeries, int]] = {
     "daily": 365,
     "curve": 7,
     "gas_days": 365,
-    "gas_periods": 365,
+    "gas_periods": 303,
 }
-"""The most days that a window of a series has."""
+"""The most days that a window of a series has; one of periods leaves room for two months more."""
 DEEPEST: Final[dict[PolledSeries, int]] = {
     "daily": 1110,
     "curve": 745,
@@ -44,6 +45,8 @@ DEEPEST: Final[dict[PolledSeries, int]] = {
     "gas_periods": 1825,
 }
 """How many days before today a provider keeps; asked for older ones it may refuse all."""
+
+_PERIODS_REQUEST = 365
 
 Ranges = tuple[range, ...]
 """Ranges in the order of time, of which no two touch."""
@@ -61,6 +64,17 @@ def newest(ranges: Sequence[range], longest: int) -> range | None:
         return None
     last = ranges[-1]
     return range(max(last.start, last.stop - longest), last.stop)
+
+
+def requested(series: PolledSeries, window: range, today: int) -> range:
+    """Give the days that a request names for a window, none of them from `today` on.
+
+    GRDF gives only published periods that lie within what is asked. So a request for them reaches
+    beyond its window, up to a year from its first day: a period across the window's end comes, too.
+    """
+    if series != "gas_periods":
+        return window
+    return range(window.start, min(window.start + _PERIODS_REQUEST, today))
 
 
 def number(ranges: Iterable[range], longest: int) -> int:

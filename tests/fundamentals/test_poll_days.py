@@ -64,6 +64,13 @@ async def test_nothing_is_asked_that_no_provider_keeps(polling: Polling) -> None
                 " settings: name an earlier one by --from"
             ),
         ),
+        (
+            {"provider": "enedis", "begin": "2015-11-20", "end": "2015-12-10"},
+            (
+                "--to 2015-12-10 is before 2023-11-07, the first day that is kept where it is"
+                " fetched from: name a later one"
+            ),
+        ),
     ],
 )
 async def test_days_that_cannot_be_are_named_as_they_were_given(

@@ -333,6 +333,17 @@ def test_periods_that_touch_the_days_are_taken(
     assert (len(found.points), len(found.refused)) == (is_taken, not is_taken)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "is_kept"),
+    [(days("2025-12-01", "2026-01-02"), True), (days("2025-12-01", "2026-01-01"), False)],
+)
+def test_a_period_of_another_window_is_left_out(wanted: range, is_kept: bool) -> None:
+    """What was asked for, and touches none of the wanted days, is neither kept nor refused."""
+    body = json.dumps(published()).encode()
+    found = read_gas_periods(read_objects(body), METER, YEAR, wanted)
+    assert (len(found.points), found.refused) == (is_kept, ())
+
+
 def test_a_month_in_two_periods_is_two() -> None:
     """They follow each other, and neither replaces the other."""
     middle = "2026-01-16T06:00:00+01:00"

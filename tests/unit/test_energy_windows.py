@@ -7,6 +7,7 @@ from ecolyo_worker.energy.windows import (
     joined,
     newest,
     number,
+    requested,
     runs,
     todo,
     within,
@@ -47,6 +48,13 @@ def test_what_is_complete_is_not_asked() -> None:
     assert todo(DAYS, [range(100, 199)], []) == (range(199, 200),)
     assert todo(DAYS, [range(100, 199)], [198, 150, 50]) == (range(150, 151), range(198, 200))
     assert todo(DAYS, [DAYS], []) == ()
+
+
+def test_a_request_for_periods_reaches_beyond_its_window() -> None:
+    """Up to a year from its first day, and not to today; other series ask for the window alone."""
+    assert requested("gas_periods", range(1000, 1303), 2000) == range(1000, 1365)
+    assert requested("gas_periods", range(1700, 1701), 2000) == range(1700, 2000)
+    assert requested("gas_days", range(1000, 1303), 2000) == range(1000, 1303)
 
 
 def test_nothing_is_left_of_nothing() -> None:

@@ -35,7 +35,7 @@ _SECRETS = re.compile(
 
 
 @pytest.fixture(autouse=True)
-def heard(request: pytest.FixtureRequest) -> list[str]:
+def overheard(request: pytest.FixtureRequest) -> list[str]:
     """What was written to stderr, and does not reach the report of the test by itself.
 
     Whatever keeps stderr of a process adds it; at the end it is searched for secrets.
@@ -90,7 +90,7 @@ def state_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cli(state_dir: Path, heard: list[str]) -> Cli:
+def cli(state_dir: Path, overheard: list[str]) -> Cli:
     """Run the command line in a process of its own on `state_dir`."""
 
     async def run(
@@ -106,7 +106,7 @@ def cli(state_dir: Path, heard: list[str]) -> Cli:
             check=False,
             env={**clean, **(env or {})},
         )
-        heard.append(done.stderr.decode("utf-8", "replace"))
+        overheard.append(done.stderr.decode("utf-8", "replace"))
         return done
 
     return run

@@ -271,14 +271,11 @@ async def test_a_key_that_is_missing(used: Path) -> None:
     assert content(used)[DATABASE] == before[DATABASE]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("xyz", "cannot be read"), ("é", "cannot be read"), ("", "found 0 bytes"), ("ab", "1 bytes")],
-)
-async def test_a_key_that_is_damaged(used: Path, text: str, words: str) -> None:
+@pytest.mark.parametrize("text", ["xyz", "é", "", "ab"])
+async def test_a_key_that_is_damaged(used: Path, text: str) -> None:
     """An `outbox.key` that is no key is refused and left as it is."""
     (used / "outbox.key").write_text(text, encoding="utf-8")
-    with pytest.raises(StateRefused, match=words):
+    with pytest.raises(StateRefused, match=r"outbox\.key holds no key: 64 hexadecimal digits"):
         await Worker(Settings(state_dir=used)).__aenter__()
     assert content(used)["outbox.key"].decode() == text
 

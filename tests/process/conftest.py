@@ -70,7 +70,7 @@ Run = Callable[..., AbstractAsyncContextManager[Service]]
 
 
 @pytest.fixture
-def run(state_dir: Path, tmp_path: Path, heard: list[str]) -> Run:
+def run(state_dir: Path, tmp_path: Path, overheard: list[str]) -> Run:
     """Run the service on `state_dir` until the block is left; more settings as `ECOLYO_…`.
 
     One that is None is left to the settings file.
@@ -100,7 +100,7 @@ def run(state_dir: Path, tmp_path: Path, heard: list[str]) -> Run:
             command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=env
         ) as process:
             assert process.stderr is not None
-            service = Service(process, BufferedByteReceiveStream(process.stderr), heard)
+            service = Service(process, BufferedByteReceiveStream(process.stderr), overheard)
             try:
                 if ready:
                     service.url = f"http://{(await service.log('ready'))['http']}"

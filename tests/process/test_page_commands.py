@@ -55,7 +55,7 @@ ELSEWHERE = {
 ENDS = {
     "ecolyo-worker doctor": 1,
     "ecolyo-worker accounts authorize 3": 78,
-    "ecolyo-worker poll enedis --account 3 --from 2026-01-01": 75,
+    "ecolyo-worker poll enedis --account 3 --from 2026-01-01": 78,
 }
 """With which code some end in that state: indicators are dead, no provider knows the application.
 

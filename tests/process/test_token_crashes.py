@@ -71,11 +71,12 @@ class Home:
         return {one["status"]: one["count"] for one in found if one["grant"] == "refresh_token"}
 
     def rows(self) -> list[Any]:
-        """Give all that was fetched, and how far it goes."""
+        """Give all that was fetched, and how far it goes; not why nothing comes now."""
+        cursors = "(SELECT account, series, earliest, longest, never FROM cursors)"
         with closing(sqlite3.connect(self.settings.directory / "ecolyo.db")) as connection:
             return [
                 connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall()
-                for table in ("points", "rollups", "cursors", "asked_days")
+                for table in ("points", "rollups", cursors, "asked_days")
             ]
 
     def _take(self, _logger: object, level: str, line: Any) -> Any:

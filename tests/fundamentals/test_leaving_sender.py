@@ -87,7 +87,7 @@ async def test_no_byte_goes_out_after_a_withdrawal(
         arrived = {record["indicator"]["startDate"] for record in await echo.indicators()}
         assert {day for day in arrived if is_alices(day)} <= claimed
         assert sum(is_alices(day) for day in arrived) <= 4
-        assert await worker.database.read(_owned) == {"bob.example"}
+        assert await worker.database.read(_owned) <= {"bob.example"}
     await assert_balanced(settings.directory, echo.url)
 
 

@@ -13,7 +13,7 @@ from ecolyo_worker.providers import Enedis
 from ecolyo_worker.requests import Coverage, CoverageDay
 from ecolyo_worker.store import accounts, quotas, visits
 from ecolyo_worker.store.quotas import Pause
-from tests.energy_accounts import NOW, PRM, add, settings
+from tests.energy_accounts import NOW, PRM, add, again, settings
 from tests.energy_polling import ODD, Polling, visit
 
 WEDNESDAY, SUNDAY = "2026-11-18", "2026-11-15"
@@ -113,7 +113,10 @@ async def test_days_that_were_given_up_name_the_command(polling: Polling) -> Non
         await visit(worker, account)
         days = list((await covered(worker, account.id)).values())
         assert [(day.state, day.next_try) for day in days] == [("missing", None)] * 3
-        assert all(f"`accounts authorize {account.id}`" in str(day.reason) for day in days)
+        command = f"`accounts authorize {account.id} --meter NUMBER`"
+        assert all(command in str(day.reason) for day in days)
+        # Both series were given up for the same reason, which is told once.
+        assert str((await again(worker, account)).reason).count("It is asked for again") == 1
 
 
 @pytest.mark.parametrize(

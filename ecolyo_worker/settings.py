@@ -370,6 +370,11 @@ class Settings(Section, frozen=True):
         return ZoneInfo(self.zone)
 
     @property
+    def providers(self) -> dict[Literal["enedis", "grdf"], Enedis | Grdf]:
+        """The sections of those who give readings, by name."""
+        return {"enedis": self.enedis, "grdf": self.grdf}
+
+    @property
     def directory(self) -> Path:
         """The state directory: the setting, else systemd's, else the user's state folder."""
         if self.state_dir is not None:

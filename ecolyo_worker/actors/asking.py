@@ -57,8 +57,7 @@ class Asking:
         self.tokens = tokens
         self.quota = Quota(context, provider)
         self._client = client
-        section = context.settings.enedis if provider == "enedis" else context.settings.grdf
-        self._timeout_s = section.attempt_timeout.total_seconds()
+        self._timeout_s = context.settings.providers[provider].attempt_timeout.total_seconds()
 
     def prepare(self) -> None:
         """Be ready, so that a request leaves at the moment that is noted for it."""

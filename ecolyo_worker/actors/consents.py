@@ -22,7 +22,6 @@ from ecolyo_worker.energy.services import read_services, wanted
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import AnswerUnreadable, CommandRefused, InputRefused
-from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
@@ -105,11 +104,11 @@ class Consents:
         state = secrets.token_urlsafe(_STATE_BYTES)
         application = self._tokens.application_of(account.provider)
         application.check()
-        oauth.identity_key(self._settings(account.provider))
+        oauth.identity_key(self._context.settings.providers[account.provider])
         url = application.consent_page(state)
         expires = self.moment().utc + _STATE_MS
         await self._context.database.run(tokens.begin_authorization, account.id, state, expires)
-        return Begun(url, self._settings(account.provider).redirect_uri)
+        return Begun(url, self._context.settings.providers[account.provider].redirect_uri)
 
     async def finish(self, account: Account, callback: str) -> Account:
         """Take what the page of consent led back with: an address, or its query.
@@ -159,7 +158,7 @@ class Consents:
         `issuer` is who led back with a code, if that was told. Raises `InputRefused` for a token
         that has ended, or is another application's.
         """
-        settings = self._settings(provider)
+        settings = self._context.settings.providers[provider]
         key = oauth.identity_key(settings)
         if key is not None:
             identity.check_signature(token, key)
@@ -284,7 +283,7 @@ class Consents:
         """Exchange a code for the first tokens, and take the meter that comes with them."""
         provider = account.provider
         ask = self._tokens.application_of(provider).by_code(code)
-        timeout_s = self._settings(provider).attempt_timeout.total_seconds()
+        timeout_s = self._context.settings.providers[provider].attempt_timeout.total_seconds()
         reply = await self._client.ask(ask, timeout_s)
         meaning = reply.meaning(provider, "token", self._context.clock.now())
         if meaning.kind != "ok":
@@ -351,10 +350,6 @@ class Consents:
     async def _again(self, account: Account) -> Account:
         found = await self._context.database.read(accounts.find, account.id)
         return account if found is None else found
-
-    def _settings(self, provider: Provider) -> Enedis | Grdf:
-        settings = self._context.settings
-        return settings.enedis if provider == "enedis" else settings.grdf
 
     def _has_codes(self, provider: Provider) -> bool:
         """Tell whether a code is exchanged; of v5 it is not, and the callback names the meter."""

@@ -46,7 +46,7 @@ class Poller(Actor):
         self._provider = visits.asking.provider
         self.name = self._provider
         settings = context.settings
-        section = settings.enedis if self._provider == "enedis" else settings.grdf
+        section = settings.providers[self._provider]
         self.has_application = section.is_set
         """Whether the provider knows us; else there is nothing to run for."""
         self.longest_step_s = _MOST_REQUESTS * section.attempt_timeout.total_seconds()

@@ -43,7 +43,7 @@ class Quota:
         """What was asked before is read before the first request."""
         self._context = context
         self._provider: Provider = provider
-        settings = context.settings.enedis if provider == "enedis" else context.settings.grdf
+        settings = context.settings.providers[provider]
         self._spacing_ms = -int(-_SECOND_MS * _MARGIN // settings.per_second)
         self._per_hour = settings.hourly
         self._made: deque[int] = deque()

@@ -349,8 +349,7 @@ class Tokens:
         return self._seal
 
     def _timeout_s(self, owner: Owner) -> float:
-        settings = self._context.settings
-        section = settings.enedis if owner.provider == "enedis" else settings.grdf
+        section = self._context.settings.providers[owner.provider]
         return section.attempt_timeout.total_seconds()
 
     def _now(self) -> int:

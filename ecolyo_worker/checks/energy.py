@@ -67,7 +67,7 @@ def check_energy(settings: Settings, tokens: int = 0) -> Iterator[Finding]:
 
     `tokens` is how many the state holds that only people could give again.
     """
-    sections = [section for section in (settings.enedis, settings.grdf) if section.is_set]
+    sections = [section for section in settings.providers.values() if section.is_set]
     if not sections:
         yield note(_CHECK, "none: neither enedis.client_id nor grdf.client_id is set")
         return

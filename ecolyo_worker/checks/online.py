@@ -7,6 +7,7 @@ that it tells whether the address is right; whether the token is, only sending t
 from msgspec import Struct
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
+from ecolyo_worker.energy.answers import NAMES
 from ecolyo_worker.errors import ConfigurationError
 from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.remote.echo import counted
@@ -51,8 +52,8 @@ async def check_target(settings: Dacc, instance: str | None) -> list[Finding]:
 
 async def check_providers(settings: Settings) -> list[Finding]:
     """Ask Enedis and GRDF, where they are set up, at the addresses that tokens come from."""
-    sections: dict[str, Enedis | Grdf] = {"Enedis": settings.enedis, "GRDF": settings.grdf}
-    return [await _tokens(name, one) for name, one in sections.items() if one.is_set]
+    sections = settings.providers.items()
+    return [await _tokens(NAMES[name], one) for name, one in sections if one.is_set]
 
 
 async def _tokens(check: str, section: Enedis | Grdf) -> Finding:

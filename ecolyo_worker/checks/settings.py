@@ -72,7 +72,7 @@ def _files(settings: Settings) -> Iterator[Problem]:
             problem = secret_problem(file)
             yield from () if problem is None else (problem,)
     yield from _key(settings.energy.key_file)
-    for section in (settings.enedis, settings.grdf):
+    for section in settings.providers.values():
         try:
             oauth.identity_key(section)
         except ConfigurationError as error:

@@ -18,6 +18,7 @@ from ecolyo_worker.clock import (
     utc_ms,
 )
 from ecolyo_worker.commands.group import Group
+from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.energy.windows import DEEPEST, SERIES_OF
@@ -160,33 +161,22 @@ class PollingCommands(Group):
 
     def _check_end(self, request: ask.Poll, stop: int) -> None:
         """Refuse a last day before all that is fetched where no first day is named."""
-        settings = self._worker.settings
-        sections = {"enedis": settings.enedis, "grdf": settings.grdf}
-        deepest = max(
-            section.history_days
-            for provider, section in sections.items()
-            if request.provider in {provider, "all"}
+        sections = self._worker.settings.providers
+        deepest = max(sections[one].history_days for one in _named(request))
+        self._check_stop(
+            request, stop, deepest, "fetched by the settings: name an earlier one by --from"
         )
-        first = self._today() - deepest
-        if stop <= first:
-            raise CommandRefused(
-                f"--to {request.end} is before {day_text(first)}, the first day that is fetched by"
-                " the settings: name an earlier one by --from"
-            )
 
     def _check_depth(self, request: ask.Poll, stop: int) -> None:
         """Refuse a last day before all that a provider keeps."""
-        deepest = max(
-            DEEPEST[series]
-            for provider in PROVIDERS
-            if request.provider in {provider, "all"}
-            for series in SERIES_OF[provider]
-        )
+        deepest = max(DEEPEST[series] for one in _named(request) for series in SERIES_OF[one])
+        self._check_stop(request, stop, deepest, "kept where it is fetched from: name a later one")
+
+    def _check_stop(self, request: ask.Poll, stop: int, deepest: int, words: str) -> None:
         first = self._today() - deepest
         if stop <= first:
             raise CommandRefused(
-                f"--to {request.end} is before {day_text(first)}, the first day that is kept where"
-                " it is fetched from: name a later one"
+                f"--to {request.end} is before {day_text(first)}, the first day that is {words}"
             )
 
     async def _chosen(self, ident: int | None) -> AsyncIterator[Account]:
@@ -202,14 +192,13 @@ class PollingCommands(Group):
 
     def _fetching(self) -> Fetching:
         settings = self._worker.settings
-        sections = {"enedis": settings.enedis, "grdf": settings.grdf}
-        halted = {
+        halted: dict[str, str] = {
             name: f"{name}.client_id is not set"
-            for name, section in sections.items()
+            for name, section in settings.providers.items()
             if not section.is_set
         }
         if settings.mode == "off":
-            halted = dict.fromkeys(sections, "worker.mode is off")
+            halted = dict.fromkeys(PROVIDERS, "worker.mode is off")
         return Fetching(
             now=utc_ms(self._worker.clock.now()),
             today=self._today(),
@@ -219,6 +208,11 @@ class PollingCommands(Group):
 
     def _today(self) -> int:
         return day_of(civil_from_instant(self._worker.clock.now(), ZoneInfo(ZONE)))
+
+
+def _named(request: ask.Poll) -> list[Provider]:
+    """Give the providers that are to be asked."""
+    return [one for one in PROVIDERS if request.provider in {one, "all"}]
 
 
 def _window(account: Account, step: Step) -> ask.PolledWindow:

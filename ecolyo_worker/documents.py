@@ -7,9 +7,10 @@ from msgspec import Raw
 
 from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import civil_text, day_text, instant_text, month_text
+from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.facts import facts_document
 from ecolyo_worker.readings import start_text
-from ecolyo_worker.store import consumption, homes, outbox
+from ecolyo_worker.store import consumption, outbox
 from ecolyo_worker.store.attempts import Kept
 from ecolyo_worker.store.instances import Instance
 from ecolyo_worker.store.listing import Tried
@@ -41,7 +42,7 @@ def instance_document(instance: Instance) -> dict[str, object]:
 
 def held_document(held: consumption.Held, zone: ZoneInfo) -> dict[str, object]:
     """Give how much of a consumption is held, and from when to when; `zone` is the worker's."""
-    clocks = zone if held.source == "import" else homes.PROVIDERS
+    clocks = zone if held.source == "import" else ZONE
     return {
         "fluid": held.fluid,
         "step": held.step,

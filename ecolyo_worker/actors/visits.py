@@ -8,7 +8,6 @@ window is asked for again.
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from zoneinfo import ZoneInfo
 
 import anyio
 
@@ -25,7 +24,6 @@ from ecolyo_worker.store.curves import SILENCE, silent_from
 
 __all__ = ["Visits"]
 
-_ZONE = ZoneInfo(ZONE)
 _BY_ITSELF = "It is tried again in the next slot."
 
 
@@ -126,7 +124,7 @@ class Visits:
         return None if silent_from(connection, account, days) is None else SILENCE
 
     def _today(self) -> int:
-        return day_of(civil_from_instant(self._context.clock.now(), _ZONE))
+        return day_of(civil_from_instant(self._context.clock.now(), ZONE))
 
 
 def _worst(visit: Visit) -> Trouble | None:

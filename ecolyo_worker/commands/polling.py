@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
@@ -207,7 +206,7 @@ class PollingCommands(Group):
         )
 
     def _today(self) -> int:
-        return day_of(civil_from_instant(self._worker.clock.now(), ZoneInfo(ZONE)))
+        return day_of(civil_from_instant(self._worker.clock.now(), ZONE))
 
 
 def _named(request: ask.Poll) -> list[Provider]:

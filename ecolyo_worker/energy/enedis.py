@@ -6,7 +6,6 @@ by the clocks of Paris, and its value the mean power over it, so Wh = W x minute
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -75,13 +74,12 @@ def read_daily(answer: object, meter: str, days: range) -> Decoded:
     measures = _measures(answer, meter, _DAILY)
     keys = measures.keys
     found = _Found(keys.time)
-    zone = ZoneInfo(ZONE)
 
     def take(item: _Item) -> None:
         day = read_day(item.get(keys.time), days)
         value = item.get(keys.value)
         if found.speaks_of(day, value):
-            begin, minutes = day_interval(day, zone)
+            begin, minutes = day_interval(day, ZONE)
             found.field = keys.value
             found.points[begin] = Point(begin, minutes, whole(value))
 

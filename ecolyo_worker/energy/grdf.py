@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from ecolyo_worker.clock import (
     DAY_MS,
@@ -203,7 +202,7 @@ def _interval(usage: _Usage) -> tuple[datetime, datetime]:
 def _instant(usage: _Usage, field: str) -> datetime:
     found = usage.get(field)
     try:
-        instant = parse_instant(found if isinstance(found, str) else "", ZoneInfo(ZONE))
+        instant = parse_instant(found if isinstance(found, str) else "", ZONE)
     except ValueError as error:
         raise ValueError(f"{field}: found {described(found)}; {error}") from None
     if utc_ms(instant) % MINUTE_MS:
@@ -213,12 +212,12 @@ def _instant(usage: _Usage, field: str) -> datetime:
 
 def _six_of(day: int) -> datetime:
     """Give the instant at which a gas day begins."""
-    return instant_of_civil(civil_datetime(day_start(day) + _SIX_MS), ZoneInfo(ZONE))
+    return instant_of_civil(civil_datetime(day_start(day) + _SIX_MS), ZONE)
 
 
 def _civil(instant: datetime) -> int:
     try:
-        return civil_from_instant(instant, ZoneInfo(ZONE))
+        return civil_from_instant(instant, ZONE)
     except OverflowError:
         raise ValueError("date_fin_consommation: it is after the year 9999") from None
 

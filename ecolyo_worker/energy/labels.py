@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ __all__ = ["NOT_ASKED", "ZONE", "Ends", "Mark", "end_text", "label_text", "read_
 
 NOT_ASKED = "the day was not asked for; allowed: the days that were"
 
-ZONE = "Europe/Paris"
+ZONE: Final = ZoneInfo("Europe/Paris")
 """By whose clocks both providers write, wherever the worker runs."""
 
 _PLAIN_DAY = 1440
@@ -72,7 +73,7 @@ def label_text(found: object, place: int) -> str:
 
 def end_text(instant: int) -> str:
     """Write the end of an interval, in ms of UTC, as Enedis does: its day can be told by it."""
-    civil = civil_from_instant(instant_of_ms(instant), ZoneInfo(ZONE))
+    civil = civil_from_instant(instant_of_ms(instant), ZONE)
     return civil_datetime(civil).isoformat(" ", "seconds")
 
 
@@ -97,7 +98,6 @@ class Ends:
     def __init__(self, days: range) -> None:
         """`days` are the civil days asked for."""
         self._days = days
-        self._zone = ZoneInfo(ZONE)
         self._known: dict[str, _Day] = {}
         self._times: dict[str, _Time] = {}
         self._seen: Counter[int] = Counter()
@@ -122,20 +122,20 @@ class Ends:
     def _look_up(self, date: str, *, is_end: bool) -> _Day:
         number = _number(date)
         _asked(number - is_end, self._days)
-        begin, minutes = day_interval(number, self._zone)
+        begin, minutes = day_interval(number, ZONE)
         self._known[date] = day = _Day(number, begin, minutes == _PLAIN_DAY)
         return day
 
     def _told(self, label: str, civil: int) -> int:
         """Give the instant of a label with an offset, which must be that of Paris."""
-        instant = parse_instant(label, self._zone)
-        if civil_from_instant(instant, self._zone) != civil:
+        instant = parse_instant(label, ZONE)
+        if civil_from_instant(instant, ZONE) != civil:
             raise ValueError(f"found {described(label)}, whose offset Paris did not have; {_TIMES}")
         return utc_ms(instant)
 
     def _guessed(self, civil: int) -> int:
         """Give the instant of a label on a day on which the clocks are changed."""
-        instants = instants_of_civil(civil_datetime(civil), self._zone)
+        instants = instants_of_civil(civil_datetime(civil), ZONE)
         if not instants:
             raise ValueError(f"the clocks of Paris skipped it; {_TIMES}")
         times = 0 if len(instants) == 1 else self._seen[civil]

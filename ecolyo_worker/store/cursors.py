@@ -46,7 +46,6 @@ _STEPS: Final[dict[PolledSeries, Literal["half-hour", "day", "published"]]] = {
     "gas_days": "day",
     "gas_periods": "published",
 }
-_ZONE = ZoneInfo(ZONE)
 # Days in a published period: half a year where a meter is read twice a year.
 _LONGEST_PERIOD = 400
 # Whatever may still come is of a younger day.
@@ -205,7 +204,7 @@ def held_days(
     """Give what is held of each of some days, by day; a gas day is that on which it begins."""
     rows = _points(connection, account, series, days)
     found: dict[int, DayHeld] = {}
-    for day, point in zip(civil_days((point.start for point in rows), _ZONE), rows, strict=True):
+    for day, point in zip(civil_days((point.start for point in rows), ZONE), rows, strict=True):
         before = found.get(day, DayHeld(0, 0))
         found[day] = DayHeld(
             before.minutes + point.minutes,
@@ -229,9 +228,9 @@ def _points(
         " AND p.start >= ? AND p.start < ? AND p.start + p.minutes * 60000 > ? ORDER BY p.start",
         (
             *(of.instance, of.fluid, of.step, of.meter, of.source),
-            day_bounds(days[0] - _LONGEST_PERIOD if of.step == "published" else days[0], _ZONE)[0],
-            day_bounds(days[-1], _ZONE)[1],
-            day_bounds(days[0], _ZONE)[0],
+            day_bounds(days[0] - _LONGEST_PERIOD if of.step == "published" else days[0], ZONE)[0],
+            day_bounds(days[-1], ZONE)[1],
+            day_bounds(days[0], ZONE)[0],
         ),
     )
     return [Point(start, minutes, amount, Quality(rank)) for start, minutes, amount, rank in rows]
@@ -256,7 +255,7 @@ def store(
     suspects = _compare(connection, account, answered)
     states["suspect"] += len(suspects)
     if found.points and series in ("daily", "gas_days"):
-        *_, last = civil_days((found.points[-1].start,), _ZONE)
+        *_, last = civil_days((found.points[-1].start,), ZONE)
         accounts.hold(connection, account.id, last)
     if found.refused:
         totals.add(connection, {f"energy.{account.provider}.refused": len(found.refused)})
@@ -284,7 +283,7 @@ def _judge(connection: sqlite3.Connection, account: Account, answered: Answered)
 
 def _lengths(days: Iterable[int]) -> dict[int, int]:
     """Give how many minutes each day has."""
-    return {day: day_interval(day, _ZONE)[1] for day in days}
+    return {day: day_interval(day, ZONE)[1] for day in days}
 
 
 def _published(
@@ -293,7 +292,7 @@ def _published(
     """Give which days of a window are in a published period, each as a whole one."""
     found: dict[int, DayHeld] = {}
     for period in _points(connection, account, series, window):
-        covered = range(*civil_days((period.start, _end(period)), _ZONE))
+        covered = range(*civil_days((period.start, _end(period)), ZONE))
         found |= {day: DayHeld(length, 0) for day, length in _lengths(covered).items()}
     return found
 
@@ -356,7 +355,7 @@ def _compare_periods(
     found: dict[int, Gap | None] = {}
     periods = _points(connection, account, "gas_periods", window)
     for period in periods:
-        first, stop = civil_days((period.start, _end(period)), _ZONE)
+        first, stop = civil_days((period.start, _end(period)), ZONE)
         days = _points(connection, account, "gas_days", range(first, stop))
         total = sum(day.amount for day in days)
         found[first] = None

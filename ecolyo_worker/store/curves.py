@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterable
 from itertools import takewhile
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -28,7 +27,6 @@ _SILENT_DAYS = 5
 # These are looked at first, for in most accounts half-hours come.
 _NEWEST_DAYS = 30
 _MISSING: Final = "nothing came while it was asked for"
-_ZONE = ZoneInfo(ZONE)
 
 
 class Lack(Struct, frozen=True):
@@ -51,7 +49,7 @@ class Curve(Struct, frozen=True, kw_only=True):
 
     def lack(self, day: int) -> Lack | None:
         """Say why half-hours of a day are not there; None: they are, or nobody wants them."""
-        minutes, (_, length) = self.minutes.get(day, 0), day_interval(day, _ZONE)
+        minutes, (_, length) = self.minutes.get(day, 0), day_interval(day, ZONE)
         if minutes >= length:
             return None
         found = self._open(day) or self._closed(day, minutes, length)
@@ -110,7 +108,7 @@ def _minutes(
 ) -> dict[int, int]:
     """Give how many minutes of each of some civil days half-hours are held of, if any."""
     of = cursors.series_of(account, "curve")
-    bounds = msgspec.json.encode([(day, *day_bounds(day, _ZONE)) for day in days])
+    bounds = msgspec.json.encode([(day, *day_bounds(day, ZONE)) for day in days])
     # In this order each day is one look into the index, whatever statistics there are.
     rows = connection.execute(
         "SELECT json_extract(d.value, '$[0]') AS day, sum(p.minutes)"

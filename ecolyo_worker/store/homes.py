@@ -15,10 +15,7 @@ from ecolyo_worker.clock import civil_days
 from ecolyo_worker.energy.adding import IMPORTED
 from ecolyo_worker.energy.labels import ZONE
 
-__all__ = ["PROVIDERS", "Meter", "gained", "meters", "meters_on", "recut", "zone_of"]
-
-PROVIDERS = ZoneInfo(ZONE)
-"""By whose clocks the civil days of what was fetched go."""
+__all__ = ["Meter", "gained", "meters", "meters_on", "recut", "zone_of"]
 
 _METERS = """
     SELECT meter, min(first), max(last), max(is_kept)
@@ -54,7 +51,7 @@ def meters(
     """
     known = {}
     for meter, first, last, is_kept in connection.execute(_METERS, (instance, fluid)):
-        clocks = zone if meter == IMPORTED else PROVIDERS
+        clocks = zone if meter == IMPORTED else ZONE
         known[meter] = (*civil_days((first, last), clocks), is_kept)
     end = max((last for _, last, _ in known.values()), default=0) + 1
     return {
@@ -71,7 +68,7 @@ def meters_on(known: Mapping[str, Meter], day: int) -> list[str]:
 
 def zone_of(known: Mapping[str, Meter], zone: ZoneInfo) -> ZoneInfo:
     """Give by whose clocks the civil days of a home's fluid go; `zone` is the worker's."""
-    return PROVIDERS if known else zone
+    return ZONE if known else zone
 
 
 def recut(

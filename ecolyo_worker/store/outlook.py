@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Mapping
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -100,7 +99,7 @@ def outlook(
     ended = _ended(account, cursor, fetching)
     pause = quotas.pause_of(connection, account.provider)
     visit = max(visits.due_of(connection, account.id, fetching.now), pause.until, fetching.now)
-    (due,) = civil_days((visit,), ZoneInfo(ZONE))
+    (due,) = civil_days((visit,), ZONE)
     return Outlook(
         due=due,
         begin=fetching.today - depth,

@@ -11,6 +11,7 @@ from msgspec import Struct
 from ecolyo_worker.clock import MINUTE_MS, day_bounds, month_days, month_of
 from ecolyo_worker.energy import adding
 from ecolyo_worker.energy.adding import IMPORTED, Interval, Known, MeterReading
+from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.store import homes
 from ecolyo_worker.store.homes import Meter
 from ecolyo_worker.store.ladder import Ladder
@@ -144,7 +145,7 @@ def _dailies(connection: sqlite3.Connection, home: _Home, days: range) -> list[C
 
     A polled day of gas begins at six in the morning; an imported day where the worker's does.
     """
-    polled, imported = _begins(days, homes.PROVIDERS), _begins(days, home.imported)
+    polled, imported = _begins(days, ZONE), _begins(days, home.imported)
     span = min(polled[0], imported[0]), max(polled[-1], imported[-1])
     found: list[Counter[str]] = [Counter() for _ in days]
     for meter, start, _, amount in connection.execute(_READINGS, (*home.household, "day", *span)):

@@ -14,10 +14,10 @@ from ecolyo_worker import requests as ask
 from ecolyo_worker.clock import day_interval, parse_day
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.energy.answers import Provider
+from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meters import FLUIDS_OF
 from ecolyo_worker.providers import Enedis, Grdf
 from ecolyo_worker.settings import Settings
-from ecolyo_worker.store.homes import PROVIDERS
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.worker import Worker
 
@@ -122,7 +122,7 @@ class Fetching:
 
     async def stand(self, moment: datetime) -> None:
         """Let it be this time at the twin."""
-        await self._twin.set_today(moment.astimezone(PROVIDERS).replace(tzinfo=None))
+        await self._twin.set_today(moment.astimezone(ZONE).replace(tzinfo=None))
 
     async def add(self, instance: str, meter: HomeMeter) -> None:
         """Let the twin have a meter, and the worker an account of it."""
@@ -157,7 +157,7 @@ class Fetching:
         before = sums.before + sum(day < first for day in minutes)
         asked = msgspec.structs.replace(asked, step="day")
         async for day in self._commands.consumption_export(asked):
-            _, length = day_interval(parse_day(day.start), PROVIDERS)
+            _, length = day_interval(parse_day(day.start), ZONE)
             if 0 < minutes[day.start] < length:
                 partial += 1
             elif minutes[day.start] and amounts[day.start] == round(day.value * 1000):

@@ -10,7 +10,7 @@ from ecolyo_worker.energy.gaps import DayHeld, Gap
 from ecolyo_worker.energy.windows import PolledSeries
 from ecolyo_worker.store import cursors
 from ecolyo_worker.store.accounts import Account
-from ecolyo_worker.store.curves import Curve, Lack, curve
+from ecolyo_worker.store.curves import NOTHING_CAME, Curve, Lack, curve
 from ecolyo_worker.store.outlook import Fetching, Outlook, outlook
 
 __all__ = ["COVERAGE", "DayCoverage", "DayState", "coverage"]
@@ -28,7 +28,6 @@ COVERAGE: Final[tuple[DayState, ...]] = (
 """The states of a day, from the best on."""
 
 _ESTIMATED: Final = "nobody read the meter for it"
-_MISSING: Final = "nothing came while it was asked for"
 _CHECKED: Final[dict[str, tuple[PolledSeries, PolledSeries]]] = {
     "enedis": ("daily", "curve"),
     "grdf": ("gas_days", "gas_periods"),
@@ -60,6 +59,7 @@ def coverage(
     main, checked = _CHECKED[account.provider]
     days = range(days.start, min(days.stop, fetching.today))
     is_metered = account.meter is not None
+    of_checked = outlook(connection, account, checked, fetching)
     known = _Known(
         held=cursors.held_days(connection, account, main, days) if is_metered else {},
         gaps={gap.day: gap for gap in cursors.open_days(connection, account.id, main, days)},
@@ -70,8 +70,8 @@ def coverage(
         },
         asked=cursors.asked(connection, account.id, main),
         main=outlook(connection, account, main, fetching),
-        checked=outlook(connection, account, checked, fetching),
-        curve=curve(connection, account, days, fetching)
+        checked=of_checked,
+        curve=curve(connection, account, days, fetching.today, of_checked)
         if is_metered and checked == "curve"
         else None,
         has_consent=account.state not in _WITHOUT_CONSENT,
@@ -118,7 +118,7 @@ def _absent(day: int, known: _Known) -> DayCoverage | None:
     gap, main = known.gaps.get(day), known.main
     is_asked = gap is None and any(day in one for one in known.asked)
     if is_asked:
-        return DayCoverage(day, "missing", _MISSING)
+        return DayCoverage(day, "missing", NOTHING_CAME)
     if gap is None and not main.reaches(day):
         return None
     if not known.has_consent:

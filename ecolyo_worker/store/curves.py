@@ -1,7 +1,7 @@
 """Load curves: which days of an account lack half-hours, and why."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -14,9 +14,9 @@ from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meanings import NO_HALF_HOURS
 from ecolyo_worker.store import cursors
 from ecolyo_worker.store.accounts import Account, Trouble
-from ecolyo_worker.store.outlook import Fetching, Outlook, outlook
+from ecolyo_worker.store.outlook import Outlook
 
-__all__ = ["SILENCE", "Curve", "Lack", "curve", "silent_from"]
+__all__ = ["NOTHING_CAME", "SILENCE", "Curve", "Lack", "curve", "silent_from"]
 
 SILENCE: Final = Trouble(
     f"{NO_HALF_HOURS.happened} {NO_HALF_HOURS.to_do}",
@@ -26,7 +26,8 @@ SILENCE: Final = Trouble(
 _SILENT_DAYS = 5
 # These are looked at first, for in most accounts half-hours come.
 _NEWEST_DAYS = 30
-_MISSING: Final = "nothing came while it was asked for"
+NOTHING_CAME: Final = "nothing came while it was asked for"
+"""Why something is missing that is not asked for any more."""
 
 
 class Lack(Struct, frozen=True):
@@ -64,23 +65,26 @@ class Curve(Struct, frozen=True, kw_only=True):
 
     def _closed(self, day: int, minutes: int, length: int) -> Lack | None:
         if any(day in one for one in self.asked):
-            return Lack(partly(minutes, length) if minutes else _MISSING)
+            return Lack(partly(minutes, length) if minutes else NOTHING_CAME)
         unasked = self.outlook.unasked
         return Lack(unasked.reason, unasked.again) if self.outlook.reaches(day) else None
 
 
 def curve(
-    connection: sqlite3.Connection, account: Account, days: range, fetching: Fetching
+    connection: sqlite3.Connection, account: Account, days: range, today: int, outlook: Outlook
 ) -> Curve:
-    """Tell what is known of the half-hours of some civil days of an account."""
+    """Tell what is known of the half-hours of some civil days of an account.
+
+    `outlook` is that of its half-hours.
+    """
     asked = cursors.asked(connection, account.id, "curve")
-    since = asked[0].start if asked else fetching.today
+    since = asked[0].start if asked else today
     return Curve(
         minutes=_minutes(connection, account, days),
         gaps={gap.day: gap for gap in cursors.open_days(connection, account.id, "curve", days)},
         asked=asked,
-        silent_from=silent_from(connection, account, range(since, fetching.today)),
-        outlook=outlook(connection, account, "curve", fetching),
+        silent_from=silent_from(connection, account, range(since, today)),
+        outlook=outlook,
     )
 
 
@@ -89,13 +93,15 @@ def silent_from(connection: sqlite3.Connection, account: Account, days: range) -
 
     None: they come, or it has been so for less than five days that were asked for.
     """
-    found = _silent_from(connection, account, days[-_NEWEST_DAYS:])
-    is_all = found is None or len(days) <= _NEWEST_DAYS
-    return found if is_all else _silent_from(connection, account, days)
-
-
-def _silent_from(connection: sqlite3.Connection, account: Account, days: range) -> int | None:
     asked = cursors.asked(connection, account.id, "curve")
+    found = _silent_from(connection, account, days[-_NEWEST_DAYS:], asked)
+    is_all = found is None or len(days) <= _NEWEST_DAYS
+    return found if is_all else _silent_from(connection, account, days, asked)
+
+
+def _silent_from(
+    connection: sqlite3.Connection, account: Account, days: range, asked: Sequence[range]
+) -> int | None:
     daily = cursors.held_days(connection, account, "daily", days)
     known = [day for day in sorted(daily, reverse=True) if any(day in one for one in asked)]
     minutes = _minutes(connection, account, known)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ecolyo_worker import requests as ask
@@ -25,6 +26,17 @@ _MOST_BARS = 2000
 # So many days of half-hours are read at once.
 _DAYS = 31
 _LENGTHS_MS = {"half-hour": 1_800_000, "hour": 3_600_000}
+
+
+class _Held(Struct, frozen=True):
+    """What of a person's fluid is known."""
+
+    person: int
+    fluid: str
+    days: range
+    """From the first civil day to the last one."""
+    zone: ZoneInfo
+    """By whose clocks these go."""
 
 
 class ConsumptionCommands(Group):
@@ -53,13 +65,13 @@ class ConsumptionCommands(Group):
         days = _days(request)
         for name in await self._names(request.instance):
             for fluid in _fluids(request.fluid):
-                zone = await self._clocks(name, fluid)
-                async for found in self._intervals(name, fluid, request.step, days):
+                held = await self._held(name, fluid)
+                async for found in self._intervals(held, request.step, days):
                     yield ask.ConsumptionInterval(
                         instance=name,
                         fluid=fluid,
                         step=request.step,
-                        start=interval_start(found.start, request.step, zone),
+                        start=interval_start(found.start, request.step, held.zone),
                         value=found.amount / 1000,
                         minutes=found.minutes,
                         partial=not found.is_whole,
@@ -72,21 +84,20 @@ class ConsumptionCommands(Group):
         """
         chosen = _days(request)
         name, fluid, held = await self._home(request)
-        last = min(chosen[-1], held[-1]) if request.end is None else chosen[-1]
+        last = min(chosen[-1], held.days[-1]) if request.end is None else chosen[-1]
         first = last + 1 - _SHOWN_DAYS[request.step]
-        begin = max(first, held[0]) if request.begin is None else chosen[0]
-        zone = await self._clocks(name, fluid)
-        starts = list(_starts(request.step, range(begin, last + 1), zone))
+        begin = max(first, held.days[0]) if request.begin is None else chosen[0]
+        starts = list(_starts(request.step, range(begin, last + 1), held.zone))
         if len(starts) > _MOST_BARS:
             raise CommandRefused(
                 f"from there to there are {len(starts)} bars, a chart has {_MOST_BARS} at most:"
                 " take fewer days or a longer step"
             )
         days = range(begin, last + 1)
-        known = [item async for item in self._intervals(name, fluid, request.step, days)]
+        known = [item async for item in self._intervals(held, request.step, days)]
         bars = [
             ask.Bar(
-                interval_start(start, request.step, zone),
+                interval_start(start, request.step, held.zone),
                 None if item is None else item.amount / 1000,
                 partial=item is not None and not item.is_whole,
             )
@@ -100,29 +111,24 @@ class ConsumptionCommands(Group):
             return [(await self._known(name)).name]
         return await self._worker.database.read(instances.known_names)
 
-    async def _held(self, name: str, fluid: str) -> tuple[int, range]:
-        """Give a person's id and of which civil days something is known."""
-        person = await self._worker.database.read(instances.find, name)
+    async def _held(self, name: str, fluid: str) -> _Held:
+        """Tell of which civil days something of a person's fluid is known."""
+        read = self._worker.database.read
+        person = await read(instances.find, name)
         if person is None:  # forgotten meanwhile
-            return 0, range(0)
-        held = await self._worker.database.read(consumption.held_days, person.id, fluid)
-        return person.id, held
+            return _Held(0, fluid, range(0), self._zone)
+        days = await read(consumption.held_days, person.id, fluid)
+        zone = await read(consumption.zone_of, person.id, fluid, self._zone)
+        return _Held(person.id, fluid, days, zone)
 
-    async def _clocks(self, name: str, fluid: str) -> ZoneInfo:
-        """Give by whose clocks the civil days of a person's fluid go."""
-        person = await self._worker.database.read(instances.find, name)
-        if person is None:  # forgotten meanwhile
-            return self._zone
-        return await self._worker.database.read(consumption.zone_of, person.id, fluid, self._zone)
-
-    async def _home(self, request: ask.ConsumptionChart) -> tuple[str, ask.Fluid, range]:
+    async def _home(self, request: ask.ConsumptionChart) -> tuple[str, ask.Fluid, _Held]:
         """Find the one home and fluid that are meant."""
         request = await self._of_account(request)
-        found: list[tuple[str, ask.Fluid, range]] = []
+        found: list[tuple[str, ask.Fluid, _Held]] = []
         for name in await self._names(request.instance):
             for fluid in _fluids(request.fluid):
-                _, held = await self._held(name, fluid)
-                if held:
+                held = await self._held(name, fluid)
+                if held.days:
                     found.append((name, fluid, held))
             if len({name for name, _, _ in found}) > 1:
                 raise CommandRefused("there are several homes: name one by --instance")
@@ -148,16 +154,15 @@ class ConsumptionCommands(Group):
         return replace(request, instance=account.name, fluid=account.fluid)
 
     async def _intervals(
-        self, name: str, fluid: str, step: ask.ConsumptionStep, days: range
+        self, held: _Held, step: ask.ConsumptionStep, days: range
     ) -> AsyncIterator[Interval]:
         """Give what is known of a home's days, read in pieces where there may be very much."""
-        person, held = await self._held(name, fluid)
-        days = range(max(days.start, held.start), min(days.stop, held.stop))
+        days = range(max(days.start, held.days.start), min(days.stop, held.days.stop))
         size = _DAYS if step in _LENGTHS_MS else max(len(days), 1)
         for begin in range(days.start, days.stop, size):
             piece = range(begin, min(begin + size, days.stop))
             for item in await self._worker.database.read(
-                consumption.intervals, person, fluid, step, piece, self._zone
+                consumption.intervals, held.person, held.fluid, step, piece, self._zone
             ):
                 yield item
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from ecolyo_worker import Worker
 from ecolyo_worker.actors.series import End, Wanted
 from ecolyo_worker.clock import parse_day, utc_ms
 from ecolyo_worker.store import cursors, totals, visits
+from ecolyo_worker.store.accounts import Account
 from tests.energy_accounts import PCE, PRM, add, again, consent
 from tests.energy_polling import NULLS, ODD, Polling, asked, gaps, held, visit
 
@@ -51,18 +53,23 @@ async def test_another_consent_lets_it_go_on(polling: Polling) -> None:
         assert (found.state, found.reason, found.word) == ("active", None, None)
 
 
+async def lose_in_three_days(polling: Polling, worker: Worker, account: Account) -> None:
+    """Let a consent be in doubt for three days, after which it is lost."""
+    for _ in range(3):
+        assert (await visit(worker, account))[1].kind == "failed"
+        found = await again(worker, account)
+        assert (found.state, found.word) == ("meter_known", DOWN)
+        await polling.later(days=1)
+    assert (await visit(worker, account))[1].kind == "consent"
+
+
 @pytest.mark.parametrize("fault", ["not-holder", "not-holder-400"])
 async def test_a_doubtful_loss_is_believed_after_three_days(polling: Polling, fault: str) -> None:
     """What was said wrongly before is believed once nothing else was said for three days."""
     await polling.twin.set_fault(f"{fault}*99", PRM)
     async with polling.worker() as worker:
         account = await add(worker, "enedis", PRM)
-        for _ in range(3):
-            assert (await visit(worker, account))[1].kind == "failed"
-            found = await again(worker, account)
-            assert (found.state, found.word) == ("meter_known", DOWN)
-            await polling.later(days=1)
-        assert (await visit(worker, account))[1].kind == "consent"
+        await lose_in_three_days(polling, worker, account)
         lost = await again(worker, account)
         assert (lost.state, lost.word) == ("needs_consent", OUTDATED)
         assert str(lost.reason).startswith("Enedis has not allowed to read this meter for three")
@@ -107,12 +114,7 @@ async def test_a_right_that_did_not_end_is_waited_for(polling: Polling, rights: 
     await polling.twin.set_fault(rights, "rights")
     async with polling.worker() as worker:
         account = await add(worker, "grdf", PCE)
-        for _ in range(3):
-            assert (await visit(worker, account))[1].kind == "failed"
-            found = await again(worker, account)
-            assert (found.state, found.word) == ("meter_known", DOWN)
-            await polling.later(days=1)
-        assert (await visit(worker, account))[1].kind == "consent"
+        await lose_in_three_days(polling, worker, account)
         assert "for three days" in str((await again(worker, account)).reason)
 
 

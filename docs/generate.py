@@ -27,6 +27,10 @@ from ecolyo_worker.shown import shown
 from ecolyo_worker.testing.wrong import KINDS, WRONG, WrongInput, refusal
 from ecolyo_worker.vocabulary import EVENTS, LogEvent
 
+sys.path.append(str(Path(ecolyo_worker.__file__).parents[1]))  # where `tests` lies beside it
+
+from tests.faults import matrix
+
 HERE = Path(__file__).parent
 EXAMPLE_DATES = {"day": "2026-11-20", "month": "2026-11-01"}
 ROWS = {
@@ -458,6 +462,7 @@ def _fields(event: LogEvent) -> str:
 PAGES = {
     "commands.md": commands,
     "errors.md": errors,
+    "faults.md": matrix.page,
     "indicators.md": indicators,
     "log.md": log,
     "metrics.md": metrics,

@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -135,12 +137,22 @@ class Wire:
         self.url = ""
         self.requests: list[Request] = []
         self.connections = 0
+        self.open_connections = 0
         self.answer: Callable[[Request], bytes | Awaitable[bytes]] = lambda _: OK
         self.closes = False
         """Whether it closes each connection behind an answer, without saying so before."""
+        self.resets = False
+        """Whether it does so by a reset."""
 
     async def handle(self, stream: SocketStream) -> None:
         self.connections += 1
+        self.open_connections += 1
+        try:
+            await self._serve(stream)
+        finally:
+            self.open_connections -= 1
+
+    async def _serve(self, stream: SocketStream) -> None:
         async with stream:
             buffered = BufferedByteReceiveStream(stream)
             with contextlib.suppress(anyio.IncompleteRead, anyio.BrokenResourceError):
@@ -148,13 +160,22 @@ class Wire:
                     first, *lines = (await buffered.receive_until(b"\r\n\r\n", 9999)).split(b"\r\n")
                     pairs = [line.decode().split(": ", 1) for line in lines]
                     headers = {name.lower(): value for name, value in pairs}
-                    body = await buffered.receive_exactly(int(headers["content-length"]))
+                    body = await buffered.receive_exactly(int(headers.get("content-length", 0)))
                     request = Request(first.split()[1].decode(), headers, body)
                     self.requests.append(request)
                     answer = self.answer(request)
                     await stream.send(answer if isinstance(answer, bytes) else await answer)
-                    if self.closes:
+                    if self.resets:
+                        reset_at_the_end(stream)
+                    if self.closes or self.resets:
                         return
+
+
+def reset_at_the_end(stream: SocketStream) -> None:
+    """Let a connection end by a reset when it is closed."""
+    linger = struct.pack("ii", 1, 0)
+    raw = stream.extra(SocketAttribute.raw_socket)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 @pytest.fixture

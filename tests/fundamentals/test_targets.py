@@ -179,6 +179,19 @@ async def test_what_to_do_about_a_refused_token_fits_where_it_comes_from(
             assert "the host" not in advice
 
 
+async def test_a_proxy_of_the_environment_is_not_used(
+    fill: Filled, quick: Quick, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Indicators and tokens go where the settings say, whatever proxy the environment names."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    await fill(pages=("gas",))
+    async with Worker(quick(echo.url)).opened() as worker:
+        assert (await worker.send()).outcomes == {"delivered": 1}
+
+
 async def test_a_host_function_wants_a_cozy_target() -> None:
     """The native target has one address for all, so that a function for each is refused."""
     with pytest.raises(ConfigurationError, match="set it to cozy-v1 or cozy-v2"):

@@ -1,58 +1,40 @@
 """Answers without end, compressed ones, none at all: flat memory, a deadline, the right outcome."""
 
-import contextlib
 import gzip
 import ssl
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSListener
+from anyio.abc import ByteStream
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.remote.energy import Ask, EnergyClient
+from ecolyo_worker.remote.http import Clients
 from ecolyo_worker.remote.outcome import Kind
+from tests.fundamentals.conftest import PAGES
 from tests.fundamentals.outcomes import assert_outcome, attempt
+from tests.machine_time import MachineTime
+from tests.raw_server import Handler, served
 
-Handler = Callable[[ByteStream], Awaitable[None]]
 Filled = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "self-signed.pem"
 TARGETS = ("native", "cozy-v2")
-BRIEF = timedelta(seconds=0.5)
 MUCH = 100_000_000
 OK = b'{"ok": true}'
+TAKEN = b"HTTP/1.1 201 CREATED\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" + OK
 
 
-@asynccontextmanager
-async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve with a handler for each connection, and give the address without its scheme."""
-    listener: Any = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
-
-    async def handle(stream: ByteStream) -> None:
-        async with stream:
-            # The client may have had enough.
-            with contextlib.suppress(anyio.BrokenResourceError, anyio.EndOfStream):
-                await handler(stream)
-
-    if tls is not None:
-        listener = TLSListener(listener, tls)
-    async with listener, anyio.create_task_group() as serving:
-        serving.start_soon(listener.serve, handle)
-        yield f"127.0.0.1:{port}"
-        serving.cancel_scope.cancel()
-
-
-def talking(head: bytes, piece: bytes, pause_s: float | None = None) -> Handler:
+def talking(head: bytes, piece: bytes, pause: Callable[[], object] = lambda: None) -> Handler:
     """Answer with a head, and with one piece after the other for ever."""
 
     async def handle(stream: ByteStream) -> None:
@@ -60,8 +42,7 @@ def talking(head: bytes, piece: bytes, pause_s: float | None = None) -> Handler:
         await stream.send(head)
         for one in repeat(piece):
             await stream.send(one)
-            if pause_s is not None:
-                await anyio.sleep(pause_s)
+            pause()
 
     return handle
 
@@ -69,25 +50,68 @@ def talking(head: bytes, piece: bytes, pause_s: float | None = None) -> Handler:
 CHUNKED = b"HTTP/1.1 201 CREATED\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
-    "handler",
+    ("head", "piece"),
     [
-        pytest.param(talking(b"", b"H", 0.02), id="no-status-line"),
-        pytest.param(talking(b"HTTP/1.1 201 CREATED\r\nX: ", b"x", 0.02), id="head"),
-        pytest.param(talking(CHUNKED, b"1\r\n[\r\n", 0.02), id="body"),
-        pytest.param(talking(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="interim-answers"),
+        pytest.param(b"", b"H", id="no-status-line"),
+        pytest.param(b"HTTP/1.1 201 CREATED\r\nX: ", b"x", id="head"),
+        pytest.param(CHUNKED, b"1\r\n[\r\n", id="body"),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", id="interim-answers"),
     ],
 )
 async def test_a_drip_without_end_is_cut_at_the_deadline(
-    state_dir: Path, handler: Handler, target: str
+    state_dir: Path, machine_time: MachineTime, head: bytes, piece: bytes, target: str
 ) -> None:
-    """However the bytes drip in, the attempt ends in time, and nobody knows what it came to."""
-    async with served(handler) as place:
-        tried = await attempt(
-            state_dir, url=f"http://{place}", target=target, attempt_timeout=BRIEF
-        )
+    """The attempt ends at its one deadline, and nobody knows whether the indicator arrived."""
+    drip = talking(head, piece, partial(machine_time.skip, 9))
+    async with served(drip) as place:
+        tried = await attempt(state_dir, url=f"http://{place}", target=target)
     assert_outcome(tried, "unknown", "no answer in time")
+
+
+@pytest.mark.fault(44)
+async def test_a_drip_of_a_provider_is_cut_as_well(machine_time: MachineTime) -> None:
+    """Readings that drip in are given up at the one deadline of their request."""
+    client = EnergyClient(Clients(), "0.1.0")
+    async with served(talking(CHUNKED, b"1\r\n[\r\n", partial(machine_time.skip, 9))) as place:
+        reply = await client.ask(Ask(url=f"http://{place}"), 30)
+    assert (reply.status, reply.trouble) == (None, "did not answer in time")
+
+
+@pytest.mark.fault(44)
+async def test_a_drip_for_one_person_holds_up_nobody_else(
+    fill: Filled, quick: Quick, machine_time: MachineTime
+) -> None:
+    """Meanwhile indicators of others leave by other lanes; at the deadline all lanes are free."""
+    drips, gone = anyio.Event(), anyio.Event()
+    others: list[bytes] = []
+
+    async def handle(stream: ByteStream) -> None:
+        request = await stream.receive()
+        if b"/alice.example/" in request:
+            await stream.send(CHUNKED)
+            drips.set()
+            await gone.wait()
+            while True:
+                await stream.send(b"1\r\n[\r\n")
+                machine_time.skip(9)
+        others.append(request)
+        if others == [request]:  # it keeps its lane until the other one drips
+            await drips.wait()
+        await stream.send(TAKEN)
+        if len(others) == len(PAGES):
+            gone.set()
+
+    await fill("alice.example", PAGES[:1])
+    await fill("bob.example")
+    async with served(handle) as place:
+        settings = quick(f"http://{place}/{{instance}}", target="cozy-v2", concurrency=2)
+        async with Worker(settings).opened() as worker:
+            report = await worker.send()
+            assert report.outcomes == {"delivered": 6, "unknown": 1}
+            assert worker.status().destination_states == {"ready": 2, "paused": 0, "open": 0}
 
 
 def huge(status: int, head: str = f"Content-Length: {MUCH}") -> Handler:
@@ -95,6 +119,7 @@ def huge(status: int, head: str = f"Content-Length: {MUCH}") -> Handler:
     return talking(f"HTTP/1.1 {status} Long\r\n{head}\r\n\r\n".encode(), b"x" * 65_536)
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("handler", "kind"),
@@ -111,7 +136,10 @@ def huge(status: int, head: str = f"Content-Length: {MUCH}") -> Handler:
 async def test_an_answer_of_100_mb_is_read_in_part(
     state_dir: Path, handler: Handler, kind: Kind, target: str
 ) -> None:
-    """Memory stays flat; a yes that is not read to its end may be one, else the status counts."""
+    """Of an answer 64 KiB are read, and memory stays flat.
+
+    A yes that is not read to its end may be one; else the status counts.
+    """
     async with served(handler) as place:
         tracemalloc.start()
         try:
@@ -124,10 +152,11 @@ async def test_an_answer_of_100_mb_is_read_in_part(
     assert len(tried.row.answer or "") <= len("400: ") + 200
 
 
+@pytest.mark.fault(48)
 async def test_after_an_answer_without_end_the_next_row_leaves(
     fill: Filled, quick: Quick, wire: Any
 ) -> None:
-    """What was not read of an answer is never taken for the answer to the next row."""
+    """What was not read of an answer is never taken for the answer to the next indicator."""
     answers = iter([b"HTTP/1.1 422 Long\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000])
     taken = b"HTTP/1.1 201 CREATED\r\nContent-Length: 12\r\n\r\n" + OK
     wire.answer = lambda _: next(answers, taken)
@@ -146,6 +175,7 @@ TWICE = gzip.compress(gzip.compress(OK))
 EXPIRED = gzip.compress(b'{"error": "Expired token"}')
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("answer", "kind", "said"),
@@ -167,7 +197,7 @@ EXPIRED = gzip.compress(b'{"error": "Expired token"}')
 async def test_an_answer_that_is_compressed_unasked(
     state_dir: Path, wire: Any, answer: bytes, kind: Kind, said: str, target: str
 ) -> None:
-    """It is judged by its text; a yes whose text cannot be had may be one, so nobody knows."""
+    """What is compressed is judged by its text; a yes whose text cannot be had may be one."""
     wire.answer = lambda _: answer
     assert_outcome(await attempt(state_dir, url=wire.url, target=target), kind, said)
     assert {request.headers["accept-encoding"] for request in wire.requests} == {"identity"}
@@ -184,12 +214,13 @@ def bomb() -> bytes:
     return packed
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("status", "kind"), [(201, "unknown"), (400, "rejected")])
 async def test_a_bomb_is_unpacked_in_part(
     state_dir: Path, wire: Any, bomb: bytes, status: int, kind: Kind, target: str
 ) -> None:
-    """What unpacks to a thousand times its length takes no more memory than is ever read."""
+    """Of what unpacks to a thousand times its length no more is unpacked than is ever read."""
     answer = coded(status, "gzip", bomb)
     wire.answer = lambda _: answer
     tracemalloc.start()
@@ -202,19 +233,21 @@ async def test_a_bomb_is_unpacked_in_part(
     assert peak < 8_000_000
 
 
-async def silent(stream: ByteStream) -> None:
+async def silent(stream: ByteStream, machine_time: MachineTime) -> None:
+    machine_time.skip(31)
     await anyio.sleep_forever()
 
 
-async def plain(stream: ByteStream) -> None:
+async def plain(stream: ByteStream, **_: object) -> None:
     await stream.receive()
     await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-async def gone(stream: ByteStream) -> None:
+async def gone(stream: ByteStream, **_: object) -> None:
     await stream.receive()
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("handler", "kind", "said"),
@@ -225,18 +258,18 @@ async def gone(stream: ByteStream) -> None:
     ],
 )
 async def test_before_a_byte_of_the_request_nothing_is_unknown(
-    state_dir: Path, handler: Handler, kind: Kind, said: str, target: str
+    state_dir: Path, machine_time: MachineTime, handler: Any, kind: Kind, said: str, target: str
 ) -> None:
-    """Where TLS does not come about no double is possible; a wrong set-up waits for somebody."""
-    async with served(handler) as place:
-        url = f"https://{place}"
-        tried = await attempt(state_dir, url=url, target=target, attempt_timeout=BRIEF)
+    """Where TLS breaks off, indicators wait; where there is none, the operator is told."""
+    async with served(partial(handler, machine_time=machine_time)) as place:
+        tried = await attempt(state_dir, url=f"https://{place}", target=target)
     assert_outcome(tried, kind, said)
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize("target", TARGETS)
 async def test_a_certificate_that_nobody_vouches_for(state_dir: Path, target: str) -> None:
-    """A DACC that cannot show who it is gets neither indicator nor token."""
+    """A DACC that cannot show who it is gets neither indicator nor token; the operator is told."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(CERTIFICATE)
     came: list[bytes] = []
@@ -250,11 +283,12 @@ async def test_a_certificate_that_nobody_vouches_for(state_dir: Path, target: st
     assert came == []
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9", "https://127.0.0.1:9", "https://dacc.invalid"]
 )
 async def test_nobody_is_there(state_dir: Path, url: str, target: str) -> None:
-    """A refused connection, or a name that nobody has, is no attempt of the row."""
+    """Where it is refused, or the name not known, an indicator waits for its backoff."""
     tried = await attempt(state_dir, url=url, target=target, attempt_timeout=timedelta(seconds=5))
     assert_outcome(tried, "unavailable")

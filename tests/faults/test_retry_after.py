@@ -10,6 +10,8 @@ from tests.fundamentals.outcomes import assert_outcome, attempt
 BACKOFF = "2026-11-21T02:00:15Z"
 HOUR = "2026-11-21T03:00:00Z"
 
+pytestmark = pytest.mark.fault(45)
+
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
@@ -40,7 +42,10 @@ HOUR = "2026-11-21T03:00:00Z"
 async def test_the_wait_that_is_asked_for(
     state_dir: Path, wire: Any, status: int, told: str, until: str
 ) -> None:
-    """Seconds or a date, an hour at most; what is absurd or past leaves it to the backoff."""
+    """The destination is left alone for the seconds, or until the date, that it asks for.
+
+    That is an hour at most; what is absurd or past leaves it to the backoff.
+    """
     head = f"HTTP/1.1 {status} Slow\r\nRetry-After: {told}\r\nContent-Length: 0\r\n\r\n"
     wire.answer = lambda _: head.encode()
     tried = await attempt(state_dir, url=wire.url)

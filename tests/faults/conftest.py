@@ -1,0 +1,11 @@
+"""What tests of faults share with the fundamentals: people, workers, and servers to fail."""
+
+from tests.fundamentals.conftest import agree as agree
+from tests.fundamentals.conftest import due as due
+from tests.fundamentals.conftest import echo as echo
+from tests.fundamentals.conftest import fill as fill
+from tests.fundamentals.conftest import polling as polling
+from tests.fundamentals.conftest import quick as quick
+from tests.fundamentals.conftest import rows as rows
+from tests.fundamentals.conftest import wire as wire
+from tests.machine_time import machine_time as machine_time

@@ -18,24 +18,6 @@ PARTIAL, DOWN = "UNKNOWN_ERROR.PARTIAL_SYNC", "VENDOR_DOWN"
 OUTDATED = "USER_ACTION_NEEDED.OAUTH_OUTDATED"
 
 
-async def test_a_lost_consent_is_asked_about_once(polling: Polling) -> None:
-    """One call tells it; then that account is silent, with words, and others go on."""
-    await polling.twin.revoke(PRM)
-    async with polling.worker() as worker:
-        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
-        _, end = await visit(worker, account)
-        assert end.kind == "consent"
-        for _ in range(3):
-            await polling.later(days=1)
-            assert (await visit(worker, account))[1].kind == "gone"
-            assert (await visit(worker, other))[1].kind == "done"
-        assert await polling.twin.count(PRM) == await polling.twin.after_revocation(PRM) == 1
-        lost = await again(worker, account)
-        assert (lost.state, lost.word) == ("needs_consent", OUTDATED)
-        assert str(lost.reason).startswith("The consent at Enedis has ended")
-        assert len(polling.told("an energy account needs a consent")) == 1
-
-
 async def test_another_consent_lets_it_go_on(polling: Polling) -> None:
     """Who consents anew is fetched from where it stopped, and nothing is wrong any more."""
     async with polling.worker() as worker:
@@ -265,32 +247,6 @@ async def test_windows_that_are_too_long_are_split(polling: Polling) -> None:
         assert await gaps(worker, account, "curve") == {}
 
 
-@pytest.mark.parametrize("fault", ["status=401", "empty-403"])
-async def test_a_token_that_nobody_may_use_pauses_the_provider(
-    polling: Polling, fault: str
-) -> None:
-    """Renewed once, and refused for two accounts: nobody asks for a while, over restarts too."""
-    async with polling.worker() as worker:
-        account, other = await add(worker, "enedis", PRM), await add(worker, "enedis", ODD)
-        third = await add(worker, "enedis", NULLS)
-        await polling.twin.set_fault(f"{fault}*1,ok")
-        assert (await visit(worker, account))[1].kind == "done"
-        await polling.later(days=1)
-        await polling.twin.clear()
-        await polling.twin.set_fault(f"{fault}*99")
-        assert (await visit(worker, account))[1].kind == "failed"
-        assert await polling.twin.count(PRM) == 2
-        assert await worker.visits["enedis"].asking.quota.paused_until() is None
-        assert (await visit(worker, other))[1].kind == "failed"
-        assert (await visit(worker, third))[1].kind == "later"
-        assert await polling.twin.count() == 3
-    async with polling.worker() as worker:
-        assert (await visit(worker, third))[1].kind == "later"
-        await polling.twin.set_fault("ok")
-        await polling.later(hours=1)
-        assert (await visit(worker, account))[1].kind == "done"
-
-
 async def test_a_token_of_one_person_pauses_nobody_else(polling: Polling) -> None:
     """Of v4, where each has tokens of her own, two that are not taken leave the others alone."""
     async with polling.worker("v4") as worker:
@@ -300,17 +256,6 @@ async def test_a_token_of_one_person_pauses_nobody_else(polling: Polling) -> Non
             await polling.twin.set_fault("status=401*99", meter)
         ends = [(await visit(worker, account))[1].kind for account in three]
         assert ends == ["failed", "failed", "done"]
-
-
-async def test_an_ended_token_is_renewed(polling: Polling) -> None:
-    """When all tokens end at once, ten accounts need one request for another."""
-    async with polling.worker() as worker:
-        ten = [await add(worker, "enedis", PRM, f"p{n}.example") for n in range(10)]
-        await visit(worker, ten[0])
-        await polling.twin.end_tokens()
-        for account in ten[1:]:
-            assert (await visit(worker, account))[1].kind == "done"
-        assert [one["count"] for one in await polling.twin.token_requests()] == [1]
 
 
 async def test_an_unknown_meter_is_suspended(polling: Polling) -> None:

@@ -1,5 +1,6 @@
 """Enedis and GRDF out of reach, cut off or silent: whatever comes, or does not, is one reply."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -34,6 +35,11 @@ def happened(reply: Reply) -> str:
     meaning = reply.meaning("enedis", "daily", NOW)
     assert meaning.kind == "vendor_down"
     return meaning.happened
+
+
+def open_files() -> int:
+    """Count the files and sockets that are open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 @pytest.mark.fault(41)
@@ -156,11 +162,13 @@ async def test_a_burst_of_cancelled_requests(client: EnergyClient, wire: Any) ->
         return b""
 
     wire.answer = say_nothing
+    before = open_files()
     async with anyio.create_task_group() as burst:
         for _ in range(20):
             burst.start_soon(client.ask, Ask(url=wire.url), 30)
         await asked.wait()
         burst.cancel_scope.cancel()
+    assert open_files() == before + 20  # the server's, which did not look
     wire.answer = lambda _: OK
     assert (await client.ask(Ask(url=wire.url), 30)).status == 200
     assert wire.connections == 21

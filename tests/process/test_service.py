@@ -125,15 +125,20 @@ async def test_killed_under_load(run: Run, cli: Cli, state_dir: Path) -> None:
     Every indicator is received, and there are no more doubles than rows were in flight.
     """
     acknowledged: list[tuple[str, str]] = []
+    rows_leave = anyio.Event()
     async with echo_server() as echo:
         async with run(**FAST, ECOLYO_DACC__URL=echo.url) as service:
             async with service.client() as client:
                 await fill(client, people=4)
             async with anyio.create_task_group() as clients:
                 for number in range(4):
-                    clients.start_soon(_post, service, number, acknowledged)
+                    clients.start_soon(_post, service, number, acknowledged, rows_leave)
                 await aggregate(cli)
                 await echo.wait(20)
+                rows_leave.set()
+                before = len(acknowledged)
+                while len(acknowledged) == before:
+                    await anyio.lowlevel.checkpoint()
                 service.process.send_signal(SIGKILL)
             assert await service.end() == -SIGKILL
         flying = count(state_dir, IN_FLIGHT)
@@ -147,10 +152,17 @@ async def test_killed_under_load(run: Run, cli: Cli, state_dir: Path) -> None:
         assert len(acknowledged) + 200 <= ledger.events
 
 
-async def _post(service: Any, number: int, acknowledged: list[tuple[str, str]]) -> None:
-    """Post 1,250 events, fifty at a time, until the service is gone; note what it took."""
+async def _post(
+    service: Any, number: int, acknowledged: list[tuple[str, str]], rows_leave: anyio.Event
+) -> None:
+    """Post 1,250 events, fifty at a time, until the service is gone; note what it took.
+
+    The second half is posted while rows are sent, however long it takes until they are.
+    """
     async with service.client() as client:
         for batch in range(1, 26):
+            if batch == 13:
+                await rows_leave.wait()
             posted = events(number, batch)
             try:
                 answer = await client.post("/v1/events", json=posted)

@@ -140,7 +140,9 @@ async def test_a_paused_destination_is_asked_with_one_row(
     async with echo_server("--token", "right") as echo:
         settings = quick(echo.url, token_file=token, concurrency=4)
         async with Worker(settings).opened() as worker:
-            assert (await worker.send()).outcomes == {"unauthorized": 4}
+            first = (await worker.send()).outcomes
+            assert set(first) == {"unauthorized"}
+            assert first["unauthorized"] <= 4  # as many as were under way at the first refusal
             assert (await worker.send()).outcomes == {"unauthorized": 1}
             token.write_text("right")
             assert (await worker.send()).outcomes == {"delivered": 6}

@@ -6,7 +6,6 @@ The answers come over real sockets, on all three targets. What each outcome mean
 
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,6 @@ def stack(status: int, detail: str) -> bytes:
 
 OK = b'{"ok": true}'
 HTML = b"<html><h1>Unauthorized Access</h1></html>"
-BRIEF = {"attempt_timeout": timedelta(seconds=0.5)}
 
 ANSWERS = [
     # Section 2: what the DACC answers.
@@ -146,13 +144,11 @@ ANSWERS = [
     Case("503-html", "unavailable", http(503, HTML), "503: <html>"),
     Case("504", "unknown", "status=504", "504: "),
     Case("504-with-retry-after", "unknown", http(504, Retry_After="30"), "504: "),
-    # What is no answer, or none to its end, after the request was written.
+    # What is no answer, or none to its end, after the request was written. What hangs is in faults.
     Case("drop", "unknown", "drop", "RemoteProtocolError: "),
     Case("reset", "unknown", "reset", "ReadError"),
     Case("garbage", "unknown", "garbage", "RemoteProtocolError: "),
     Case("accept-then-drop", "unknown", "accept-then-drop", "RemoteProtocolError: "),
-    Case("too-late", "unknown", "latency=1min", "no answer in time", settings=BRIEF),
-    Case("drip", "unknown", "slow-body=1min", "no answer in time", settings=BRIEF),
     Case("cut", "unknown", http(201, OK)[:-4], "RemoteProtocolError: "),
     Case("cut-400", "unknown", http(400, OK)[:-4], "RemoteProtocolError: "),
     Case("head-only", "unknown", b"HTTP/1.1 201 OK\r\n", "RemoteProtocolError: "),

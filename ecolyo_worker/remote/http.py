@@ -47,28 +47,10 @@ class Clients:
             return _OfHost(self._factory())
         if self._tls is None:
             self._tls = ssl.create_default_context()
-        return _Bare(self._tls)
+        # httpx takes a tenth of a second to load: only who sends pays for it.
+        from ecolyo_worker.remote.connection import Connection
 
-
-class _Bare:
-    """httpx without its `AsyncClient`, which costs a quarter of the time of a request.
-
-    What that would do is not wanted anyway: cookies, redirects, proxies of the environment. There
-    is no time-out either, but one deadline over the whole attempt.
-    """
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        import httpx  # takes a tenth of a second: only who sends pays for it
-
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=tls, limits=httpx.Limits(max_connections=1), trust_env=False
-        )
-
-    async def send(self, request: "httpx.Request") -> "httpx.Response":
-        return await self._transport.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
+        return Connection(self._tls)
 
 
 class _OfHost:

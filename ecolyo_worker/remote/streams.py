@@ -94,9 +94,13 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             transport = await loop.start_tls(
                 self._transport, self, ssl_context, server_hostname=server_hostname
             )
-        except OSError as error:  # what TLS says is one, too
-            await self.aclose()
-            raise httpcore.ConnectError(str(error)) from error
+        except BaseException as error:
+            # Of the end of a handshake asyncio tells nobody.
+            self._transport.abort()
+            self.connection_lost(None)
+            if isinstance(error, OSError):  # what TLS says is one, too
+                raise httpcore.ConnectError(str(error)) from error
+            raise
         assert transport is not None
         self._transport = transport
         return self

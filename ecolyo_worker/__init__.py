@@ -15,6 +15,7 @@ from ecolyo_worker.errors import (
     IntakeRefused,
     Refusal,
     StateRefused,
+    StoreBroken,
     StoreOwned,
     StoreUnavailable,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Settings",
     "StateRefused",
     "Status",
+    "StoreBroken",
     "StoreOwned",
     "StoreUnavailable",
     "UsageEvent",

@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "Refusal",
     "StateRefused",
+    "StoreBroken",
     "StoreOwned",
     "StoreUnavailable",
     "kind_of",
@@ -135,6 +136,18 @@ class StoreUnavailable(EcolyoError):
     reader = "operator"
     exit_code = exits.UNAVAILABLE
     advice = "Keep what was handed over and try again later: the worker goes on as soon as it can."
+
+
+class StoreBroken(StoreUnavailable):
+    """The disk failed under the database: whether what was under way is stored is not known.
+
+    Nothing more is read or written until it is opened anew, which looks what is there.
+    """
+
+    advice = (
+        "Leave the `async with` block, which raises it too, and enter a new worker: it looks what"
+        " is there. Hand over again what was under way: what has an `_id` is not stored twice."
+    )
 
 
 class AddressUnavailable(EcolyoError):

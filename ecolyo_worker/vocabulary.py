@@ -140,7 +140,7 @@ EVENTS: Final = (
         "the database does not work",
         "error",
         "The disk is full, the file is gone, or SQLite refuses: events are refused meanwhile. Told"
-        " once, when it begins.",
+        " once, when it begins. After an I/O error the service ends with 69: look at the disk.",
         {"reason": _REASON},
     ),
     LogEvent(

@@ -134,7 +134,7 @@ class Worker:
         """Take nothing more in, finish what has begun within `worker.grace`, and close.
 
         What was accepted is on disk already. Raises `ActorFailed` if a part could not be kept
-        running; the block was cancelled then.
+        running, and `StoreBroken` if the disk failed; the block was cancelled then.
         """
         await self._opened.__aexit__(kind, error, trace)
 
@@ -431,6 +431,8 @@ class Worker:
             self.logger.info("the database works again")
         else:
             self.logger.error("the database does not work", reason=words)
+        if self._supervisor is not None and (broken := self.database.broken) is not None:
+            self._supervisor.fail(broken)
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

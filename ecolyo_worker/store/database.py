@@ -41,6 +41,8 @@ DATABASE: Final = "ecolyo.db"
 _BUSY_TIMEOUT_MS = 5000
 # So many steps of SQLite's machine take some milliseconds.
 _LOOK_STEPS = 100_000
+# What is in the log already may have been moved in before the last one looked.
+_MOVED_IN_S = 60
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
 # is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
 # the first two, that would write to the file. The cache, in KiB, is for a night, which writes all
@@ -515,12 +517,24 @@ def _refuse_lost_log(path: Path, owner: Owner) -> None:
     log = path.with_name(f"{path.name}-wal")
     if owner.last_stop_was_clean or log.exists() or not (path.exists() and _has_log(path)):
         return
+    if _was_moved_in(path):
+        return
     since = instant_text(path.stat().st_mtime_ns // 1_000_000)
     raise StateRefused(
         f"{log} is missing, and whoever used it was ended without warning: what was stored after"
         f" {since} may be lost with it. Put it back; or, to go on without it, remove"
         f" {path.parent / LOCK}"
     )
+
+
+def _was_moved_in(path: Path) -> bool:
+    """Tell whether another program looked into a database meanwhile, and so took its log away.
+
+    The last one moves the log into the database and then removes it, with the index beside it: so
+    the database was written when the directory was. Who only removes the log writes nothing.
+    """
+    since_s = path.parent.stat().st_mtime - path.stat().st_mtime
+    return since_s <= _MOVED_IN_S and not path.with_name(f"{path.name}-shm").exists()
 
 
 def _has_log(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """The write-ahead log beside the database: missing, cut, or another database's."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -42,6 +43,9 @@ async def test_a_log_that_is_missing_after_a_kill_is_told(killed: Path) -> None:
     Both ways out work: the log is put back, or the lock's file is removed.
     """
     log = (killed / LOG).rename(killed / "aside")
+    (killed / f"{DATABASE}-shm").unlink()
+    an_hour_ago = (killed / DATABASE).stat().st_mtime - 3600
+    os.utime(killed / DATABASE, (an_hour_ago, an_hour_ago))
     words = rf"{LOG} is missing, .* stored after 20..-..-..T.*Z may be lost with it. Put it back"
     before = (killed / DATABASE).read_bytes()
     for _ in range(2):
@@ -56,6 +60,24 @@ async def test_a_log_that_is_missing_after_a_kill_is_told(killed: Path) -> None:
     await assert_balanced(killed, accepted=[("alice.example", "in-log")])
     (other / LOCK).unlink()
     await assert_balanced(other, accepted=[("alice.example", "in-database")])
+
+
+@pytest.mark.fault(26)
+async def test_a_log_that_is_missing_beside_its_index_is_told(killed: Path) -> None:
+    """Whoever removes the log alone leaves its index, which tells that it was there."""
+    (killed / LOG).unlink()
+    with pytest.raises(StateRefused, match="may be lost with it"):
+        async with opened(killed):
+            pass
+
+
+@pytest.mark.fault(26)
+async def test_a_log_that_another_program_moved_in_is_not_missed(killed: Path) -> None:
+    """Who looks into the database after a kill moves the log into it: nothing is lost then."""
+    with closing(sqlite3.connect(killed / DATABASE)) as other:
+        assert other.execute("SELECT count(*) FROM events").fetchone() == (2,)
+    assert not (killed / LOG).exists()
+    await assert_balanced(killed, accepted=[("alice.example", "in-log")])
 
 
 @pytest.mark.fault(26)

@@ -9,6 +9,7 @@ import pytest
 from tests.fundamentals.conftest import agree as agree
 from tests.fundamentals.conftest import echo as echo
 from tests.fundamentals.conftest import fill as fill
+from tests.fundamentals.conftest import polling as polling
 from tests.fundamentals.conftest import quick as quick
 from tests.fundamentals.conftest import wire as wire
 from tests.process.conftest import run as run

@@ -26,6 +26,7 @@ __all__ = [
     "IntakeRefused",
     "Problem",
     "Refusal",
+    "StateDamaged",
     "StateRefused",
     "StoreBroken",
     "StoreOwned",
@@ -120,6 +121,15 @@ class StateRefused(EcolyoError):
     reader = "operator"
     exit_code = exits.CONFIGURATION
     advice = "Show it to the operator, and do not go on; a restart does not mend it."
+
+
+class StateDamaged(StateRefused):
+    """The database's file is damaged: it is left as it is, and nothing more is read or written."""
+
+    advice = (
+        "Leave the `async with` block, which raises it too; show it to the operator, who keeps the"
+        " file and restores a backup."
+    )
 
 
 class StoreOwned(EcolyoError):

@@ -21,11 +21,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from ecolyo_worker.clock import day_text
-from ecolyo_worker.errors import StateRefused
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.store import accounts, auditing, destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
 from ecolyo_worker.store.countings import row_key
+from ecolyo_worker.store.database import damaged
 
 __all__ = ["Ledger", "balance"]
 
@@ -76,13 +76,10 @@ def balance(
     """Check the equations on a database, and on what an echo server received, if it is given.
 
     `accepted` are (instance, `_id`) pairs that were acknowledged, if the caller kept them. Raises
-    `StateRefused` if the file is damaged.
+    `StateDamaged` if the file is.
     """
     if (words := auditing.damage(connection)) is not None:
-        raise StateRefused(
-            f"the database is damaged ({words}): its books cannot be checked; stop here, keep the"
-            " file, restore a backup"
-        )
+        raise damaged(words)
     books = read_books(connection)
     problems = [*_events(books, accepted), *_people(books), *_rows(books), *_counters(books)]
     problems += [f"6: {words}" for words in auditing.references(connection)]

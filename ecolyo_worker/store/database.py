@@ -19,7 +19,13 @@ from anyio import CancelScope, to_thread
 
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.errors import CommandRefused, StateRefused, StoreBroken, StoreUnavailable
+from ecolyo_worker.errors import (
+    CommandRefused,
+    StateDamaged,
+    StateRefused,
+    StoreBroken,
+    StoreUnavailable,
+)
 from ecolyo_worker.store.migrations import (
     MIGRATIONS,
     MigrationPlan,
@@ -31,7 +37,7 @@ from ecolyo_worker.store.migrations import (
 from ecolyo_worker.store.owner import LOCK, Owner
 from ecolyo_worker.store.place import LOST_ADVICE, Place
 
-__all__ = ["DATABASE", "Database", "look", "opened_to", "unreachable"]
+__all__ = ["DATABASE", "Database", "damaged", "look", "opened_to", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,8 +89,8 @@ class Database:
         self.snapshot: Any = None
         self._unwritten: str | None = None
         self._lost: str | None = None
-        self.broken: StoreBroken | None = None
-        """Why it does nothing any more, once the disk failed under it."""
+        self.broken: StoreBroken | StateDamaged | None = None
+        """Why it does nothing any more, once the disk failed under it, or the file is damaged."""
         self.migrated = (0, 0)
         """The schema's version as it was found, and as it is."""
 
@@ -195,6 +201,11 @@ class Database:
                 " by asyncio.run_coroutine_threadsafe; a forked process cannot use it"
             )
 
+    def condemn(self, error: StateDamaged) -> None:
+        """Do nothing any more: it was looked through, and is damaged."""
+        self.broken, self._unwritten = error, str(error)
+        self._tell_trouble()
+
     async def truncate_log(self) -> bool:
         """Move all of the write-ahead log into the database and empty it.
 
@@ -299,10 +310,10 @@ class Database:
         def work(connection: sqlite3.Connection) -> R:
             self._begun += 1
             if self.broken is not None:
-                raise StoreBroken(*self.broken.args)
+                raise type(self.broken)(*self.broken.args)
             try:
                 return _translated(function, connection, *args)
-            except StoreBroken as error:
+            except (StoreBroken, StateDamaged) as error:
                 self.broken, self._unwritten = error, str(error.__cause__)
                 raise
 
@@ -316,6 +327,15 @@ class Database:
             return await execute(work, raw)
         finally:
             self._tell_trouble()
+
+
+def damaged(words: str) -> StateDamaged:
+    """Say that a database is damaged, and what to do; `words` are SQLite's."""
+    words = " ".join(words.split())
+    return StateDamaged(
+        f"the database is damaged ({words}): stop here, keep the file, restore a backup;"
+        " `outbox export` may still give what was not delivered"
+    )
 
 
 def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
@@ -406,9 +426,7 @@ def _translated(function: Callable[..., R], connection: sqlite3.Connection, *arg
         raise StoreUnavailable(f"the database does not work now: {error}") from error
     except sqlite3.DatabaseError as error:
         if _is_trouble(error):
-            raise StateRefused(
-                f"the database is damaged ({error}): stop here, keep the file, restore a backup"
-            ) from error
+            raise damaged(str(error)) from error
         raise
 
 

@@ -73,13 +73,12 @@ class Database:
         connection: aiosqlite.Connection,
         place: Place,
         observe: Callable[[sqlite3.Connection], Any] | None,
-        tell: Callable[[str | None], None] | None,
     ) -> None:
         """Use `Database.open`, which also takes the lock and brings the schema up to date."""
         self._connection = connection
         self._place = place
         self._observe = observe
-        self._tell = tell
+        self._tell: Callable[[str | None], None] | None = None
         self._told = (False, False)
         self._loop = _running_loop()
         # Each is written by one thread only, so that neither needs a lock.
@@ -135,9 +134,10 @@ class Database:
             _refuse_foreign_log(path)
             _refuse_lost_log(path, owner)
             async with _connected(path) as connection:
-                database = cls(connection, Place(path), observe, tell)
+                database = cls(connection, Place(path), observe)
                 try:
                     database.migrated = await database._prepared(path, owner, migrating)
+                    database._tell = tell  # before, whoever opens it is told
                     if observe is not None:
                         database.snapshot = await database.read(observe)
                     yield database

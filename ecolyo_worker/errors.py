@@ -26,7 +26,9 @@ __all__ = [
     "IntakeRefused",
     "Problem",
     "Refusal",
+    "StateDamaged",
     "StateRefused",
+    "StoreBroken",
     "StoreOwned",
     "StoreUnavailable",
     "kind_of",
@@ -121,6 +123,15 @@ class StateRefused(EcolyoError):
     advice = "Show it to the operator, and do not go on; a restart does not mend it."
 
 
+class StateDamaged(StateRefused):
+    """The database's file is damaged: it is left as it is, and nothing more is read or written."""
+
+    advice = (
+        "Leave the `async with` block, which raises it too; show it to the operator, who keeps the"
+        " file and restores a backup."
+    )
+
+
 class StoreOwned(EcolyoError):
     """Another process owns the state directory."""
 
@@ -135,6 +146,18 @@ class StoreUnavailable(EcolyoError):
     reader = "operator"
     exit_code = exits.UNAVAILABLE
     advice = "Keep what was handed over and try again later: the worker goes on as soon as it can."
+
+
+class StoreBroken(StoreUnavailable):
+    """The disk failed under the database: whether what was under way is stored is not known.
+
+    Nothing more is read or written until it is opened anew, which looks what is there.
+    """
+
+    advice = (
+        "Leave the `async with` block, which raises it too, and enter a new worker: it looks what"
+        " is there. Hand over again what was under way: what has an `_id` is not stored twice."
+    )
 
 
 class AddressUnavailable(EcolyoError):

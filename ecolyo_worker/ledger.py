@@ -5,7 +5,12 @@
 3. Every indicator ever made is in the outbox in exactly one state, or was removed.
 4. What was sent was received, and nothing was received that was not made.
 5. What was received more than once is no more than what may have been delivered twice.
-6. Every counter is the count of its rows.
+6. Every counter is the count of its rows, and no row points to one that is not there.
+7. Readings: points of a series do not overlap, sums are those of the points, and what an account
+   says was stored is there.
+8. Facts that events said are kept as long as the events are.
+
+A file that is damaged is no row that is lost: of it no equation is told, but that it is damaged.
 """
 
 import hmac
@@ -17,9 +22,10 @@ from msgspec import Struct
 
 from ecolyo_worker.clock import day_text
 from ecolyo_worker.indicators import Definitions
-from ecolyo_worker.store import destinations, events, outbox
+from ecolyo_worker.store import accounts, auditing, destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
 from ecolyo_worker.store.countings import row_key
+from ecolyo_worker.store.database import damaged
 
 __all__ = ["Ledger", "balance"]
 
@@ -69,10 +75,17 @@ def balance(
 ) -> Ledger:
     """Check the equations on a database, and on what an echo server received, if it is given.
 
-    `accepted` are (instance, `_id`) pairs that were acknowledged, if the caller kept them.
+    `accepted` are (instance, `_id`) pairs that were acknowledged, if the caller kept them. Raises
+    `StateDamaged` if the file is.
     """
+    if (words := auditing.damage(connection)) is not None:
+        raise damaged(words)
     books = read_books(connection)
-    problems = [*_events(books, accepted), *_rows(books), *_counters(books)]
+    problems = [*_events(books, accepted), *_people(books), *_rows(books), *_counters(books)]
+    problems += [f"6: {words}" for words in auditing.references(connection)]
+    problems += [f"7: {words}" for words in auditing.readings(connection)]
+    problems += [f"7: {words}" for words in auditing.accounts(connection)]
+    problems += [f"8: {words}" for words in auditing.facts(connection)]
     recounted = 0
     seals = books.seals
     missing: list[str] = []
@@ -96,6 +109,22 @@ def balance(
         recounted=recounted,
         problems=problems[:_MOST_PROBLEMS],
     )
+
+
+def _people(books: Books) -> Iterator[str]:
+    gone = books.removed.get("instances", 0)
+    if books.instances + gone != books.instances_ever:
+        yield (
+            f"1: {books.instances_ever} people were made; {books.instances} are there and {gone}"
+            " were removed"
+        )
+    gone = sum(books.removed.get(f"accounts.{state}", 0) for state in accounts.STATES)
+    there = sum(books.accounts.values())
+    if there + gone > books.accounts_ever:
+        yield (
+            f"1: {books.accounts_ever} accounts were made at most; {there} are there and {gone}"
+            " were removed"
+        )
 
 
 def _events(books: Books, accepted: Collection[tuple[str, str]]) -> Iterator[str]:
@@ -127,6 +156,7 @@ def _counters(books: Books) -> Iterator[str]:
     counted = {f"outbox.{state}": rows[state] for state in outbox.STATES}
     counted |= {f"events.{state}": books.events.get(state, 0) for state in events.STATES}
     counted["instances"] = books.instances
+    counted |= {f"accounts.{state}": books.accounts.get(state, 0) for state in accounts.STATES}
     for state in ("ready", *destinations.HELD):
         counted[f"destinations.{state}"] = books.destinations.get(state, 0)
     counted["outbox.maybe_delivered"] = sum(row.maybe_delivered for row in books.rows)

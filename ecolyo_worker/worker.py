@@ -63,7 +63,8 @@ from ecolyo_worker.store import (
     outbox,
     restoring,
 )
-from ecolyo_worker.store.database import Database, unreachable
+from ecolyo_worker.store.database import Database, damaged, unreachable
+from ecolyo_worker.store.examining import look_through
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
 from ecolyo_worker.store.restoring import Restored
@@ -74,6 +75,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Worker", "read_day", "rules_of"]
+
+# So long a start may look for damage; the rest of a large database is looked at every night.
+_LOOK_S = 0.5
 
 
 class Worker:
@@ -134,7 +138,8 @@ class Worker:
         """Take nothing more in, finish what has begun within `worker.grace`, and close.
 
         What was accepted is on disk already. Raises `ActorFailed` if a part could not be kept
-        running; the block was cancelled then.
+        running, `StoreBroken` if the disk failed, and `StateDamaged` if the file is damaged; the
+        block was cancelled then.
         """
         await self._opened.__aexit__(kind, error, trace)
 
@@ -352,6 +357,8 @@ class Worker:
 
     async def _start(self, opened: AsyncExitStack, *, by_itself: bool) -> None:
         await self._open(opened, migrating=True)
+        if by_itself:
+            await self._refuse_damage()
         backups.remove_leftovers(self.settings.directory)
         now = utc_ms(self.clock.now())
         await self.database.run(outbox.rescue, now, retrying=self.settings.dacc.retries_unknown)
@@ -375,6 +382,12 @@ class Worker:
             await self.supervise(actor)
         if by_itself and pollers:
             await self._make_key()
+
+    async def _refuse_damage(self) -> None:
+        """Look whether the file is whole before anything works on it, as far as a moment goes."""
+        looked = await look_through(self.database, _LOOK_S, self.clock)
+        if looked.damage:
+            raise damaged(looked.damage[0])
 
     async def _make_key(self) -> None:
         """See to the key of tokens, so that a copy of it can be kept from the start on."""
@@ -431,6 +444,8 @@ class Worker:
             self.logger.info("the database works again")
         else:
             self.logger.error("the database does not work", reason=words)
+        if self._supervisor is not None and (broken := self.database.broken) is not None:
+            self._supervisor.fail(broken)
 
     async def _settle_backup(self, *, migrating: bool) -> None:
         """Go on from a backup, if it is one that was put here."""

@@ -1,5 +1,6 @@
-"""The janitor: deletes what is kept no longer, and gives the space back."""
+"""The janitor: deletes what is kept no longer, gives the space back, looks for damage at night."""
 
+import math
 import sqlite3
 from collections import Counter
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, retention, slots
+from ecolyo_worker.store.database import damaged
+from ecolyo_worker.store.examining import look_through
 
 __all__ = ["Janitor"]
 
@@ -56,7 +59,9 @@ class Janitor(Actor):
         await self.prune()
         if not self.stopping:
             await self._erase()
-            self.succeeded()
+        if self._is_quiet and not self.stopping:
+            await self._look_through()
+        self.succeeded()
 
     async def prune(self) -> None:
         """Delete what is kept no longer, also where it does not run. Raises `StoreUnavailable`."""
@@ -73,15 +78,30 @@ class Janitor(Actor):
             if self.stopping:
                 return
 
+    async def _look_through(self) -> None:
+        """Look whether the whole file is sound; nothing works on a damaged one any more."""
+        began = self._clock.monotonic()
+        looked = await look_through(self._context.database, math.inf, self._clock)
+        if looked.damage:
+            self._context.database.condemn(damaged(looked.damage[0]))
+            return
+        took_s = round(self._clock.monotonic() - began, 3)
+        self._context.logger.info(
+            "the whole database was looked through", tables=looked.checked, took_s=took_s
+        )
+
+    @property
+    def _is_quiet(self) -> bool:
+        zone = self._context.settings.civil_zone
+        return self._clock.now().astimezone(zone).hour == _QUIET_HOUR
+
     async def _erase(self) -> None:
         """Overwrite what was deleted, by others too; in a large database, at night."""
         database = self._context.database
         if not await database.read(erasing.is_owed):
             await database.truncate_log()
             return
-        at_night = (
-            self._clock.now().astimezone(self._context.settings.civil_zone).hour == _QUIET_HOUR
-        )
+        at_night = self._is_quiet
         size, logger = await database.read(erasing.size_if_large), self._context.logger
         if size and at_night:
             logger.info("the database is written anew; all else waits meanwhile", bytes=size)

@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from ecolyo_worker.actors.actor import Actor, Channel
 from ecolyo_worker.actors.context import FilteringBoundLogger
 from ecolyo_worker.clock import Clock, instant_text, utc_ms
-from ecolyo_worker.errors import ActorFailed, StoreUnavailable
+from ecolyo_worker.errors import ActorFailed, EcolyoError, StoreUnavailable
 from ecolyo_worker.health import ActorHealth
 
 __all__ = ["Supervisor"]
@@ -44,6 +44,8 @@ class Supervisor:
         self._kept: list[_Kept] = []
         self._group = anyio.create_task_group()
         self._draining = anyio.CancelScope(shield=True)
+        self._failure: EcolyoError | None = None
+        self._failed = anyio.Event()
 
     def __repr__(self) -> str:
         return f"<Supervisor of {', '.join(repr(kept.actor) for kept in self._kept)}>"
@@ -51,6 +53,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         """Be ready to start actors."""
         await self._group.__aenter__()
+        self._group.start_soon(self._wait_for_failure)
         return self
 
     async def __aexit__(
@@ -64,7 +67,7 @@ class Supervisor:
         A host that cancels natively once more meanwhile aborts at once, as does one that cancels a
         scope around the block, which is around the actors too. The host's own error goes on, with
         a note if an actor failed besides; else the `ActorFailed` of an actor that could not be kept
-        is raised.
+        is raised, or what `fail` was given.
         """
         cancelled = error if isinstance(error, anyio.get_cancelled_exc_class()) else None
         try:
@@ -94,10 +97,20 @@ class Supervisor:
         """Let a stop wait no longer for what has begun."""
         self._draining.cancel()
 
+    def fail(self, error: EcolyoError) -> None:
+        """End everything at once: what all actors need is gone. Leaving raises the error."""
+        self._failure = self._failure or error
+        self._failed.set()
+
     def health(self) -> list[ActorHealth]:
         """Tell how each actor is."""
         now = self._clock.monotonic()
         return [kept.health(now) for kept in self._kept]
+
+    async def _wait_for_failure(self) -> None:
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
 
     async def _drain(self) -> None:
         for kept in reversed(self._kept):

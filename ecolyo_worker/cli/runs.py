@@ -133,6 +133,9 @@ async def reconcile(
 ) -> int:
     """Check that nothing was lost or doubled unseen.
 
+    It reads all that there is, and changes nothing. Where the file itself is damaged, it says so
+    and checks no equation.
+
     Parameters
     ----------
     echo

@@ -58,6 +58,11 @@ class Books(Struct, frozen=True):
     that was kept.
     """
     instances: int
+    instances_ever: int
+    accounts: dict[str, int]
+    """How many are in each state."""
+    accounts_ever: int
+    """How many there were at most: one that was there already may have taken a number as well."""
     totals: dict[str, int]
     removed: dict[str, int]
     pruned: int
@@ -131,7 +136,7 @@ class StoredCounting(Struct, frozen=True, kw_only=True):
 def read_books(connection: sqlite3.Connection) -> Books:
     """Read everything; a full scan of events and outbox."""
     states = Counter(state for _, state in connection.execute(events.select_with_state("e.seq")))
-    ever = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    ever = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
     counters = totals.read(connection)
     restored_on = restoring.restored_on(connection)
     # What a backup says may have been delivered once more than its attempts tell.
@@ -152,11 +157,14 @@ def read_books(connection: sqlite3.Connection) -> Books:
         destinations=dict(
             connection.execute("SELECT state, count(*) FROM destinations GROUP BY state")
         ),
-        rows_ever=0 if ever is None else ever[0],
+        rows_ever=ever.get("outbox", 0),
         rows_counted=_one(connection, "SELECT coalesce(sum(rows), 0) FROM countings")
         + _one(connection, "SELECT coalesce(sum(rows), 0) FROM month_countings")
         + sum(counters.get(f"rows.{name}", 0) for name in ("connected", "forgotten", "pruned")),
         instances=_one(connection, "SELECT count(*) FROM instances"),
+        instances_ever=ever.get("instances", 0),
+        accounts=dict(connection.execute("SELECT state, count(*) FROM accounts GROUP BY state")),
+        accounts_ever=ever.get("accounts", 0),
         totals=counters,
         removed=totals.removed(connection),
         pruned=sum(

@@ -8,7 +8,7 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 import asyncio
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -17,8 +17,15 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import aiosqlite
 from anyio import CancelScope, to_thread
 
+from ecolyo_worker.clock import instant_text
 from ecolyo_worker.crashpoints import reach
-from ecolyo_worker.errors import CommandRefused, StateRefused, StoreUnavailable
+from ecolyo_worker.errors import (
+    CommandRefused,
+    StateDamaged,
+    StateRefused,
+    StoreBroken,
+    StoreUnavailable,
+)
 from ecolyo_worker.store.migrations import (
     MIGRATIONS,
     MigrationPlan,
@@ -30,7 +37,7 @@ from ecolyo_worker.store.migrations import (
 from ecolyo_worker.store.owner import LOCK, Owner
 from ecolyo_worker.store.place import LOST_ADVICE, Place
 
-__all__ = ["DATABASE", "Database", "look", "opened_to", "unreachable"]
+__all__ = ["DATABASE", "Database", "damaged", "look", "opened_to", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +47,8 @@ DATABASE: Final = "ecolyo.db"
 _BUSY_TIMEOUT_MS = 5000
 # So many steps of SQLite's machine take some milliseconds.
 _LOOK_STEPS = 100_000
+# What is in the log already may have been moved in before the last one looked.
+_MOVED_IN_S = 60
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
 # is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
 # the first two, that would write to the file. The cache, in KiB, is for a night, which writes all
@@ -64,14 +73,13 @@ class Database:
         connection: aiosqlite.Connection,
         place: Place,
         observe: Callable[[sqlite3.Connection], Any] | None,
-        tell: Callable[[str | None], None] | None,
     ) -> None:
         """Use `Database.open`, which also takes the lock and brings the schema up to date."""
         self._connection = connection
         self._place = place
         self._observe = observe
-        self._tell = tell
-        self._told: str | None = None
+        self._tell: Callable[[str | None], None] | None = None
+        self._told = (False, False)
         self._loop = _running_loop()
         # Each is written by one thread only, so that neither needs a lock.
         self._submitted = 0
@@ -80,6 +88,8 @@ class Database:
         self.snapshot: Any = None
         self._unwritten: str | None = None
         self._lost: str | None = None
+        self.broken: StoreBroken | StateDamaged | None = None
+        """Why it does nothing any more, once the disk failed under it, or the file is damaged."""
         self.migrated = (0, 0)
         """The schema's version as it was found, and as it is."""
 
@@ -105,8 +115,8 @@ class Database:
         """Open the database of a state directory as its only owner, and close it when left.
 
         `tell` is told in the event loop when it begins not to work, and why, and by None when that
-        ends. With `migrating` off nothing is made or changed, and a missing or older database is
-        refused.
+        ends. Once `broken` is set, that never ends. With `migrating` off nothing is made or
+        changed, and a missing or older database is refused.
         Raises `StoreOwned`, `StateRefused`, `StoreUnavailable`, `CommandRefused`.
         """
         _running_loop()
@@ -122,15 +132,19 @@ class Database:
             if not (migrating or path.exists()):
                 raise _no_database(directory)
             _refuse_foreign_log(path)
+            _refuse_lost_log(path, owner)
             async with _connected(path) as connection:
-                database = cls(connection, Place(path), observe, tell)
-                database.migrated = await database._prepared(path, owner, migrating)
-                if observe is not None:
-                    database.snapshot = await database.read(observe)
+                database = cls(connection, Place(path), observe)
                 try:
+                    database.migrated = await database._prepared(path, owner, migrating)
+                    database._tell = tell  # before, whoever opens it is told
+                    if observe is not None:
+                        database.snapshot = await database.read(observe)
                     yield database
                 finally:
                     database.is_closed = True
+                    with CancelScope(shield=True):
+                        await database._settle(owner)
         finally:
             owner.release()
 
@@ -143,17 +157,15 @@ class Database:
         """Run a function in one transaction; when this returns, what it did is on disk.
 
         What the function raises is raised, with nothing done. `StoreUnavailable`: the database
-        does not work now, and nothing was done. A caller cancelled while waiting cannot know
+        does not work now, and nothing was done; but for `StoreBroken`, which does not know that,
+        and after which nothing more is done. A caller cancelled while waiting cannot know
         whether it was done; that it was done half is impossible.
         """
 
         def work(connection: sqlite3.Connection) -> R:
             return function(connection, *args, **kwargs)
 
-        try:
-            return await self._in_thread(self._written, work)
-        finally:
-            self._tell_trouble()
+        return await self._in_thread(self._written, work)
 
     async def read(
         self,
@@ -170,10 +182,7 @@ class Database:
             finally:
                 connection.execute("PRAGMA query_only = OFF")
 
-        try:
-            return await self._in_thread(self._transaction, "BEGIN", work)
-        finally:
-            self._tell_trouble()
+        return await self._in_thread(self._transaction, "BEGIN", work)
 
     def check_file(self) -> None:
         """Raise `StoreUnavailable` if its file was deleted or replaced while it was open."""
@@ -192,6 +201,11 @@ class Database:
                 " by asyncio.run_coroutine_threadsafe; a forked process cannot use it"
             )
 
+    def condemn(self, error: StateDamaged) -> None:
+        """Do nothing any more: it was looked through, and is damaged."""
+        self.broken, self._unwritten = error, str(error)
+        self._tell_trouble()
+
     async def truncate_log(self) -> bool:
         """Move all of the write-ahead log into the database and empty it.
 
@@ -208,6 +222,19 @@ class Database:
         while another process reads the database or the disk is full.
         """
         return await self._in_thread(_rewrite)
+
+    async def _settle(self, owner: Owner) -> None:
+        """Be done with the file, which closing takes the log away from.
+
+        Where the disk failed, or the file was refused, the log is left as it is, for the next.
+        """
+        raw = self._connection._conn  # noqa: SLF001
+        if self.broken is not None or not owner.is_claimed:
+            await self._connection._execute(_leave_log, raw, self._place.path)  # type: ignore[no-untyped-call]  # noqa: SLF001
+            return
+        with suppress(sqlite3.Error):
+            await self._connection._execute(_truncate_log, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        owner.note_clean()
 
     async def _prepared(
         self,
@@ -256,11 +283,12 @@ class Database:
             self._look(connection)
 
     def _tell_trouble(self) -> None:
-        """Tell when trouble begins and ends; of what it is meanwhile, only the first is told."""
+        """Tell when trouble begins, is beyond help, and ends; of all it is, only the first."""
         trouble = self._lost or self._unwritten
-        if self._tell is not None and (trouble is None) != (self._told is None):
+        state = (trouble is not None, self.broken is not None)
+        if self._tell is not None and state != self._told:
+            self._told = state
             self._tell(trouble)
-            self._told = trouble
 
     def _look(self, connection: sqlite3.Connection) -> None:
         """Take the snapshot; after a failure too, as the one before may have left it to this one.
@@ -281,15 +309,33 @@ class Database:
 
         def work(connection: sqlite3.Connection) -> R:
             self._begun += 1
-            return _translated(function, connection, *args)
+            if self.broken is not None:
+                raise type(self.broken)(*self.broken.args)
+            try:
+                return _translated(function, connection, *args)
+            except (StoreBroken, StateDamaged) as error:
+                self.broken, self._unwritten = error, str(error.__cause__)
+                raise
 
         if self.is_closed:
             raise StoreUnavailable("the database is closed: the worker was left")
         self.check_loop()
         self._submitted += 1
         raw = self._connection._conn  # noqa: SLF001
-        result: R = await self._connection._execute(work, raw)  # type: ignore[no-untyped-call]  # noqa: SLF001
-        return result
+        execute: Callable[..., Awaitable[R]] = self._connection._execute  # noqa: SLF001
+        try:
+            return await execute(work, raw)
+        finally:
+            self._tell_trouble()
+
+
+def damaged(words: str) -> StateDamaged:
+    """Say that a database is damaged, and what to do; `words` are SQLite's."""
+    words = " ".join(words.split())
+    return StateDamaged(
+        f"the database is damaged ({words}): stop here, keep the file, restore a backup;"
+        " `outbox export` may still give what was not delivered"
+    )
 
 
 def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
@@ -306,6 +352,8 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
         if not path.exists():
             return plan(None, path, migrations)
         _refuse_foreign_log(path)
+        if owner is not None:
+            _refuse_lost_log(path, owner)
         # Without a log nothing else is read, and nothing made beside it.
         log = path.with_name(f"{path.name}-wal")
         mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
@@ -369,13 +417,25 @@ def _translated(function: Callable[..., R], connection: sqlite3.Connection, *arg
             raise
         raise StoreUnavailable("the database is closed: the worker was left") from error
     except sqlite3.OperationalError as error:
+        if _is_disk_failure(error):
+            raise StoreBroken(
+                f"the disk failed under the database ({error}): whether what was under way is"
+                " stored is not known, and nothing more is until it is opened anew; look at the"
+                " disk, and start again"
+            ) from error
         raise StoreUnavailable(f"the database does not work now: {error}") from error
     except sqlite3.DatabaseError as error:
         if _is_trouble(error):
-            raise StateRefused(
-                f"the database is damaged ({error}): stop here, keep the file, restore a backup"
-            ) from error
+            raise damaged(str(error)) from error
         raise
+
+
+def _is_disk_failure(error: sqlite3.Error) -> bool:
+    """Tell whether reading, writing or syncing failed, but for a disk that is only full.
+
+    The kernel may have dropped what it could not write, so that a second try would prove nothing.
+    """
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
 def _is_trouble(error: sqlite3.DatabaseError) -> bool:
@@ -460,15 +520,45 @@ def _refuse_foreign_log(path: Path) -> None:
     it has one, and a backup says that it has none.
     """
     log = path.with_name(f"{path.name}-wal")
-    if not (log.exists() and log.stat().st_size):
-        return
-    with path.open("rb") as file:
-        formats = file.read(20)[18:]
-    if formats == b"\x01\x01":
+    if log.exists() and log.stat().st_size and not _has_log(path):
         raise StateRefused(
             f"{log} belongs to the database that was here before, not to {path}: move it away,"
             f" and {path.name}-shm with it"
         )
+
+
+def _refuse_lost_log(path: Path, owner: Owner) -> None:
+    """Refuse a database whose log is gone though nobody was done with it: it may hold the end.
+
+    As long as a process has the database there is a log, if an empty one.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if owner.last_stop_was_clean or log.exists() or not (path.exists() and _has_log(path)):
+        return
+    if _was_moved_in(path):
+        return
+    since = instant_text(path.stat().st_mtime_ns // 1_000_000)
+    raise StateRefused(
+        f"{log} is missing, and whoever used it was ended without warning: what was stored after"
+        f" {since} may be lost with it. Put it back; or, to go on without it, remove"
+        f" {path.parent / LOCK}"
+    )
+
+
+def _was_moved_in(path: Path) -> bool:
+    """Tell whether another program looked into a database meanwhile, and so took its log away.
+
+    The last one moves the log into the database and then removes it, with the index beside it: so
+    the database was written when the directory was. Who only removes the log writes nothing.
+    """
+    since_s = path.parent.stat().st_mtime - path.stat().st_mtime
+    return since_s <= _MOVED_IN_S and not path.with_name(f"{path.name}-shm").exists()
+
+
+def _has_log(path: Path) -> bool:
+    """Tell whether a database says of itself that it has a log, and is no backup."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] != b"\x01\x01"
 
 
 def _prepare(
@@ -499,7 +589,9 @@ def _prepare(
 def _rewrite(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("VACUUM")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if _is_disk_failure(error):
+            raise
         return False
     reach("erasing.written")
     return _truncate_log(connection)
@@ -509,11 +601,25 @@ def _truncate_log(connection: sqlite3.Connection) -> bool:
     connection.execute("PRAGMA busy_timeout = 0")  # others need this thread meanwhile
     try:
         is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError:  # what was committed is committed
-        return False
+    except sqlite3.OperationalError as error:
+        if _is_disk_failure(error):
+            raise
+        return False  # what was committed is committed
     finally:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     return not is_busy
+
+
+def _leave_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Close a connection without moving its log into the database, as the last one would."""
+    log = path.with_name(f"{path.name}-wal")
+    if not (log.exists() and log.stat().st_size):
+        return
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        connection.close()
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

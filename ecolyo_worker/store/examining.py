@@ -10,7 +10,7 @@ from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.migrations import version_of
 from ecolyo_worker.store.tokens import rest_on_key
 
-__all__ = ["Examination", "examine", "lacking"]
+__all__ = ["Examination", "Looked", "examine", "lacking", "look_through"]
 
 _MOST_WORDS = 20
 _OLDEST = (3, 37, 0)
@@ -37,12 +37,20 @@ class Examination(Struct, frozen=True):
     """How many tokens rest on `energy.key` that nobody but a person could give again."""
 
 
-async def examine(database: Database, seconds: float, clock: Clock) -> Examination:
+class Looked(Struct, frozen=True):
+    """What was found in the tables that were looked through in time."""
+
+    tables: int
+    checked: int
+    damage: list[str]
+
+
+async def look_through(database: Database, seconds: float, clock: Clock) -> Looked:
     """Look through the tables one by one, the small ones first, for so many seconds in all.
 
     Whoever else waits for the database has its turn between two tables.
     """
-    schema = await database.read(version_of)
+    await database.read(_drop_pages)
     names = await database.read(_tables)
     end = clock.monotonic() + seconds
     checked, damage = 0, list[str]()
@@ -52,13 +60,20 @@ async def examine(database: Database, seconds: float, clock: Clock) -> Examinati
             break
         checked += 1
         damage += found
+    return Looked(len(names), checked, damage[:_MOST_WORDS])
+
+
+async def examine(database: Database, seconds: float, clock: Clock) -> Examination:
+    """Look through the tables for so many seconds, and at what else tells of its state."""
+    schema = await database.read(version_of)
+    looked = await look_through(database, seconds, clock)
     latest = await database.read(_latest)
     event = await database.read(_latest_event)
     return Examination(
         schema=schema,
-        tables=len(names),
-        checked=checked,
-        damage=damage[:_MOST_WORDS],
+        tables=looked.tables,
+        checked=looked.checked,
+        damage=looked.damage,
         latest=None if latest is None else instant_text(latest),
         latest_event=None if event is None else civil_text(event),
         tokens=await database.read(rest_on_key),
@@ -75,6 +90,11 @@ def lacking() -> list[str]:
         oldest = ".".join(map(str, _OLDEST))
         found.insert(0, f"it is {sqlite3.sqlite_version}, and the first that will do is {oldest}")
     return found
+
+
+def _drop_pages(connection: sqlite3.Connection) -> None:
+    """Drop the pages that are kept in memory: it is the file that is to be looked at."""
+    connection.execute("PRAGMA shrink_memory")
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:

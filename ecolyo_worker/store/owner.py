@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,13 +62,28 @@ class Owner:
 
     @property
     def last_stop_was_clean(self) -> bool:
-        """Whether the last owner released the lock itself."""
+        """Whether the last owner said that it was done with the database."""
         return self._last.clean
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it was noted which database this process works on."""
+        return self._own is not None
 
     def claim(self, database: str) -> None:
         """Note which database this process works on."""
         self._own = _Record(os.getpid(), database, clean=False)
         self._write(self._own)
+
+    def note_clean(self) -> None:
+        """Note that nothing is lost if the database's log goes now: nothing more is written.
+
+        Where that cannot be noted, the stop counts as an unclean one.
+        """
+        if self._own is not None and os.getpid() == self._pid:
+            self._own.clean = True
+            with suppress(OSError):
+                self._write(self._own)
 
     def release(self) -> None:
         """Give the lock back; the database is closed by now.
@@ -75,9 +91,6 @@ class Owner:
         Forked children have the lock's file too: it is unlocked for all of them, by its owner only.
         """
         if os.getpid() == self._pid:
-            if self._own is not None:
-                self._own.clean = True
-                self._write(self._own)
             fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
 

@@ -24,7 +24,7 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         """Look at the file, which is there; raises `OSError`."""
-        self._path = path
+        self.path = path
         self._file = _identity(path.stat())
 
     def trouble(self) -> str | None:
@@ -33,7 +33,7 @@ class Place:
         What this process may not look at now is not known to be lost.
         """
         try:
-            found = self._path.stat()
+            found = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return DELETED
         except OSError:

@@ -17,7 +17,8 @@ async def check(
     """Check the equations on a state directory that no process uses, without changing it.
 
     `echo` is the address of an echo server, `accepted` the (instance, `_id`) pairs of events that
-    were acknowledged.
+    were acknowledged. Raises `StateRefused` if what is there is no state: a file that is damaged,
+    another program's or gone is no row that is lost.
     """
     bodies = None if echo is None else await received(echo)
     async with Worker(Settings(state_dir=state_dir)).reading() as worker:

@@ -55,8 +55,15 @@ FAULTS: dict[str, dict[int, Fault]] = {
     "Disk and file": {
         20: Fault("the disk is full when events come in"),
         21: Fault("the disk is full when an answer or a night is stored"),
-        22: Fault("an I/O error, or a sync that fails"),
-        23: Fault("the directory or the file cannot be written, at the start or later"),
+        22: Fault(
+            "an I/O error, or a sync that fails",
+            "The sync fails by a library between the worker and the kernel.",
+        ),
+        23: Fault(
+            "the directory or the file cannot be written, at the start or later",
+            "No disk can be made read-only while a file is written on it: later, SQLite refuses"
+            " instead.",
+        ),
         24: Fault("the file is no database"),
         25: Fault("bytes inside the file have changed"),
         26: Fault("the write-ahead log is missing, cut, or another database's"),

@@ -138,17 +138,3 @@ def kill(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE outbox SET state = 'dead' WHERE id = 1")
     connection.execute("UPDATE totals SET count = count - 1 WHERE name = 'outbox.pending'")
     connection.execute("INSERT OR REPLACE INTO totals VALUES ('outbox.dead', 1)")
-
-
-async def test_the_file_shrinks_at_once(settings: Settings, state_dir: Path) -> None:
-    """However much was deleted, one round gives the space back, but a little for what comes."""
-    async with Worker(settings).opened() as worker:
-        await worker.database.run(churn)
-    assert (state_dir / "ecolyo.db").stat().st_size > 20_000_000
-    await tidied(settings)
-    assert (state_dir / "ecolyo.db").stat().st_size < 3_000_000
-
-
-def churn(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO meta VALUES ('ballast', hex(zeroblob(10000000)))")
-    connection.execute("DELETE FROM meta WHERE key = 'ballast'")

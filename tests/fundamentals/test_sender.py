@@ -1,9 +1,7 @@
 """The sender by itself: it wakes, rests, gives way, stops, and forgets no answer."""
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
-from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.requests import OutboxDocument
 from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.clock import FakeClock
@@ -239,62 +236,6 @@ async def test_a_run_of_the_schedule_is_spread(
         assert await worker.sender._round() > 10
         await echo.expect_nothing()
         assert (await worker.send()).outcomes == {"delivered": 6}
-
-
-FULL = (
-    # A row that is sent, or marked at all, needs more room than there is.
-    "CREATE TRIGGER greedy AFTER UPDATE ON outbox WHEN NEW.state = 'sent' BEGIN"
-    " INSERT INTO meta VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
-)
-
-
-def room(connection: sqlite3.Connection, pages: int) -> None:
-    """Let the database grow by so many pages."""
-    (size,) = connection.execute("PRAGMA page_count").fetchone()
-    connection.execute(f"PRAGMA max_page_count = {size + pages}")
-
-
-async def test_a_full_disk_forgets_no_answer(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any
-) -> None:
-    """While marks cannot be written nothing else leaves; then they are, and nothing left twice."""
-    await fill()
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
-    async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
-        await worker.database.run(room, 2)
-        async with anyio.create_task_group() as running:
-            running.start_soon(worker.sender.run)
-            with anyio.fail_after(30):
-                while not worker.sender._hands.is_stuck:
-                    await anyio.lowlevel.checkpoint()
-                assert len(wire.requests) == 1
-                assert worker.status().outbox["in_flight"] == 1
-                await worker.database.run(room, 100_000)
-                while worker.status().outbox["sent"] < 6:
-                    await anyio.lowlevel.checkpoint()
-            worker.sender.stop()
-        assert len(wire.requests) == 6
-        assert worker.status().maybe_delivered == 0
-
-
-async def test_asking_ends_where_a_disk_stays_full(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any
-) -> None:
-    """`send` gives up after a minute; the answer is kept, and written by the next one."""
-    await fill("alice.example", PAGES[:2])
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
-    clock = FakeClock(NOW)
-    async with Worker(quick(wire.url, concurrency=1, rate=50.0), clock=clock).opened() as worker:
-        await worker.database.run(room, 2)
-        with pytest.raises(StoreUnavailable, match="full"):
-            await worker.send()
-        assert 60 <= clock.monotonic() < 90
-        await worker.database.run(room, 100_000)
-        assert (await worker.send()).outcomes == {"delivered": 1}
-        assert worker.status().outbox["sent"] == 2
-    assert len(wire.requests) == 2
 
 
 async def test_a_connection_that_was_closed_meanwhile_costs_nothing(

@@ -1,6 +1,5 @@
 """What leaves: whole, allowed and evenly, and what is kept of it."""
 
-import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -84,23 +83,6 @@ async def test_definitions_that_changed_stop_a_row(
     assert dead.answer is not None
     assert dead.answer.startswith("no longer in the definitions: ")
     assert "'faq'" in dead.answer
-
-
-async def test_a_damaged_text_is_never_sent(
-    state_dir: Path, fill: Filled, echo: Echo, quick: Quick, rows: Rows
-) -> None:
-    """A body that changed on the disk no longer fits its HMAC: dead, and not sent."""
-    await fill("alice.example", ("gas",))
-    with sqlite3.connect(state_dir / "ecolyo.db") as other:
-        (body,) = other.execute("SELECT body FROM outbox").fetchone()
-        changed = json.dumps(json.loads(body) | {"value": 2}, separators=(",", ":")).encode()
-        other.execute("UPDATE outbox SET body = ?", (changed,))
-    other.close()
-    async with Worker(quick(echo.url)).opened() as worker:
-        assert (await worker.send()).attempts == 0
-        (dead,) = await rows(worker, "dead")
-    assert dead.answer == "the stored text is damaged: its HMAC does not fit"
-    await echo.expect_nothing()
 
 
 async def test_many_rows_that_may_not_leave_hold_nothing_up(

@@ -1,5 +1,6 @@
 """The ledger tells a lost or doubled thing from a good state; each equation can go red."""
 
+import re
 import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from ecolyo_worker import Settings, Worker
+from ecolyo_worker import Settings, StateRefused, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import ConsumptionImport, EventsImport, InstancesImport, Line
 from ecolyo_worker.settings import Dacc
@@ -111,6 +112,46 @@ async def test_a_false_state_does_not_balance(
     assert any(p.startswith(equation) and words in p for p in ledger.problems), ledger.problems
     with pytest.raises(AssertionError, match="does not balance"):
         await assert_balanced(books)
+
+
+def damage(database: Path) -> None:
+    """Overwrite the page at which the index of events begins."""
+    with closing(sqlite3.connect(database)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'events_by_day'"
+        (page,) = connection.execute(query).fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+def replace(database: Path) -> None:
+    database.unlink()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (damage, "the database is damaged (*** in database main ***"),
+        (replace, "belongs to another program"),
+        (Path.unlink, "is missing, and what it held with it"),
+    ],
+)
+async def test_a_file_that_is_spoilt_is_no_lost_row(
+    books: Path,
+    cli: Callable[..., Awaitable[CompletedProcess[bytes]]],
+    spoil: Callable[[Path], None],
+    words: str,
+) -> None:
+    """A file that is damaged, another one or gone is said to be, with 78; no equation is told."""
+    spoil(books / "ecolyo.db")
+    with pytest.raises(StateRefused, match=re.escape(words)):
+        await check(books)
+    done = await cli("reconcile")
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert words in done.stderr.decode()
 
 
 async def test_somebody_elses_leaving_hides_nothing(books: Path) -> None:

@@ -119,20 +119,6 @@ async def test_an_address_that_is_not_there_yet(run: Run) -> None:
         assert "Cannot assign requested address" in await service.rest()
 
 
-async def test_a_state_that_is_not_what_it_was(run: Run, state_dir: Path) -> None:
-    """A database that is gone, or is none: 78, and nothing is begun anew."""
-    async with Worker(Settings(state_dir=state_dir)).opened():
-        pass
-    (state_dir / "ecolyo.db").write_bytes(b"no database" * 1000)
-    async with run(ready=False) as service:
-        assert await service.end() == 78
-    (state_dir / "ecolyo.db").unlink()
-    async with run(ready=False) as service:
-        assert await service.end() == 78
-        assert "is missing" in await service.rest()
-    assert not (state_dir / "ecolyo.db").exists()
-
-
 @pytest.mark.parametrize("most_bytes", [0, 4096])
 async def test_a_disk_that_takes_nothing(state_dir: Path, most_bytes: int) -> None:
     """Where nothing can be written, it may be tried again later: 69."""

@@ -17,8 +17,9 @@ from ecolyo_worker.configuration import read
 from ecolyo_worker.service.http import http_app
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.status import LEAST_FREE, make_status
+from tests.integration.conftest import commands_of, service
 
-from .conftest import commands_of, service
+pytestmark = pytest.mark.fault(27)
 
 EVENT = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": "gas"}
 
@@ -89,6 +90,7 @@ async def test_what_is_put_back_works_again(state_dir: Path) -> None:
     ]
 
 
+@pytest.mark.fault(20)
 async def test_a_disk_with_little_room_shows_in_the_status(state_dir: Path) -> None:
     """Where the service is not ready for lack of space, the status says so as well."""
     async with Worker(Settings(state_dir=state_dir)).opened() as worker:

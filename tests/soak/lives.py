@@ -27,7 +27,7 @@ from ecolyo_worker.testing.ledger import check
 from tests.soak.disk import Disk
 from tests.soak.faults import Disturbance, End, Plan
 from tests.soak.host import METERS, Host
-from tests.soak.service import SetClock, settings
+from tests.soak.service import SPEED, SetClock, settings
 
 __all__ = ["Life", "Lives"]
 
@@ -198,7 +198,7 @@ class Lives:
 
     async def _owed(self, commands: Commands) -> AsyncIterator[str]:
         """Let it do what it can do now, and say what is left."""
-        report = await commands.send(ask.Send(until_empty=True, timeout=5))
+        report = await commands.send(ask.Send(until_empty=True, timeout=5 * SPEED))
         if report.waiting:
             yield f"{report.waiting} indicators are not sent"
         if not self.host.has_accounts:

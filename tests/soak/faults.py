@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
-__all__ = ["Disturbance", "End", "Plan", "draw_plan"]
+__all__ = ["Disturbance", "End", "Plan", "draw_echo_faults", "draw_plan", "draw_twin_faults"]
 
 End = Literal["kill", "kill while starting", "term", "term twice", "term then kill"]
 Disturbance = Literal[
@@ -25,7 +25,7 @@ _DISTURBANCES: Final[dict[Disturbance, int]] = {
 _HOUR_S, _DAY_S = 3600, 86_400
 _JUMPS: Final = (_HOUR_S, _DAY_S, 3 * _DAY_S, -_HOUR_S, -_DAY_S)
 _OF_ECHO: Final = (
-    *("status=503", "status=500", "reset", "drop", "accept-then-drop", "latency=80ms", "garbage"),
+    *("status=503", "status=500", "reset", "drop", "accept-then-drop", "latency=20ms", "garbage"),
     *(
         "html-401",
         "slow-body=5ms",
@@ -38,7 +38,7 @@ _OF_ECHO: Final = (
 )
 _OF_TWIN: Final = (
     *("html-503", "status=500", "reset", "drop", "cut-json", "garbage", "quota-second"),
-    *("technical-error", "empty-403", "latency=80ms", "slow-body=1ms", "token-expired", "html-200"),
+    *("technical-error", "empty-403", "latency=20ms", "token-expired", "html-200"),
     *("accept-then-drop", "empty-200", "empty-json", "unavailable"),
 )
 _PLACES: Final = ("", "daily", "curve", "informative", "published", "token")
@@ -79,8 +79,8 @@ def draw_plan(seed: int, life: int) -> Plan:
     return Plan(
         lasts_s=draw.uniform(0.3, 1.5) if end == "kill while starting" else draw.uniform(1, 5),
         end=end,
-        echo=_faults(draw, _OF_ECHO),
-        twin=_faults(draw, _OF_TWIN),
+        echo=draw_echo_faults(draw),
+        twin=draw_twin_faults(draw),
         place=draw.choice(_PLACES),
         disturbances=tuple(
             dict.fromkeys(_weighted(draw, _DISTURBANCES) for _ in range(draw.randrange(3)))
@@ -89,6 +89,16 @@ def draw_plan(seed: int, life: int) -> Plan:
         is_mended=draw.random() < 0.5,
         refuses=draw.random() < 0.3,
     )
+
+
+def draw_echo_faults(draw: random.Random) -> str:
+    """Draw what goes wrong at the DACC, in the fault language; it is over after some requests."""
+    return _faults(draw, _OF_ECHO)
+
+
+def draw_twin_faults(draw: random.Random) -> str:
+    """Draw the same of Enedis and GRDF. None of it is a lie about what was measured."""
+    return _faults(draw, _OF_TWIN)
 
 
 def _faults(draw: random.Random, known: Sequence[str]) -> str:

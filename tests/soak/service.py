@@ -108,7 +108,7 @@ def settings(root: Path, echo: str, twin: str) -> Settings:
         aggregation=Aggregation(monthly_day=1),
         dacc=Dacc(
             url=echo,
-            rate=10_000.0,
+            rate=20.0,
             attempt_timeout=timedelta(seconds=2),
             backoff_base=tiny,
             backoff_cap=tiny,

@@ -80,7 +80,7 @@ def _month_after(month: date) -> date:
 
 
 # The machine may be busy; the simulation itself is a matter of a minute.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 async def test_a_year_with_faults(state_dir: Path, tmp_path: Path) -> None:
     """Over 13 months, with faults on all sides, every night runs once, and nothing is lost."""
     world = YEAR

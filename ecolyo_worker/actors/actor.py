@@ -119,10 +119,11 @@ class Actor(ABC):
     async def rest(self, seconds: float | None = None) -> None:
         """Wait until woken or stopped, or until something is due, which may be unknown.
 
-        It never waits longer than `LOOK_S`.
+        It never waits longer than `LOOK_S`. What was due before, for the work took long or a clock
+        was set ahead meanwhile, is not waited for.
         """
         self.sign()
-        due_s = self.LOOK_S if seconds is None else seconds
-        self.next_due = None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
+        due_s = self.LOOK_S if seconds is None else max(seconds, 0)
+        self.next_due = None if seconds is None else self._clock.now() + timedelta(seconds=due_s)
         if not self.stopping:
             await self._wakes.wait(self._clock, min(due_s, self.LOOK_S))

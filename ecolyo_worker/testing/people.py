@@ -60,6 +60,10 @@ class Household(Struct, frozen=True):
     """What its meters give by themselves; those that are fetched are left out."""
     meters: tuple[HomeMeter, ...] = ()
     """Those that are fetched."""
+    left: date | None = None
+    """Her last day, on whose evening she leaves."""
+    is_forgotten: bool = False
+    """Whether she wants every trace deleted when she leaves; else she takes her consent back."""
 
 
 class Delivery(Struct, frozen=True):
@@ -75,20 +79,37 @@ class Delivery(Struct, frozen=True):
     """Meters that are fetched from now on, and whose."""
     lost: tuple[HomeMeter, ...] = ()
     """Meters for which the consent is taken back."""
+    left: tuple[Household, ...] = ()
+    """Who leaves in the evening."""
 
 
 def make_households(
-    seed: int, count: int, first_day: date, days: int, meters: Sequence[HomeMeter] = ()
+    seed: int,
+    count: int,
+    first_day: date,
+    days: int,
+    meters: Sequence[HomeMeter] = (),
+    *,
+    seldom: int = 0,
+    leaving: int = 0,
 ) -> list[Household]:
     """Make people who use the app from `first_day` on, for so many days.
 
-    Some have `meters` that are fetched.
+    Some have `meters` that are fetched. So many at the end of the list use the app `seldom` and
+    have none, and of these again so many leave before the last day.
     """
     draw = random.Random(seed)
     owned: dict[int, list[HomeMeter]] = {}
     for meter in meters:
         owned.setdefault(meter.person, []).append(meter)
-    return [_Person(draw, n, first_day, days, owned.get(n, ())).live() for n in range(count)]
+    often = count - seldom
+    lived = [_Person(draw, n, first_day, days, owned.get(n, ())).live() for n in range(often)]
+    for n in range(often, count):
+        person = _Seldom(draw, n, first_day, days)
+        if n >= count - leaving:
+            person.leave(first_day + timedelta(days=draw.randrange(1, days)))
+        lived.append(person.live())
+    return lived
 
 
 def deliveries(households: list[Household], seed: int) -> Iterator[Delivery]:
@@ -126,6 +147,7 @@ def deliveries(households: list[Household], seed: int) -> Iterator[Delivery]:
             tuple(readings.get(day, ())),
             tuple(added.get(day, ())),
             _lost(households) if day == halfway else (),
+            tuple(household for household in households if household.left == day),
         )
 
 
@@ -173,6 +195,8 @@ class _Person:
         self._said: list[tuple[date, dict[str, Any]]] = []
         self._events: list[dict[str, Any]] = []
         self._challenges: dict[str, datetime] = {}
+        self._left: date | None = None
+        self._is_forgotten = False
 
     def live(self) -> Household:
         self._said.append((self._begin, self._facts()))
@@ -187,8 +211,15 @@ class _Person:
                 for hour in self._draw.sample(range(7, 23), self._draw.choice((1, 1, 2))):
                     self._visit(self._at(day, hour))
             day += _DAY
-        readings = tuple(self._readings())
-        return Household(self._name, tuple(self._said), tuple(self._events), readings, self._meters)
+        return Household(
+            self._name,
+            tuple(self._said),
+            tuple(self._events),
+            tuple(self._readings()),
+            self._meters,
+            self._left,
+            self._is_forgotten,
+        )
 
     def _facts(self) -> dict[str, Any]:
         accepted = datetime.combine(self._begin, datetime.min.time())
@@ -331,3 +362,24 @@ class _Person:
     def _at(self, day: date, hour: int) -> datetime:
         minute = self._draw.randrange(50)
         return datetime.combine(day, datetime.min.time()) + timedelta(hours=hour, minutes=minute)
+
+
+class _Seldom(_Person):
+    """Somebody who looks at the app a few times a year, and has connected nothing."""
+
+    def __init__(
+        self,
+        draw: random.Random,
+        number: int,
+        first_day: date,
+        days: int,
+    ) -> None:
+        super().__init__(draw, number, first_day, days, ())
+        self._fluids = {}
+        self._tries = False
+        self._habit = 0.01
+
+    def leave(self, day: date) -> None:
+        """Let this be the last day."""
+        self._left, self._end = max(day, self._begin), max(day, self._begin) + _DAY
+        self._is_forgotten = self._draw.random() < 0.5

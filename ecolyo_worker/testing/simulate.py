@@ -10,8 +10,9 @@ moment at which something is due to the next.
 """
 
 import random
+import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +32,7 @@ from ecolyo_worker.store.status import Status
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
 from ecolyo_worker.testing.homes import Fetching, FetchingReport, HomeMeter
-from ecolyo_worker.testing.people import Delivery, deliveries, make_households
+from ecolyo_worker.testing.people import Delivery, Household, deliveries, make_households
 from ecolyo_worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -54,14 +55,29 @@ class World(Struct, frozen=True, kw_only=True):
     first_day: date
     days: int
     people: int = 12
+    seldom: int = 0
+    """How many of the people look at the app a few times a year: many of them take little time."""
+    leaving: int = 0
+    """How many of these leave meanwhile: they take their consent back, or want to be forgotten."""
     seed: int = 1
     meters: tuple[HomeMeter, ...] = ()
     """Those that are fetched from a twin, whose readings do not come by themselves."""
 
     def deliveries(self) -> list[Delivery]:
         """Make all that comes in, day by day; the last one is that of late events."""
-        households = make_households(self.seed, self.people, self.first_day, self.days, self.meters)
-        return list(deliveries(households, self.seed))
+        return list(deliveries(self.households(), self.seed))
+
+    def households(self) -> list[Household]:
+        """Make the people."""
+        return make_households(
+            self.seed,
+            self.people,
+            self.first_day,
+            self.days,
+            self.meters,
+            seldom=self.seldom,
+            leaving=self.leaving,
+        )
 
 
 class SimulatedDay(Struct, frozen=True, kw_only=True):
@@ -123,32 +139,41 @@ async def simulate(
     world: World,
     *,
     restarts: Collection[date] = (),
+    kills: Collection[date] = (),
     every_month: bool = True,
     twin: Twin | None = None,
     told: Callable[[SimulatedDay], None] = lambda _: None,
+    troubles: Callable[[date], Awaitable[None]] | None = None,
     logger: "FilteringBoundLogger | None" = None,
 ) -> SimulationReport:
     """Let a worker live through a world, until all is sent to the echo server at `dacc.url`.
 
     On the days of `restarts` it is left and entered anew when the night has run and what it made
-    waits for its moment. With `every_month` the ledger is checked after each month, too. `twin` has
-    the meters of the world; `fetched` makes settings for it. `told` is told of each day. Raises
-    `TimeoutError` if the worker hangs, or if something is never sent.
+    waits for its moment; on those of `kills` the one that follows finds what a kill would leave
+    behind then. With `every_month` the ledger is checked after each month, too. `twin` has the
+    meters of the world; `fetched` makes settings for it. `told` is told of each day, and `troubles`
+    may let something go wrong before one begins. Raises `TimeoutError` if the worker hangs, or if
+    something is never sent.
     """
     assert twin is not None or not world.meters, "its meters are fetched from a twin"
     came = world.deliveries()
     first, last = came[0].day, came[-1].day
-    begins = [first, *sorted(day for day in set(restarts) if first < day <= last)]
+    ends = {*restarts, *kills}
+    begins = [first, *sorted(day for day in ends if first < day <= last)]
     clock = SimulatedClock(instant_of_civil(datetime.combine(first, time()), settings.civil_zone))
     chance = random.Random(world.seed)
     diary = _Diary(told)
     for begin, end in pairwise([*begins, date.max]):
         async with Worker(settings, clock=clock, random=chance, logger=logger) as worker:
             fetching = None if twin is None else Fetching(worker, twin)
-            life = _Life(worker, clock, diary, fetching, every_month=every_month)
+            life = _Life(worker, clock, diary, fetching, troubles, every_month=every_month)
             await life.live(item for item in came if begin <= item.day < end)
+            left = _copied(settings.directory) if end in kills else None
             if end == date.max:
                 await life.end(first, last)
+        if left is not None:
+            shutil.rmtree(settings.directory)
+            left.rename(settings.directory)
     return SimulationReport(
         days=diary.days,
         runs=diary.runs,
@@ -221,6 +246,7 @@ class _Life:
         clock: SimulatedClock,
         diary: _Diary,
         fetching: Fetching | None,
+        troubles: Callable[[date], Awaitable[None]] | None,
         *,
         every_month: bool,
     ) -> None:
@@ -229,6 +255,7 @@ class _Life:
         self._clock = clock
         self._diary = diary
         self._fetching = fetching
+        self._troubles = troubles
         self._every_month = every_month
 
     async def live(self, came: Iterable[Delivery]) -> None:
@@ -254,6 +281,8 @@ class _Life:
             self._diary.fetching = await self._fetching.report(first, last)
 
     async def _live_day(self, delivery: Delivery) -> None:
+        if self._troubles is not None:
+            await self._troubles(delivery.day)
         noon = self._moment(delivery.day, _NOON)
         evening = self._moment(delivery.day, _EVENING)
         await self._until(noon)
@@ -267,9 +296,17 @@ class _Life:
         _check((await self._commands.instances_import(facts)).refused)
         if self._fetching is not None:
             await self._have_fetched(self._fetching, delivery)
+        for household in delivery.left:
+            await self._let_go(household)
         self._diary.note(delivery.day, came["accepted"], came["known"])
         if self._every_month and (delivery.day + _DAY).day == 1:
             await self._reconcile()
+
+    async def _let_go(self, household: Household) -> None:
+        if household.is_forgotten:
+            await self._commands.instances_forget(household.name)
+        else:
+            await self._commands.instances_withdraw(household.name)
 
     async def _have_fetched(self, fetching: Fetching, delivery: Delivery) -> None:
         for instance, meter in delivery.added:
@@ -326,6 +363,13 @@ class _Life:
             await self._fetching.stand(moment)
         # Intake waits by the machine's time, for callers.
         await self._clock.step_whole(moment, resting=len(self._worker.health()) - 1)
+
+
+def _copied(directory: Path) -> Path:
+    """Copy a state as it is on the disk, while its worker rests."""
+    target = directory.with_name(f"{directory.name}.killed")
+    shutil.copytree(directory, target)
+    return target
 
 
 def _at_noon(delivery: Delivery) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

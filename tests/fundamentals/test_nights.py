@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import anyio
 import pytest
 
 from ecolyo_worker import Settings, Worker
-from ecolyo_worker.clock import utc_ms
+from ecolyo_worker.clock import SystemClock, utc_ms
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
@@ -21,6 +22,23 @@ Event = Callable[..., dict[str, Any]]
 Nights = Callable[[SteppedClock], Worker]
 
 PARIS = ZoneInfo("Europe/Paris")
+
+
+class LateClock(SystemClock):
+    """The machine's clock, but at each look it is a day later than at the one before."""
+
+    def __init__(self, begin: datetime, looks: int) -> None:
+        self._now = begin
+        self._left = looks
+        self.seen = anyio.Event()
+        """It was looked at so many times."""
+
+    def now(self) -> datetime:
+        self._now += timedelta(days=1)
+        self._left -= 1
+        if not self._left:
+            self.seen.set()
+        return self._now
 
 
 def paris(text: str, fold: int = 0) -> datetime:
@@ -171,6 +189,15 @@ async def test_a_clock_ten_years_ahead_runs_one_night(nights: Nights, agree: Agr
         await asleep(worker, clock)
         await clock.step(paris("2036-11-20T12:00"))
         assert await runs(worker) == 1
+
+
+async def test_a_night_that_is_due_before_the_rest_begins(state_dir: Path) -> None:
+    """A clock that is set ahead while a night is counted lets the next one run, and none crash."""
+    clock = LateClock(paris("2026-11-20T12:00"), looks=60)
+    async with Worker(Settings(state_dir=state_dir), clock=clock) as worker:
+        await clock.seen.wait()
+        assert {part.restarts for part in worker.health()} == {0}
+        assert await runs(worker) > 1
 
 
 async def test_no_night_in_mode_off(state_dir: Path) -> None:

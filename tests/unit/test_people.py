@@ -74,3 +74,16 @@ def test_a_connection_takes_its_tries() -> None:
             tries.setdefault((event["instance"], event["target"]), []).append(event["result"])
     assert tries
     assert all(results[-3:] == ["error", "error", "success"] for results in tries.values())
+
+
+def test_who_leaves_does_so_once() -> None:
+    """They are of those who use the app seldom, and nothing comes of them after their day."""
+    world = World(first_day=WEEK.first_day, days=200, people=12, seldom=8, leaving=4)
+    often, seldom = world.households()[:4], world.households()[4:]
+    assert [one.left is not None for one in seldom] == [False] * 4 + [True] * 4
+    assert {one.is_forgotten for one in seldom[4:]} == {True, False}
+    assert min(len(one.events) for one in often) > max(len(one.events) for one in seldom)
+    came = [one.name for delivery in world.deliveries() for one in delivery.left]
+    assert sorted(came) == sorted(one.name for one in seldom[4:])
+    for one in seldom[4:]:
+        assert all(event["eventDate"][:10] <= str(one.left) for event in one.events)

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from anyio import to_thread
 from cyclopts import App, Parameter
@@ -211,7 +212,8 @@ async def _callback(output: Output, account: int, page: ask.ConsentPage) -> str 
         output.line(page.url)
     if page.redirect_uri is not None and listens_at(page.redirect_uri):
         output.talk(f"open it, and consent; this waits at {page.redirect_uri} (Ctrl-C ends it)")
-        return await heard_at(page.redirect_uri)
+        (state,) = parse_qs(urlsplit(page.url).query)["state"]
+        return await heard_at(page.redirect_uri, state)
     if not sys.stdin.isatty():
         output.talk(f"then: ecolyo-worker accounts authorize {account} --callback ADDRESS")
         return None

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -243,7 +242,7 @@ async def test_a_run_of_the_schedule_is_spread(
 
 FULL = (
     # A row that is sent, or marked at all, needs more room than there is.
-    "CREATE TRIGGER greedy AFTER UPDATE ON outbox WHEN NEW.state = 'sent' BEGIN"
+    "CREATE TEMP TRIGGER greedy AFTER UPDATE ON main.outbox WHEN NEW.state = 'sent' BEGIN"
     " INSERT INTO meta VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
 )
 
@@ -254,14 +253,11 @@ def room(connection: sqlite3.Connection, pages: int) -> None:
     connection.execute(f"PRAGMA max_page_count = {size + pages}")
 
 
-async def test_a_full_disk_forgets_no_answer(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any
-) -> None:
+async def test_a_full_disk_forgets_no_answer(fill: Filled, quick: Quick, wire: Any) -> None:
     """While marks cannot be written nothing else leaves; then they are, and nothing left twice."""
     await fill()
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
     async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
+        await worker.database.run(lambda connection: connection.execute(FULL))
         await worker.database.run(room, 2)
         async with anyio.create_task_group() as running:
             running.start_soon(worker.sender.run)
@@ -278,15 +274,12 @@ async def test_a_full_disk_forgets_no_answer(
         assert worker.status().maybe_delivered == 0
 
 
-async def test_asking_ends_where_a_disk_stays_full(
-    state_dir: Path, fill: Filled, quick: Quick, wire: Any
-) -> None:
+async def test_asking_ends_where_a_disk_stays_full(fill: Filled, quick: Quick, wire: Any) -> None:
     """`send` gives up after a minute; the answer is kept, and written by the next one."""
     await fill("alice.example", PAGES[:2])
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
     clock = FakeClock(NOW)
     async with Worker(quick(wire.url, concurrency=1, rate=50.0), clock=clock).opened() as worker:
+        await worker.database.run(lambda connection: connection.execute(FULL))
         await worker.database.run(room, 2)
         with pytest.raises(StoreUnavailable, match="full"):
             await worker.send()

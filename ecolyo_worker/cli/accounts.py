@@ -15,6 +15,7 @@ from ecolyo_worker.cli.options import Instance
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.files import open_input
 
 __all__ = ["register"]
 
@@ -237,7 +238,7 @@ def _text(path: Path) -> str:
     try:
         if str(path) == "-":
             return sys.stdin.read(_LONGEST).strip()
-        with path.open(encoding="ascii", errors="replace") as file:
-            return file.read(_LONGEST).strip()
+        with open_input(path) as file:
+            return file.read(_LONGEST).decode("ascii", "replace").strip()
     except OSError as error:
         raise CommandRefused(f"{path}: cannot be read: {error.strerror}") from None

@@ -4,6 +4,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ecolyo_worker import exits
 
@@ -32,7 +33,9 @@ def _dump_nothing() -> None:
     0 keeps it from files alone; of 1 byte nothing is given to a program that collects dumps either.
     """
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (min(1, most) if most >= 0 else 1, most))
+    # A sandbox may forbid it; the unit has set its limit before.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0 if most == 0 else 1, most))
 
 
 def _loaded() -> Callable[[Sequence[str]], int]:

@@ -6,7 +6,7 @@ import resource
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
@@ -217,7 +217,16 @@ async def test_what_never_ends_is_not_read(
     assert said in (done.stdout + done.stderr).decode()
 
 
-async def test_no_command_leaves_its_memory_behind(run: Run) -> None:
+@pytest.fixture
+def dumping() -> Iterator[None]:
+    """Let processes that are started be dumped as far as this one may let them."""
+    before, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (before, most))
+
+
+async def test_no_command_leaves_its_memory_behind(run: Run, dumping: None) -> None:
     """It is dumped nowhere when it is killed, to no file and to no program, for it holds tokens."""
     async with run() as service:
         most, _ = resource.prlimit(service.process.pid, resource.RLIMIT_CORE)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-oldest check check-pythons lint types docs bench soak screenshots lock clean
+.PHONY: demo test test-oldest check check-pythons lint types audit docs bench soak screenshots lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
@@ -40,6 +40,17 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tools
+
+# Whether anything is known against what is locked; asks PyPI, and installs nothing that is audited.
+AUDIT := pip-audit==2.10.1
+audit: .audit/bin/pip-audit
+	set -e; for lock in run test; do \
+		$< --strict --disable-pip --require-hashes --requirement requirements/$$lock.lock; \
+	done
+
+.audit/bin/pip-audit:
+	$(PYTHON) -m venv --clear .audit
+	.audit/bin/python -m pip install --quiet --disable-pip-version-check $(AUDIT)
 
 # The pages that are made from the package; a test tells when one is stale.
 docs: $(VENV)/.run
@@ -94,4 +105,4 @@ lock:
 		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 
 clean:
-	rm -rf .venv .oldest .pythons dist
+	rm -rf .venv .oldest .pythons .audit dist

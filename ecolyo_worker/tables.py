@@ -4,6 +4,7 @@ An error names the key, what was found and what is allowed: what a field's `Meta
 """
 
 import difflib
+import errno
 import re
 import tomllib
 from collections.abc import Iterable
@@ -14,16 +15,21 @@ import msgspec
 from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
-from ecolyo_worker.files import read_plain
+from ecolyo_worker.files import open_input, read_plain
 from ecolyo_worker.section import wrong
 
 __all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
+
+MOST_BYTES = 256 * 1024
+"""The longest file that is read; the definitions of this package have some 10,000 bytes."""
 
 S = TypeVar("S", bound=Struct)
 
 # Below that, names share letters by chance: `generation` and `consent_duration` come to 0.62.
 _NEAR = 0.7
 _BOM = "\ufeff"
+# The time that Python's reader takes for a dotted key grows with the square of its length.
+_LONGEST_LINE = 4096
 # What Python's reader says, and where; the place is not said where the text just ends.
 _SAID = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _STANDS_ABOVE = "the same name stands above already, as a key or as a section"
@@ -56,10 +62,10 @@ _WORDS = {
 def read_text(path: Path, *, is_plain: bool = False) -> str:
     """Give a file's text; raises `ConfigurationError` naming the file.
 
-    With `is_plain` it must be a plain file; else a pipe is read, too.
+    With `is_plain` it must be a plain file; else what a shell gives is read, too.
     """
     try:
-        content = read_plain(path) if is_plain else path.read_bytes()
+        content = _content(path, is_plain=is_plain)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError(Problem(message=message, file=str(path))) from None
@@ -71,8 +77,23 @@ def read_text(path: Path, *, is_plain: bool = False) -> str:
         raise ConfigurationError(Problem(message=message, file=str(path), line=line)) from None
 
 
+def _content(path: Path, *, is_plain: bool) -> bytes:
+    if is_plain:
+        content = read_plain(path, MOST_BYTES + 1)
+    else:
+        with open_input(path) as file:
+            content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is longer than {MOST_BYTES} bytes, which is the most")
+    return content
+
+
 def parse(text: str, path: Path) -> dict[str, Any]:
     """Parse a file's text; raises `ConfigurationError` naming the file, line and column."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > _LONGEST_LINE:
+            message = f"holds a line of {len(line)} characters; allowed: {_LONGEST_LINE}"
+            raise ConfigurationError(Problem(message=message, file=str(path), line=number))
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from anyio import to_thread
 from cyclopts import App, Parameter
@@ -14,6 +15,7 @@ from ecolyo_worker.cli.options import Instance
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
 from ecolyo_worker.errors import CommandRefused
+from ecolyo_worker.files import open_input
 
 __all__ = ["register"]
 
@@ -211,7 +213,8 @@ async def _callback(output: Output, account: int, page: ask.ConsentPage) -> str 
         output.line(page.url)
     if page.redirect_uri is not None and listens_at(page.redirect_uri):
         output.talk(f"open it, and consent; this waits at {page.redirect_uri} (Ctrl-C ends it)")
-        return await heard_at(page.redirect_uri)
+        (state,) = parse_qs(urlsplit(page.url).query)["state"]
+        return await heard_at(page.redirect_uri, state)
     if not sys.stdin.isatty():
         output.talk(f"then: ecolyo-worker accounts authorize {account} --callback ADDRESS")
         return None
@@ -235,7 +238,7 @@ def _text(path: Path) -> str:
     try:
         if str(path) == "-":
             return sys.stdin.read(_LONGEST).strip()
-        with path.open(encoding="ascii", errors="replace") as file:
-            return file.read(_LONGEST).strip()
+        with open_input(path) as file:
+            return file.read(_LONGEST).decode("ascii", "replace").strip()
     except OSError as error:
         raise CommandRefused(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,6 +1,7 @@
 """Waits on this machine for the browser that a page of consent leads back."""
 
-from urllib.parse import urlsplit
+import hmac
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from anyio.abc import SocketStream
@@ -25,10 +26,12 @@ def listens_at(redirect_uri: str) -> bool:
     return parts.scheme == "http" and parts.port is not None and is_loopback(redirect_uri)
 
 
-async def heard_at(redirect_uri: str) -> str:
+async def heard_at(redirect_uri: str, state: str) -> str:
     """Wait until a browser comes to this address, and give the one that it came with.
 
-    What comes to another path is turned away. Raises `CommandRefused` where the port is taken.
+    What comes to another path, or without the `state` that the page of consent was given, is turned
+    away: any page can lead a browser here, and must not end the waiting. Raises `CommandRefused`
+    where the port is taken.
     """
     parts = urlsplit(redirect_uri)
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
@@ -43,7 +46,7 @@ async def heard_at(redirect_uri: str) -> str:
     async with listener, anyio.create_task_group() as serving:
 
         async def serve(stream: SocketStream) -> None:
-            target = await _served(stream, parts.path or "/")
+            target = await _served(stream, parts.path or "/", state)
             if target is not None:
                 heard.append(target)
                 serving.cancel_scope.cancel()
@@ -52,8 +55,8 @@ async def heard_at(redirect_uri: str) -> str:
     return heard[0]
 
 
-async def _served(stream: SocketStream, path: str) -> str | None:
-    """Answer a request; give where it was to if it was to this path."""
+async def _served(stream: SocketStream, path: str, state: str) -> str | None:
+    """Answer a request; give where it was to if it was to this path, with this state."""
     async with stream:
         try:
             with anyio.fail_after(_PATIENCE_S):
@@ -61,13 +64,19 @@ async def _served(stream: SocketStream, path: str) -> str | None:
                 head = await buffered.receive_until(b"\r\n\r\n", _LONGEST_HEAD)
                 method, _, rest = head.decode("ascii", "replace").partition(" ")
                 target = rest.partition(" ")[0]
-                is_it = method == "GET" and target.partition("?")[0] == path and "?" in target
+                is_it = method == "GET" and _leads_back(target, path, state)
                 await stream.send(_answer(*_ANSWERS[is_it]))
         except (TimeoutError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound):
             return None
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return None
     return target if is_it else None
+
+
+def _leads_back(target: str, path: str, state: str) -> bool:
+    found, _, query = target.partition("?")
+    given = "\n".join(parse_qs(query).get("state", []))
+    return found == path and hmac.compare_digest(given.encode(), state.encode())
 
 
 def _answer(status: str, words: str) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 
 from ecolyo_worker.errors import CommandRefused, InputRefused
 from ecolyo_worker.events import MAX_EVENT_BYTES
+from ecolyo_worker.files import open_input
 from ecolyo_worker.requests import Line
 
 __all__ = ["EVENTS_DOCTYPE", "STDIN", "chunks", "opened", "read_lines"]
@@ -34,7 +35,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        file = path.open("rb")
+        file = open_input(path)
     except OSError as error:
         raise CommandRefused(f"{path}: cannot be read: {error.strerror}") from None
     with file:
@@ -47,10 +48,11 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
     NDJSON is read line by line, whatever its lines hold. A file that begins with `[`, or whose
     first line is no whole object, is read as one document.
     """
-    head = file.readline(MAX_EVENT_BYTES + 1).removeprefix(_BOM)
-    while head.isspace() and (following := file.readline(MAX_EVENT_BYTES + 1)):
-        head += following
-    first = head.strip()
+    blanks, line = [], file.readline(MAX_EVENT_BYTES + 1).removeprefix(_BOM)
+    while line.isspace():
+        blanks.append(line)
+        line = file.readline(MAX_EVENT_BYTES + 1)
+    head, first = b"".join([*blanks, line]), line.strip()
     if first.startswith(b"[") or (first.startswith(b"{") and not _is_event(first)):
         yield from _whole(head, file)
     else:

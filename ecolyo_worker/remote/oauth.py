@@ -15,6 +15,7 @@ from ecolyo_worker.section import said
 __all__ = ["Application", "enedis", "grdf", "grdf_revocation", "identity_key", "secret_files"]
 
 _KEY_FILE = "a file with a public RSA key (PEM), or a shared secret"
+_LONGEST_KEY = 65_536
 
 
 class Application:
@@ -128,7 +129,7 @@ def identity_key(settings: Enedis | Grdf) -> bytes | None:
     if path is None:
         return None
     try:
-        content = read_plain(path)
+        content = read_plain(path, _LONGEST_KEY)
     except OSError as error:
         found = f"{path}, which cannot be read: {error.strerror}"
         raise ConfigurationError(said(key, found, _KEY_FILE)) from None

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 from anyio import CancelScope, to_thread
@@ -36,13 +36,12 @@ from ecolyo_worker.store.migrations import (
 )
 from ecolyo_worker.store.owner import LOCK, Owner
 from ecolyo_worker.store.place import LOST_ADVICE, Place
+from ecolyo_worker.store.tampering import DATABASE, refuse_strange_files
 
 __all__ = ["DATABASE", "Database", "damaged", "look", "opened_to", "unreachable"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-DATABASE: Final = "ecolyo.db"
 
 _BUSY_TIMEOUT_MS = 5000
 # So many steps of SQLite's machine take some milliseconds.
@@ -126,6 +125,7 @@ class Database:
             _make_directory(directory)
         elif not (path.exists() or (directory / LOCK).exists()):
             raise _no_database(directory)
+        refuse_strange_files(directory)
         owner = Owner(directory)
         try:
             _refuse_missing(path, owner)
@@ -345,6 +345,7 @@ def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
     """
     path = directory / DATABASE
     _refuse_unreachable(directory)
+    refuse_strange_files(directory)
     owner = Owner(directory, looking=True) if (directory / LOCK).exists() else None
     try:
         if owner is not None:
@@ -628,5 +629,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> object:
 
 def _identity(connection: sqlite3.Connection) -> str:
     query = "SELECT value FROM meta WHERE key = 'database_id'"
-    identity: str = connection.execute(query).fetchone()[0]
-    return identity
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise StateRefused("the database does not say which one it is: restore a backup")
+    return str(row[0])

@@ -8,10 +8,12 @@ import secrets
 from pathlib import Path
 
 from ecolyo_worker.errors import StateRefused
+from ecolyo_worker.files import read_plain
 
 __all__ = ["KEY_FORM", "load_key", "make_key", "put_back_key", "read_key"]
 
 _BYTES = 32
+_MOST = 1024
 KEY_FORM = f"{2 * _BYTES} hexadecimal digits"
 """What a file of a key holds."""
 
@@ -59,7 +61,7 @@ def make_key(path: Path) -> bytes:
 def read_key(path: Path) -> bytes | None:
     """Read a key, as hexadecimal digits; None if there is no file. Raises `StateRefused`."""
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii"))
+        key = bytes.fromhex(read_plain(path, _MOST).decode("ascii"))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import StateRefused
 from ecolyo_worker.store.restoring import mark_of
+from ecolyo_worker.store.tampering import refuse_code
 
 __all__ = [
     "MIGRATIONS",
@@ -53,7 +54,8 @@ def latest_version(directory: Path = MIGRATIONS) -> int:
 def version_of(connection: sqlite3.Connection, directory: Path = MIGRATIONS) -> int:
     """Give the schema version of a database, 0 for an empty one; writes nothing.
 
-    Raises `StateRefused` for a database of another program, or of a newer version of this one.
+    Raises `StateRefused` for a database of another program, of a newer version of this one, or
+    with something in it that runs by itself.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     latest = latest_version(directory)
@@ -65,6 +67,7 @@ def version_of(connection: sqlite3.Connection, directory: Path = MIGRATIONS) -> 
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     if ("meta" not in tables) if version else tables:
         raise StateRefused("the database belongs to another program: name another state directory")
+    refuse_code(connection)
     return version
 
 

@@ -5,24 +5,28 @@ made, and so may an equal row of what is counted again.
 """
 
 import sqlite3
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from ecolyo_worker.errors import StateRefused
 from ecolyo_worker.store import outbox
 
 __all__ = ["Mark", "Restored", "mark_of", "put_mark", "restored_on", "settle"]
 
 _MARK = "backup"
 _RESTORED = "restored"
+_END_MS: Final = 253_402_300_800_000
+"""The first instant that no calendar here has: of the year 10000."""
 
 
 class Mark(Struct, frozen=True):
     """What makes a database a backup."""
 
-    made: int
+    made: Annotated[int, Meta(ge=0, lt=_END_MS)]
     """When it was made, in ms of UTC."""
-    key: str
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     """`outbox.key`, in hexadecimal digits."""
 
 
@@ -42,9 +46,18 @@ def put_mark(connection: sqlite3.Connection, mark: Mark) -> None:
 
 
 def mark_of(connection: sqlite3.Connection) -> Mark | None:
-    """Give what says that a database is a backup that was put back; None for any other."""
+    """Give what says that a database is a backup that was put back; None for any other.
+
+    Raises `StateRefused` where that cannot be read.
+    """
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_MARK,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Mark)
+    if row is None:
+        return None
+    try:
+        mark = msgspec.json.decode(row[0], type=Mark)
+    except msgspec.MsgspecError:
+        raise StateRefused("the mark of the backup cannot be read: take another backup") from None
+    return mark
 
 
 def settle(connection: sqlite3.Connection, today: int, *, retrying: bool) -> Restored:

@@ -107,7 +107,7 @@ async def test_a_full_disk_counts_nothing_by_halves(disk: Disk, agree: Callable[
 
 FULL = (
     # A row that is sent, or marked at all, needs more room than there is.
-    "CREATE TRIGGER greedy AFTER UPDATE ON outbox WHEN NEW.state = 'sent' BEGIN"
+    "CREATE TEMP TRIGGER greedy AFTER UPDATE ON main.outbox WHEN NEW.state = 'sent' BEGIN"
     " INSERT INTO meta VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
 )
 
@@ -119,14 +119,11 @@ def room(connection: sqlite3.Connection, pages: int) -> None:
 
 
 @pytest.mark.fault(21)
-async def test_a_full_disk_forgets_no_answer(
-    state_dir: Path, fill: Fill, quick: Quick, wire: Any
-) -> None:
+async def test_a_full_disk_forgets_no_answer(fill: Fill, quick: Quick, wire: Any) -> None:
     """While marks cannot be written nothing else leaves; then they are, and nothing left twice."""
     await fill()
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
     async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
+        await worker.database.run(lambda connection: connection.execute(FULL))
         await worker.database.run(room, 2)
         async with anyio.create_task_group() as running:
             running.start_soon(worker.sender.run)
@@ -144,15 +141,12 @@ async def test_a_full_disk_forgets_no_answer(
 
 
 @pytest.mark.fault(21)
-async def test_asking_ends_where_a_disk_stays_full(
-    state_dir: Path, fill: Fill, quick: Quick, wire: Any
-) -> None:
+async def test_asking_ends_where_a_disk_stays_full(fill: Fill, quick: Quick, wire: Any) -> None:
     """`send` gives up after a minute; the answer is kept, and written by the next one."""
     await fill("alice.example", PAGES[:2])
-    with closing(sqlite3.connect(state_dir / "ecolyo.db")) as other, other:
-        other.execute(FULL)
     clock = FakeClock(datetime(2026, 11, 21, 2, tzinfo=UTC))
     async with Worker(quick(wire.url, concurrency=1, rate=50.0), clock=clock).opened() as worker:
+        await worker.database.run(lambda connection: connection.execute(FULL))
         await worker.database.run(room, 2)
         with pytest.raises(StoreUnavailable, match="full"):
             await worker.send()

@@ -22,11 +22,11 @@ def room(connection: sqlite3.Connection, pages: int) -> None:
 def fill(connection: sqlite3.Connection) -> None:
     """Let there be no room for a token that is stored, nor for a consent that is lost."""
     for name, event in (
-        ("token", "UPDATE OF sealed ON tokens"),
-        ("loss", "UPDATE OF state ON accounts"),
+        ("token", "UPDATE OF sealed ON main.tokens"),
+        ("loss", "UPDATE OF state ON main.accounts"),
     ):
         connection.execute(
-            f"CREATE TRIGGER IF NOT EXISTS greedy_{name} AFTER {event} BEGIN INSERT INTO meta"
+            f"CREATE TEMP TRIGGER IF NOT EXISTS greedy_{name} AFTER {event} BEGIN INSERT INTO meta"
             " VALUES (hex(randomblob(16)), hex(zeroblob(200000))); END"
         )
     room(connection, 2)

@@ -137,7 +137,10 @@ async def test_an_id_token_comes_in_a_file(
 async def test_it_listens_for_the_browser(
     cli: Cli, environment: dict[str, str], state_dir: Path, free_tcp_port: int
 ) -> None:
-    """With an address of this machine the answer is taken as the browser comes; others are not."""
+    """With an address of this machine the answer is taken as the browser comes.
+
+    Others are not: a page of anybody that leads the browser there does not end the waiting.
+    """
     back = f"http://127.0.0.1:{free_tcp_port}/back"
     env = {**environment, "ECOLYO_ENEDIS__REDIRECT_URI": back}
     await cli("accounts", "add", "enedis", "--instance", ALICE, env=env)
@@ -151,7 +154,9 @@ async def test_it_listens_for_the_browser(
         assert "this waits at" in await stderr.receive()
         callback = await visit(url, usage_point_id=PRM, redirect_uri=back)
         async with httpx.AsyncClient(trust_env=False) as browser:
-            for other in ("/favicon.ico", "/back"):
+            doubled = f"{callback.removeprefix(f'http://127.0.0.1:{free_tcp_port}')}&state=x"
+            forged = ("/back?code=c", "/back?code=c&state=guessed", "/back?state=%ff%00", doubled)
+            for other in ("/favicon.ico", "/back", *forged):
                 elsewhere = await _patient(browser, f"http://127.0.0.1:{free_tcp_port}{other}")
                 assert elsewhere.status_code == 404
             answer = await browser.get(callback)

@@ -252,3 +252,19 @@ def test_a_wrong_value_is_told_as_it_was_written(tmp_path: Path) -> None:
     assert generation.did_you_mean is None
     assert generation.message.startswith("unknown key of [grdf]: 'generation'; known: client_id, ")
     assert schedule.did_you_mean == "schedule"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("#\n" + "a." * 2048 + "b = 1\n", "config.toml:2: holds a line of 4101 characters"),
+        ("#\n" * 131_073, "it is longer than 262144 bytes, which is the most"),
+    ],
+    ids=["a key of many parts", "a long file"],
+)
+def test_a_file_that_is_too_much_is_told(tmp_path: Path, content: str, words: str) -> None:
+    """A file or a line longer than settings ever are is refused before it is parsed."""
+    path = tmp_path / "config.toml"
+    path.write_text(content)
+    (problem,) = read(path, {}).problems
+    assert words in str(problem)

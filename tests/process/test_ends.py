@@ -2,10 +2,11 @@
 
 import json
 import os
+import resource
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
@@ -163,19 +164,59 @@ async def spoil(state_dir: Path, *statements: str) -> None:
     with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection, connection:
         for statement in statements:
             connection.execute(statement)
-        connection.execute(
-            "CREATE TRIGGER spoiled BEFORE INSERT ON slots BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
+        connection.execute("ALTER TABLE slots ADD COLUMN spoiled TEXT CHECK (day < '2026-02-01')")
 
 
-async def test_stopped_before_it_was_ready(run: Run, tmp_path: Path) -> None:
+async def test_stopped_before_it_was_ready(run: Run) -> None:
     """A stop while it still reads its settings: 130, which the unit takes for a success."""
-    os.mkfifo(tmp_path / "config.toml")
-    async with run("--config", str(tmp_path / "config.toml"), ready=False) as service:
-        file = await to_thread.run_sync((tmp_path / "config.toml").open, "w")  # both ends are open
+    reader, writer = os.pipe()
+    async with run("--config", f"/proc/{os.getpid()}/fd/{reader}", ready=False) as service:
+        # More than a pipe holds: when all of it is written, some was read.
+        await to_thread.run_sync(os.write, writer, b"\n" * 100_000)
         service.process.send_signal(SIGTERM)
-        file.close()
+        os.close(writer)
         assert await service.end() == 130
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "events import {}",
+        "instances import {}",
+        "accounts authorize 1 --id-token-file {}",
+        "check-config {}",
+        "status --config {}",
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "said"), [("pipe", "it is a pipe with a name"), ("device", "it is a device")]
+)
+async def test_what_never_ends_is_not_read(
+    cli: Cli, tmp_path: Path, words: str, kind: str, said: str
+) -> None:
+    """A named pipe or a device where a file should be is told at once, whatever command it is."""
+    os.mkfifo(tmp_path / "pipe")
+    file = tmp_path / "pipe" if kind == "pipe" else Path("/dev/zero")
+    done = await cli(*words.format(file).split())
+    assert done.returncode in {64, 78}
+    assert said in (done.stdout + done.stderr).decode()
+
+
+@pytest.fixture
+def dumping() -> Iterator[None]:
+    """Let processes that are started be dumped as far as this one may let them."""
+    before, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (before, most))
+
+
+async def test_no_command_leaves_its_memory_behind(run: Run, dumping: None) -> None:
+    """It is dumped nowhere when it is killed, to no file and to no program, for it holds tokens."""
+    async with run() as service:
+        most, _ = resource.prlimit(service.process.pid, resource.RLIMIT_CORE)
+        assert most in {0, 1}
 
 
 async def test_a_log_that_nobody_reads(cli: Cli, state_dir: Path) -> None:

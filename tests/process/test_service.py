@@ -224,7 +224,7 @@ async def test_two_services_on_one_directory(run: Run) -> None:
 @pytest.fixture
 def open_to_all(state_dir: Path) -> Path:
     state_dir.mkdir()
-    state_dir.chmod(0o777)
+    state_dir.chmod(0o775)
     return state_dir
 
 
@@ -234,5 +234,5 @@ async def test_a_state_directory_that_others_can_enter(run: Run, open_to_all: Pa
         line = await service.log("the state directory is open to others")
     assert (line["level"], line["reason"]) == (
         "warning",
-        f"{open_to_all} is open to others (mode 0777)",
+        f"{open_to_all} is open to others (mode 0775)",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import sys
 from typing import TYPE_CHECKING
+
+from .browsers import is_loopback
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -33,11 +34,7 @@ def failed(name: str, status: int, sentence: str) -> int:
 
 def beyond_loopback(name: str, host: str) -> None:
     """Warn where an address can be reached from other machines."""
-    try:
-        beyond = not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        beyond = host != "localhost"
-    if beyond:
+    if not is_loopback(host):
         print(f"{name}: warning: {host} can be reached from other machines", file=sys.stderr)
 
 

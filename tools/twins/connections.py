@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from .browsers import turned_away
 from .http import BadHeadError, Head, answer_bytes
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class StandIn:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url if self._server else 'not started'}>"
+
+    @property
+    def host(self) -> str:
+        """What it was told to listen on."""
+        return self._address[0]
 
     @property
     def port(self) -> int:
@@ -167,6 +173,13 @@ class Connection(socketserver.StreamRequestHandler):
         except ConnectionError:
             return None
         return body if len(body) == length else None
+
+    def sent_away(self, head: Head) -> bool:
+        """Refuse what a page of somebody else had a browser ask; give whether it was one."""
+        answer = turned_away(head.headers, self.stand_in.host)
+        if answer is not None:
+            self.send(answer, to_head=head.method == "HEAD")
+        return answer is not None
 
     def turn_away(self, answer: Answer | None) -> None:
         """Answer before the request was read to its end, and end the connection."""

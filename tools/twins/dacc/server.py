@@ -164,6 +164,8 @@ class _Handler(Connection):
             stack = stack_of(head.path)
             cut_short = Ruling(None, "refused: the body was cut short", stack=stack)
             self._note(cut_short, _request(head), _OK)
+        elif (to_api or self._echo.page.answers(head.method, head.path)) and self.sent_away(head):
+            return
         elif to_api:
             self.send(self._echo.api.answer(head, body), to_head=head.method == "HEAD")
         elif self._echo.page.answers(head.method, head.path):

@@ -116,6 +116,8 @@ class _Handler(Connection):
             return
         request = Request(head.method, head.path, head.headers, body, head.raw, head.query)
         if self._twin.api.answers(head.path):
+            if self.sent_away(head):
+                return
             self.send(self._twin.api.answer(request), to_head=head.method == "HEAD")
             return
         call = call_of(request)

@@ -3,11 +3,14 @@
 import tempfile
 from pathlib import Path
 
+from cyclopts import CycloptsError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecolyo_worker.checks.settings import check_settings
+from ecolyo_worker.cli.app import app
 from ecolyo_worker.configuration import SECTIONS, read
+from ecolyo_worker.errors import EcolyoError
 from tests.property.made import limits
 
 WORDS = [
@@ -72,3 +75,35 @@ def test_every_file_is_read_or_told(content: bytes, variables: dict[str, str]) -
         assert problem.message
         assert problem.file == str(path) or problem.variable in environ
         assert problem.line is None or 1 <= problem.line <= content.count(b"\n") + 1
+
+
+OPTION_WORDS = [
+    *("--config", "--state-dir", "--log-level", "--json", "--as-of", "--day", "--days", "--yes"),
+    *("events", "import", "aggregate", "send", "poll", "enedis", "accounts", "add", "run", "chart"),
+    *("--timeout", "--step", "hour", "1e400", "-1", "2026-02-30", "2026-11-21T01:00:00", "--", "-"),
+]
+
+
+@example(["send", "--timeout", "nan"])
+@example(["aggregate", "--as-of", "9999-12-31T23:59:59-14:00"])
+@example(["--json", "--no-json", "--json=\ud800"])
+@limits(60)
+@given(st.lists(st.sampled_from(OPTION_WORDS) | st.text(max_size=6), max_size=6))
+def test_every_command_line_is_read_or_told(words: list[str]) -> None:
+    """Any words after the program's name are a command with its arguments, or wrong usage."""
+    try:
+        app.parse_args(words, exit_on_error=False, print_error=False)
+    except (CycloptsError, EcolyoError):
+        return
+
+
+@limits(60)
+@given(
+    st.sampled_from(["worker.state_dir", "log.level", "log.format", "dacc.rate", "worker.zone"]),
+    st.text(max_size=8) | st.integers() | st.floats() | st.none() | st.builds(Path),
+)
+def test_every_option_is_taken_or_told(key: str, value: object) -> None:
+    """Whatever an option holds, it is in force or a problem, which names the key."""
+    for problem in read(None, {}, {key: value}).problems:
+        assert problem.message
+        assert key in str(problem)

@@ -13,9 +13,11 @@ __all__ = [
     "LONGEST",
     "SERIES_OF",
     "PolledSeries",
+    "Ranges",
     "joined",
     "newest",
     "number",
+    "parted",
     "requested",
     "runs",
     "todo",
@@ -47,6 +49,7 @@ DEEPEST: Final[dict[PolledSeries, int]] = {
 """How many days before today a provider keeps; asked for older ones it may refuse all."""
 
 _PERIODS_REQUEST = 365
+_PARTS = 8
 
 Ranges = tuple[range, ...]
 """Ranges in the order of time, of which no two touch."""
@@ -64,6 +67,16 @@ def newest(ranges: Sequence[range], longest: int) -> range | None:
         return None
     last = ranges[-1]
     return range(max(last.start, last.stop - longest), last.stop)
+
+
+def parted(ranges: Iterable[range]) -> Ranges:
+    """Cut what could not be read into parts, so that what is good in it comes to light."""
+    return tuple(
+        range(start, min(start + length, one.stop))
+        for one in ranges
+        for length in (-(-len(one) // _PARTS),)
+        for start in range(one.start, one.stop, length)
+    )
 
 
 def requested(series: PolledSeries, window: range, today: int) -> range:

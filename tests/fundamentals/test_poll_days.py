@@ -1,5 +1,6 @@
 """Which days `poll` fetches where a first or a last one is named, or none."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused
 from ecolyo_worker.requests import Poll, PolledAccount
 from tests.energy_accounts import PCE, PRM, add
-from tests.energy_polling import Polling, asked
+from tests.energy_polling import Polling, asked, gaps, visit
 
 
 async def poll(worker: Worker, **request: Any) -> list[PolledAccount]:
@@ -81,3 +82,13 @@ async def test_days_that_cannot_be_are_named_as_they_were_given(
         with pytest.raises(CommandRefused) as refused:
             await poll(worker, **request_)
     assert str(refused.value) == said
+
+
+async def test_gas_days_are_whole_where_the_clock_changes(polling: Polling) -> None:
+    """A gas day ends at six: it is 23 or 25 hours long on other days than the civil one."""
+    polling.clock.jump(datetime(2026, 11, 1, 10, tzinfo=UTC))
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        await visit(worker, account)
+        found = await gaps(worker, account, "gas_days")
+        assert {found[day].state for day in ("2026-10-24", "2026-10-25")} == {"provisional"}

@@ -33,6 +33,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PERIOD = re.compile(r"(?P<year>[0-9]{4})(?:-(?:W(?P<week>[0-9]{2})|(?P<number>[0-9]{2,3})))?")
 _MONDAY, _THURSDAY, _SUNDAY = 0, 3, 6
 _NDJSON = "application/nd-json"
+_OTHER = "29999999999999"
 _READ_NORMALLY = {
     "raison_releve": "RNO",
     "libelle_raison_releve": "Relevé normal",
@@ -58,7 +59,7 @@ def answer(call: Call, view: View | None) -> Answer:
     found = [{**about(call), **record} for record in make(view, period)]
     if not found:
         raise RefusedError("no-data")
-    return _lines(found)
+    return _spoilt(found, view.meter) if call.series == "informative" else _lines(found)
 
 
 def about(call: Call) -> dict[str, object]:
@@ -294,6 +295,19 @@ def _right(meter: Meter) -> dict[str, object]:
         "statut_controle_preuve": None,
         "date_limite_transmission_preuve": None,
     }
+
+
+def _spoilt(records: list[dict[str, object]], meter: Meter) -> Answer:
+    """Tell days, of which what is told of one may be cut, or name another meter."""
+    torn, foreign = (str(meter.begin(name)) for name in ("torn", "foreign"))
+    texts = []
+    for record in records:
+        usage = record["consommation"]
+        day = usage["journee_gaziere"] if isinstance(usage, dict) else None
+        told = {**record, "pce": {"id_pce": _OTHER}} if day == foreign else record
+        text = text_of(told)
+        texts.append(text[: len(text) // 2] if day == torn else text)
+    return Answer(200, "".join(f"{text}\n" for text in texts).encode(), _NDJSON)
 
 
 def _lines(records: Iterable[Mapping[str, object]]) -> Answer:

@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["read_plain"]
+__all__ = ["changed_at", "read_plain"]
 
 
 def read_plain(path: Path, most: int | None = None) -> bytes:
@@ -19,3 +19,11 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
         raise OSError(errno.EINVAL, "it is no plain file")
     with open(descriptor, "rb") as file:  # noqa: PTH123
         return file.read(-1 if most is None else most)
+
+
+def changed_at(path: Path) -> int:
+    """Give when a file was last changed, in ns; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0

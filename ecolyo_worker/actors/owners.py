@@ -62,6 +62,8 @@ class Owner:
         self.failures = 0
         self.pause: NoToken | None = None
         self.pause_ends = 0.0
+        self.pause_mark = 0
+        """What the application's secret was known by then: another one ends the pause."""
 
     def take(self, pair: Pair, expires: int) -> None:
         """Hold a token."""

@@ -6,7 +6,18 @@ from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Provider
 
-__all__ = ["Due", "begin", "due", "due_of", "hasten", "note", "put_off", "visited"]
+__all__ = [
+    "Due",
+    "begin",
+    "due",
+    "due_of",
+    "hasten",
+    "hasten_lacking",
+    "is_lacking",
+    "note",
+    "put_off",
+    "visited",
+]
 
 # What is asked for; of one whose meter is not known, Enedis is asked which it is.
 _VISITED = (
@@ -81,6 +92,24 @@ def hasten(connection: sqlite3.Connection, account: int) -> None:
         "INSERT INTO visits (account, due) SELECT id, 0 FROM accounts WHERE id = ?"
         " ON CONFLICT DO UPDATE SET due = 0",
         (account,),
+    )
+
+
+# They wait for the application's credentials; a consent may be revoked by some of their own.
+_LACKING = "provider = ? AND (word = 'LOGIN_FAILED' OR state = 'removing')"
+
+
+def is_lacking(connection: sqlite3.Connection, provider: Provider) -> bool:
+    """Tell whether accounts wait for the provider to take the application's credentials."""
+    query = f"SELECT EXISTS (SELECT 1 FROM accounts WHERE {_LACKING})"  # noqa: S608  texts of ours
+    return bool(connection.execute(query, (provider,)).fetchone()[0])
+
+
+def hasten_lacking(connection: sqlite3.Connection, provider: Provider) -> None:
+    """Let such accounts be visited at once."""
+    connection.execute(
+        f"UPDATE visits SET due = 0 WHERE account IN (SELECT id FROM accounts WHERE {_LACKING})",  # noqa: S608  texts of ours
+        (provider,),
     )
 
 

@@ -61,8 +61,8 @@ class Poller(Actor):
         while not self.stopping:
             await self._look_at_secrets()
             seconds = await self._go_round()
-            is_watching = await self._is_lacking()
-            await self.rest(_sooner(seconds, SECRET_LOOK_S) if is_watching else seconds)
+            is_lacking = self._visits.asking.tokens.lacks_secret(self._provider)
+            await self.rest(_sooner(seconds, SECRET_LOOK_S) if is_lacking else seconds)
 
     def stop(self) -> None:
         """Let the request under way end, and begin no further one."""
@@ -85,12 +85,9 @@ class Poller(Actor):
         So they are after a start: it may have been put right before.
         """
         marks = self._visits.asking.tokens.marks(self._provider)
-        if marks != self._marks and await self._is_lacking():
+        if marks != self._marks:
             await self._context.database.run(visits.hasten_lacking, self._provider)
-        self._marks = marks
-
-    async def _is_lacking(self) -> bool:
-        return await self._context.database.read(visits.is_lacking, self._provider)
+            self._marks = marks
 
     async def _go_round(self) -> float | None:
         """Visit who is due; give after how many seconds the next one is, None if nobody is."""

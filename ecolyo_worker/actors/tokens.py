@@ -148,6 +148,11 @@ class Tokens:
         names = [name for name in self._applications if name.partition("/")[0] == provider]
         return *(self._applications[name].mark for name in names), changed_at(self._key_path)
 
+    def lacks_secret(self, provider: Provider) -> bool:
+        """Tell whether tokens of a provider are not had for want of the right secret, or key."""
+        owners = self._owners.values()
+        return any(owner.lacks_secret for owner in owners if owner.provider == provider)
+
     @property
     def _key_path(self) -> Path:
         settings = self._context.settings
@@ -172,10 +177,12 @@ class Tokens:
             try:
                 await self._load(owner)
             except (ConfigurationError, StateRefused) as error:
+                owner.lacks_secret = True
                 return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
             # Broken off, an answer that ends the refresh token could be lost.
             with anyio.CancelScope(shield=owner.account is not None):
                 found = await self._current(owner)
+            owner.lacks_secret = isinstance(found, NoToken) and found.kind == "settings"
             if isinstance(found, NoToken) and found.kind != "consent":
                 return self._last(owner) or found
             return found

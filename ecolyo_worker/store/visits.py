@@ -13,7 +13,6 @@ __all__ = [
     "due_of",
     "hasten",
     "hasten_lacking",
-    "is_lacking",
     "note",
     "put_off",
     "visited",
@@ -95,20 +94,14 @@ def hasten(connection: sqlite3.Connection, account: int) -> None:
     )
 
 
-# They wait for the application's credentials; a consent may be revoked by some of their own.
-_LACKING = "provider = ? AND (word = 'LOGIN_FAILED' OR state = 'removing')"
-
-
-def is_lacking(connection: sqlite3.Connection, provider: Provider) -> bool:
-    """Tell whether accounts wait for the provider to take the application's credentials."""
-    query = f"SELECT EXISTS (SELECT 1 FROM accounts WHERE {_LACKING})"  # noqa: S608  texts of ours
-    return bool(connection.execute(query, (provider,)).fetchone()[0])
-
-
 def hasten_lacking(connection: sqlite3.Connection, provider: Provider) -> None:
-    """Let such accounts be visited at once."""
+    """Let the accounts be visited at once that wait for the application's credentials.
+
+    Those that are being removed may wait for credentials of their own.
+    """
     connection.execute(
-        f"UPDATE visits SET due = 0 WHERE account IN (SELECT id FROM accounts WHERE {_LACKING})",  # noqa: S608  texts of ours
+        "UPDATE visits SET due = 0 WHERE account IN (SELECT id FROM accounts"
+        " WHERE provider = ? AND (word = 'LOGIN_FAILED' OR state = 'removing'))",
         (provider,),
     )
 

@@ -84,6 +84,24 @@ async def test_days_that_cannot_be_are_named_as_they_were_given(
     assert str(refused.value) == said
 
 
+async def test_days_that_only_another_provider_keeps_are_not_said_to_be_there(
+    polling: Polling,
+) -> None:
+    """GRDF keeps five years, Enedis three: of its account that is told, or refused if named."""
+    old = {"begin": "2022-01-01", "end": "2022-01-31"}
+    async with polling.worker() as worker:
+        electricity = await add(worker, "enedis", PRM)
+        await add(worker, "grdf", PCE)
+        (first, second) = await poll(worker, **old)
+        assert (first.outcome, second.outcome) == ("refused", "done")
+        assert first.reason == (
+            "These days are before 2023-11-07, the first day that can be fetched for it."
+        )
+        with pytest.raises(CommandRefused, match="--to 2022-01-31 is before 2023-11-07"):
+            await poll(worker, account=electricity.id, **old)
+        assert await polling.twin.count(PRM) == 0
+
+
 async def test_gas_days_are_whole_where_the_clock_changes(polling: Polling) -> None:
     """A gas day ends at six: it is 23 or 25 hours long on other days than the civil one."""
     polling.clock.jump(datetime(2026, 11, 1, 10, tzinfo=UTC))

@@ -84,10 +84,12 @@ class Poller(Actor):
 
         So they are after a start: it may have been put right before.
         """
-        marks = self._visits.asking.tokens.marks(self._provider)
-        if marks != self._marks:
-            await self._context.database.run(visits.hasten_lacking, self._provider)
-            self._marks = marks
+        tokens = self._visits.asking.tokens
+        marks, before = tokens.marks(self._provider), self._marks
+        self._marks = marks
+        if before is None or (marks != before and tokens.lacks_secret(self._provider)):
+            run = self._context.database.run
+            await run(visits.hasten_lacking, self._provider, self._now())
 
     async def _go_round(self) -> float | None:
         """Visit who is due; give after how many seconds the next one is, None if nobody is."""

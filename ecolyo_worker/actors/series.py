@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.rights import RightsOfAccess
 from ecolyo_worker.actors.tokens import NoToken
-from ecolyo_worker.clock import day_text, utc_ms
+from ecolyo_worker.clock import civil_days, day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Meaning, consent_lost, vendor_down
+from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
@@ -21,6 +22,7 @@ from ecolyo_worker.energy.windows import (
     LONGEST,
     PolledSeries,
     Ranges,
+    bridged,
     newest,
     number,
     parted,
@@ -182,6 +184,7 @@ class SeriesVisit:
             return cursors.begin(connection, account, self._series)
 
         self._cursor = await self._context.database.run(begin)
+        self._longest = min(self._longest, self._cursor.longest or self._longest)
         wanted = self._visit.wanted
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
@@ -195,9 +198,9 @@ class SeriesVisit:
             self._left, unread = await self._context.database.read(
                 cursors.to_do, account, self._series, days, today
             )
+            self._left = bridged(self._left, self._longest, unread)
             self._aside = parted(unread)
         self._keep(range(today - DEEPEST[self._series], today))
-        self._longest = min(self._longest, self._cursor.longest or self._longest)
         return True
 
     async def _answered(self, answer: Answer, window: range) -> Step:
@@ -206,6 +209,7 @@ class SeriesVisit:
         meaning, found = self._decoded(answer, window)
         stored = None
         if found is not None:
+            window = self._settled(window, found) if meaning.kind == "ok" else window
             stored = await self._store(meaning, found, window)
         else:
             await self._count(meaning)
@@ -237,6 +241,17 @@ class SeriesVisit:
         if found.broken is not None and meaning.kind == "ok":
             meaning = vendor_down(self._asking.provider, found.broken)
         return meaning, found
+
+    def _settled(self, window: range, found: Decoded) -> range:
+        """Give which days are answered: of published periods, none before the first that came.
+
+        One across the begin of the window, half a year long it may be, comes with the next one.
+        """
+        is_last = not any(window.start - 1 in one for one in self._left)
+        if self._series != "gas_periods" or is_last or not found.points:
+            return window
+        (first,) = civil_days((found.points[0].start,), ZONE)
+        return range(max(window.start, first), window.stop)
 
     def _days(self, window: range) -> range:
         """Give the days that are named in the request for a window."""

@@ -1,6 +1,7 @@
 """What is wrong with the days of a series after an answer, and which of them are asked again.
 
-A day of which nothing came is asked again while it is younger than 30 days, one of which too little
+A day of which nothing came is asked again while it is younger than 30 days, of gas once a month for
+longer; one of which too little
 came while it is younger than 7; then it is missing, which needs no row: it was asked, and is not
 there. What GRDF calls provisional is asked again until it is final, as long as there is hope. What
 could not be read is asked again for as long as it is wanted, ever more seldom.
@@ -46,10 +47,15 @@ _LATE_DAYS: Final[dict[PolledSeries, int]] = {
     "gas_days": 30,
     "gas_periods": 60,
 }
+# GRDF gives the days of a pro meter (MM) up to the 20th of the next month, and the periods of one
+# that is read twice a year (6M) after half a year: days that are older still may come.
+_LATEST_DAYS: Final[dict[PolledSeries, int]] = {"gas_days": 90, "gas_periods": 400}
+_LATEST_EVERY = 28
 _COARSE_DAYS = 7
 _PROVISIONAL_DAYS = 60
 _PERIODS_EVERY = 7
 _UNREAD_DAYS, _UNREAD_EVERY = 30, 7
+_MOST_DAYS = max(_LATE_DAYS.values())
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MIDNIGHT = re.compile(r"[T ]00:00(?::00)?")
 
@@ -134,10 +140,7 @@ def _gap(looked: Looked, day: int, bad: str | None) -> Gap | None:
     if looked.unread is not None:
         return _unread(looked, day, looked.unread)
     state, reason = _missing(looked, day, held, length)
-    is_late = state == "late"
-    again = _again(day, today, _LATE_DAYS[looked.series] if is_late else _COARSE_DAYS)
-    if again is not None and looked.series == "gas_periods":
-        again = today + _PERIODS_EVERY
+    again = _late(looked, day) if state == "late" else _again(day, today, _COARSE_DAYS)
     return None if again is None else Gap(day, state, reason, again)
 
 
@@ -163,6 +166,16 @@ def _provisional(looked: Looked, day: int, held: DayHeld) -> Gap | None:
     again = _again(day, looked.today, _PROVISIONAL_DAYS)
     reason = "GRDF's value is not final yet"
     return None if again is None else Gap(day, "provisional", reason, again)
+
+
+def _late(looked: Looked, day: int) -> int | None:
+    """Give when a day is asked again of which nothing came."""
+    series, today = looked.series, looked.today
+    if today - day > _LATE_DAYS[series]:
+        is_over = today - day > _LATEST_DAYS.get(series, 0)
+        # All of them on one day, so that one request asks for all.
+        return None if is_over else today + _LATEST_EVERY - today % _LATEST_EVERY
+    return today + _PERIODS_EVERY if series == "gas_periods" else _again(day, today, _MOST_DAYS)
 
 
 def _again(day: int, today: int, days: int) -> int | None:

@@ -52,7 +52,12 @@ _STEPS: Final[dict[PolledSeries, Literal["half-hour", "day", "published"]]] = {
 # Days in a published period: half a year where a meter is read twice a year.
 _LONGEST_PERIOD = 400
 # Whatever may still come is of a younger day.
-_YOUNG_DAYS = 60
+_YOUNG_DAYS: Final[dict[PolledSeries, int]] = {
+    "daily": 60,
+    "curve": 60,
+    "gas_days": 90,
+    "gas_periods": 400,
+}
 _NEVER = 1 << 40
 # GRDF gives whole kWh.
 _ROUNDING_WH = 500
@@ -133,6 +138,7 @@ def mistrust(
     It was, where days were answered, or put aside, that are not over. What it took for too old to
     come is asked again as well, and so are days before what it took for the beginning.
     """
+    young = _YOUNG_DAYS[series]
     connection.execute(
         "UPDATE cursors SET earliest = NULL WHERE account = ? AND series = ? AND earliest > ?",
         (account, series, today),
@@ -143,7 +149,7 @@ def mistrust(
         return
     connection.execute(
         "DELETE FROM open_days WHERE account = ? AND series = ? AND day >= ?",
-        (account, series, today - _YOUNG_DAYS),
+        (account, series, today - young),
     )
     connection.execute(
         "UPDATE open_days SET next_try = min(next_try, ?) WHERE account = ? AND series = ?",
@@ -152,7 +158,7 @@ def mistrust(
     if not known:
         return
     connection.execute("DELETE FROM asked_days WHERE account = ? AND series = ?", (account, series))
-    for days in within(known, range(known[0].start, today - _YOUNG_DAYS)):
+    for days in within(known, range(known[0].start, today - young)):
         _add_asked(connection, account, series, days)
 
 

@@ -94,15 +94,15 @@ def hasten(connection: sqlite3.Connection, account: int) -> None:
     )
 
 
-def hasten_lacking(connection: sqlite3.Connection, provider: Provider) -> None:
-    """Let the accounts be visited at once that wait for the application's credentials.
+def hasten_lacking(connection: sqlite3.Connection, provider: Provider, now: int) -> None:
+    """Let the accounts be visited now that wait for the application's credentials, in their turn.
 
     Those that are being removed may wait for credentials of their own.
     """
     connection.execute(
-        "UPDATE visits SET due = 0 WHERE account IN (SELECT id FROM accounts"
+        "UPDATE visits SET due = min(due, ?) WHERE account IN (SELECT id FROM accounts"
         " WHERE provider = ? AND (word = 'LOGIN_FAILED' OR state = 'removing'))",
-        (provider,),
+        (now, provider),
     )
 
 

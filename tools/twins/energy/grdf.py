@@ -153,6 +153,8 @@ def _check_depth(call: Call, view: View, period: Period) -> None:
 
 
 def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
+    if view.has("half-yearly"):
+        return
     relapsed = view.has("wavering") and view.now.weekday() == _SUNDAY
     for day in days(*period):
         if not view.came(day, _DAYS_AFTER):
@@ -182,12 +184,25 @@ def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
 
 
 def _published(view: View, period: Period) -> Iterator[dict[str, object]]:
-    """Give the months that lie within a period and are published."""
-    begin = period.begin if period.begin.day == 1 else _next_month(period.begin)
-    while (end := _next_month(begin)) <= period.end:
-        if view.now.date() >= published_on(begin):
+    """Give the months, or half-years, that lie within a period and are published."""
+    months = 6 if view.has("half-yearly") else 1
+    begin = period.begin if _is_read(period.begin, months) else _next_reading(period.begin, months)
+    while (end := _next_reading(begin, months)) <= period.end:
+        if view.now.date() >= published_on(end - timedelta(days=1)):
             yield _month(view, begin, end)
         begin = end
+
+
+def _is_read(day: date, months: int) -> bool:
+    """Say whether a meter is read on the morning of a day, which is so in April at the latest."""
+    return day.day == 1 and (day.month - 4) % months == 0
+
+
+def _next_reading(day: date, months: int) -> date:
+    day = _next_month(day)
+    while not _is_read(day, months):
+        day = _next_month(day)
+    return day
 
 
 def _month(view: View, begin: date, end: date) -> dict[str, object]:

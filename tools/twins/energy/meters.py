@@ -26,6 +26,7 @@ electricity has 14 digits; a number of gas says ``gas``, or is ``GI`` and 6 digi
 ``revoked``               its holder has taken the consent back
 ``estimated``             of gas: Thursdays are estimated until the month is published
 ``wavering``              of gas: on Sundays it tells again what it told before it was final
+``half-yearly``           of gas: it is read in April and in October, and gives no days
 ``no-informative``        of gas: the right does not hold for days
 ``no-published``          of gas: the right does not hold for what is published
 ``torn=2026-01-15``       of gas: what is told of that day is cut in the midst
@@ -72,6 +73,7 @@ _PLAIN = (
     "revoked",
     "estimated",
     "wavering",
+    "half-yearly",
     "no-informative",
     "no-published",
 )

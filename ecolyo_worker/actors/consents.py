@@ -250,7 +250,8 @@ class Consents:
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, if it is for the account's meter; Enedis may take a moment.
 
-        Until Enedis tells the meter, one that is known is asked for: the answer will tell.
+        Until Enedis tells the meter, one that is known is asked for: the answer will tell. For a
+        consent to another meter that is one more request, and one line in the log.
         """
         found = await self._meters_of_consent(consent)
         for _ in range(_LOOKS - 1):

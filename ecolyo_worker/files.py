@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
-__all__ = ["open_input", "read_plain"]
+__all__ = ["changed_at", "open_input", "read_plain"]
 
 
 def read_plain(path: Path, most: int | None = None) -> bytes:
@@ -47,3 +47,11 @@ def _why_not(descriptor: int) -> str | None:
     if stat.S_ISFIFO(mode) and not str(name).startswith("pipe:"):
         return "it is a pipe with a name; take <(cat THE-PIPE) for it"
     return None
+
+
+def changed_at(path: Path) -> int:
+    """Give when a file was last changed, in ns; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0

@@ -316,6 +316,7 @@ class Worker:
             self.health(),
             self.database.trouble or unreachable(self.settings.directory),
             free_bytes(self.settings.directory),
+            utc_ms(self.clock.now()),
         )
 
     async def _erase(self) -> list[str]:

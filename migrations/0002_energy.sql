@@ -80,12 +80,13 @@ CREATE TABLE asked_days (
 -- suspect      the parts do not come to the whole
 -- error        what came was refused
 -- provisional  GRDF's value is not final
+-- unread       what came cannot be read, or no answer came time and again
 CREATE TABLE open_days (
     account  INTEGER NOT NULL,
     series   TEXT NOT NULL,
     day      INTEGER NOT NULL,
     state    TEXT NOT NULL CHECK (state IN
-                 ('late', 'empty', 'coarse', 'suspect', 'error', 'provisional')),
+                 ('late', 'empty', 'coarse', 'suspect', 'error', 'provisional', 'unread')),
     reason   TEXT NOT NULL,
     next_try INTEGER,                       -- from which day on it is asked again; NULL: never
     PRIMARY KEY (account, series, day),
@@ -93,6 +94,7 @@ CREATE TABLE open_days (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX open_days_suspect ON open_days (account) WHERE state = 'suspect';
+CREATE INDEX open_days_unread ON open_days (account) WHERE state = 'unread';
 
 -- When an account is visited next, and when it was last.
 CREATE TABLE visits (

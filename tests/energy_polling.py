@@ -41,11 +41,11 @@ class Polling:
 
     @asynccontextmanager
     async def worker(
-        self, generation: Any = "2026", zone: str = "Europe/Paris", **enedis: Any
+        self, generation: Any = "2026", zone: str = "Europe/Paris", gas: int = 60, **enedis: Any
     ) -> AsyncIterator[Worker]:
-        """Open a worker; the twin stands at the same time."""
+        """Open a worker, which fetches so many days of gas; the twin stands at the same time."""
         chosen = settings(self.state_dir, self.twin, generation, **{**DAYS, **enedis})
-        grdf = msgspec.structs.replace(chosen.grdf, history_days=60)
+        grdf = msgspec.structs.replace(chosen.grdf, history_days=gas)
         chosen = chosen.replace(zone=zone, grdf=grdf)
         await self.stand()
         logger = structlog.wrap_logger(None, processors=[self._take])

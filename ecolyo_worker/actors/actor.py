@@ -9,7 +9,10 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker.clock import Clock
 
-__all__ = ["Actor", "Channel"]
+__all__ = ["SECRET_LOOK_S", "Actor", "Channel"]
+
+SECRET_LOOK_S = 10.0
+"""How often it is looked whether a secret that was refused is another one meanwhile."""
 
 
 class Channel:

@@ -28,7 +28,10 @@ from ecolyo_worker.secret import Secret
 from ecolyo_worker.store import accounts, cursors, tokens, visits
 from ecolyo_worker.store.accounts import Account, Moment, State, Trouble
 
-__all__ = ["Begun", "Consents", "Removal", "Revocation"]
+__all__ = ["TAKEN", "Begun", "Consents", "Removal", "Revocation"]
+
+TAKEN = "the person has another account for this meter: use that one, and remove this one"
+"""Why an account is of no use: its consent is for a meter of another account."""
 
 _STATE_BYTES = 32
 _STATE_MS = 3_600_000
@@ -37,7 +40,7 @@ _BETWEEN_LOOKS_S = 2.0
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _NOT_MET = {
     "other": "the consent is for another meter than the account's: add another account",
-    "taken": "the person has another account for this meter: use that one, and remove this one",
+    "taken": TAKEN,
     "gone": "the account is gone, or about to go: add another one",
 }
 
@@ -247,7 +250,8 @@ class Consents:
     async def _numbered(self, account: Account, consent: int) -> Account:
         """Take a consent of 2026, if it is for the account's meter; Enedis may take a moment.
 
-        Until Enedis tells the meter, one that is known is asked for: the answer will tell.
+        Until Enedis tells the meter, one that is known is asked for: the answer will tell. For a
+        consent to another meter that is one more request, and one line in the log.
         """
         found = await self._meters_of_consent(consent)
         for _ in range(_LOOKS - 1):
@@ -285,7 +289,7 @@ class Consents:
         ask = self._tokens.application_of(provider).by_code(code)
         timeout_s = self._context.settings.providers[provider].attempt_timeout.total_seconds()
         reply = await self._client.ask(ask, timeout_s)
-        meaning = reply.meaning(provider, "token", self._context.clock.now())
+        meaning = reply.meaning(provider, "code", self._context.clock.now())
         if meaning.kind != "ok":
             raise CommandRefused(f"{meaning.happened} {meaning.to_do}")
         found = read_token(reply.content.body)

@@ -61,7 +61,11 @@ class Owner:
         """When it came in the place of a refused one, on the monotonic clock."""
         self.failures = 0
         self.pause: NoToken | None = None
+        self.lacks_secret = False
+        """Whether it has no token for want of the right secret, or key."""
         self.pause_ends = 0.0
+        self.pause_mark = 0
+        """What the application's secret was known by then: another one ends the pause."""
 
     def take(self, pair: Pair, expires: int) -> None:
         """Hold a token."""

@@ -12,7 +12,7 @@ from contextlib import aclosing
 import anyio
 from anyio.abc import TaskStatus
 
-from ecolyo_worker.actors.actor import Actor
+from ecolyo_worker.actors.actor import SECRET_LOOK_S, Actor
 from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.schedule import Schedule
@@ -51,6 +51,7 @@ class Poller(Actor):
         """Whether the provider knows us; else there is nothing to run for."""
         self.longest_step_s = _MOST_REQUESTS * section.attempt_timeout.total_seconds()
         self._spread_s = int(section.spread.total_seconds())
+        self._marks: tuple[int, ...] | None = None
         self._schedule = Schedule(section.schedule, settings.civil_zone)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -58,7 +59,10 @@ class Poller(Actor):
         await self._plan()
         task_status.started()
         while not self.stopping:
-            await self.rest(await self._go_round())
+            await self._look_at_secrets()
+            seconds = await self._go_round()
+            is_lacking = self._visits.asking.tokens.lacks_secret(self._provider)
+            await self.rest(_sooner(seconds, SECRET_LOOK_S) if is_lacking else seconds)
 
     def stop(self) -> None:
         """Let the request under way end, and begin no further one."""
@@ -74,6 +78,18 @@ class Poller(Actor):
             await database.run(visits.put_off, due)
             self.sign()
             after = page[-1][0]
+
+    async def _look_at_secrets(self) -> None:
+        """Let accounts be visited at once that wait for a secret, or a key, if it is another one.
+
+        So they are after a start: it may have been put right before.
+        """
+        tokens = self._visits.asking.tokens
+        marks, before = tokens.marks(self._provider), self._marks
+        self._marks = marks
+        if before is None or (marks != before and tokens.lacks_secret(self._provider)):
+            run = self._context.database.run
+            await run(visits.hasten_lacking, self._provider, self._now())
 
     async def _go_round(self) -> float | None:
         """Visit who is due; give after how many seconds the next one is, None if nobody is."""
@@ -173,6 +189,10 @@ class Poller(Actor):
 
     def _now(self) -> int:
         return utc_ms(self._clock.now())
+
+
+def _sooner(seconds: float | None, most: float) -> float:
+    return most if seconds is None else min(seconds, most)
 
 
 def _begin(connection: sqlite3.Connection, ident: int) -> Account | None:

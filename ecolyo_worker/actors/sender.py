@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
-from ecolyo_worker.actors.actor import Actor, Channel
+from ecolyo_worker.actors.actor import SECRET_LOOK_S, Actor, Channel
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.gate import Gate
 from ecolyo_worker.actors.hands import Hands
@@ -28,7 +28,6 @@ from ecolyo_worker.store.draw import Claims, Draw
 __all__ = ["SendReport", "Sender"]
 
 _PATIENCE_S = 60.0
-_SECRET_LOOK_S = 10.0
 _SECRET_PATIENCE_S = 2.0
 # So many secrets are looked at in one go; the others come next.
 _MOST_SECRETS = 200
@@ -227,7 +226,7 @@ class Sender(Actor):
 
     async def _claim(self, limit: int, due: int | None) -> Claims:
         """Claim rows; unless `due` is given, all that are due now, which takes another look."""
-        if due is None and self._clock.monotonic() - self._secrets_seen[0] >= _SECRET_LOOK_S:
+        if due is None and self._clock.monotonic() - self._secrets_seen[0] >= SECRET_LOOK_S:
             await self._look_at_secrets()
         now = utc_ms(self._clock.now())
         self._claims += 1
@@ -311,7 +310,7 @@ class Sender(Actor):
             return None, self.LOOK_S
         wait = max(moment - now, 1) / 1000
         is_watching = await read(destinations.watched, now, 0, 1)
-        return wait, min(wait, _SECRET_LOOK_S) if is_watching else wait
+        return wait, min(wait, SECRET_LOOK_S) if is_watching else wait
 
     async def _report(self, outcomes: Counter[str]) -> SendReport:
         now = utc_ms(self._clock.now())

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from ecolyo_worker.actors.asking import Answer, Asking, Later
 from ecolyo_worker.actors.rights import RightsOfAccess
 from ecolyo_worker.actors.tokens import NoToken
-from ecolyo_worker.clock import day_text, utc_ms
+from ecolyo_worker.clock import civil_days, day_text, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Meaning, consent_lost, vendor_down
+from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.points import Decoded
 from ecolyo_worker.energy.reading import read_points
@@ -20,8 +21,11 @@ from ecolyo_worker.energy.windows import (
     DEEPEST,
     LONGEST,
     PolledSeries,
+    Ranges,
+    bridged,
     newest,
     number,
+    parted,
     requested,
     within,
     without,
@@ -36,6 +40,10 @@ __all__ = ["ALL", "End", "SeriesVisit", "Step", "Visit", "Wanted"]
 
 _SUSPECT_MS = 3 * 86_400_000
 _SUSPECT_DAYS = 4
+# After so many windows in a row that cannot be read, more of them tell nothing new.
+_MOST_UNREAD = 3
+# A window that failed so often in a row lets others go first.
+_PATIENCE = 3
 # A wait that is not worth to end a visit for, and how often.
 _SHORT_MS = 5_000
 _MOST_SHORT = 3
@@ -131,17 +139,21 @@ class SeriesVisit:
         self._account = visit.account
         self._series: PolledSeries = series
         self._cursor = Cursor()
-        self._left: tuple[range, ...] = ()
+        self._left: Ranges = ()
+        self._aside: Ranges = ()
+        """What is asked for only then, for it could not be read before."""
         self._longest = LONGEST[series]
         self._done = 0
         self._short = 0
+        self._unread = 0
+        """Windows in a row that could not be read."""
         self._is_over = False
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Ask window by window, the newest first; it ends when one comes to nothing."""
+        """Ask window by window, the newest first; it ends when one is not answered."""
         if not await self._begin():
             return
-        while not self._is_over and (window := newest(self._left, self._longest)) is not None:
+        while not self._is_over and (window := self._next()) is not None:
             found = await self._asking.ask(self._account, self._series, self._days(window))
             if isinstance(found, NoToken):
                 yield await self._without_token(found, window)
@@ -149,6 +161,19 @@ class SeriesVisit:
                 yield self._later(found, window)
             else:
                 yield await self._answered(found, window)
+
+    def _next(self) -> range | None:
+        return newest(self._left, self._longest) or newest(self._aside[-1:], self._longest)
+
+    def _keep(self, days: range) -> None:
+        """Ask for nothing beyond some days."""
+        self._left = within(self._left, days)
+        self._aside = tuple(found for one in self._aside for found in within((one,), days))
+
+    def _take_out(self, window: range) -> None:
+        """Ask for a window no more in this visit."""
+        self._left = without(self._left, (window,))
+        self._aside = tuple(left for one in self._aside for left in without((one,), (window,)))
 
     async def _begin(self) -> bool:
         """Find out what is missing; False where the series is not asked for any more."""
@@ -159,6 +184,7 @@ class SeriesVisit:
             return cursors.begin(connection, account, self._series)
 
         self._cursor = await self._context.database.run(begin)
+        self._longest = min(self._longest, self._cursor.longest or self._longest)
         wanted = self._visit.wanted
         if self._cursor.never is not None and not wanted.is_forced:
             self._visit.troubles.append(Trouble(self._cursor.never, _PARTIAL))
@@ -169,12 +195,12 @@ class SeriesVisit:
         if wanted.is_forced:
             self._left = within((days,), days)
         elif days:
-            self._left = await self._context.database.read(
+            self._left, unread = await self._context.database.read(
                 cursors.to_do, account, self._series, days, today
             )
-        today = self._visit.today
-        self._left = within(self._left, range(today - DEEPEST[self._series], today))
-        self._longest = min(self._longest, self._cursor.longest or self._longest)
+            self._left = bridged(self._left, self._longest, unread)
+            self._aside = parted(unread)
+        self._keep(range(today - DEEPEST[self._series], today))
         return True
 
     async def _answered(self, answer: Answer, window: range) -> Step:
@@ -183,14 +209,19 @@ class SeriesVisit:
         meaning, found = self._decoded(answer, window)
         stored = None
         if found is not None:
+            window = self._settled(window, found) if meaning.kind == "ok" else window
             stored = await self._store(meaning, found, window)
         else:
             await self._count(meaning)
         if meaning.kind in ("ok", "empty"):
-            self._left = without(self._left, (window,))
+            self._take_out(window)
             self._done += 1
+            self._unread = 0
             return self._step(window, meaning.kind, stored)
-        await self._do(meaning, window)
+        if stored is not None and meaning.kind == "vendor_down":
+            await self._pass_by(meaning, window, stored)
+        else:
+            await self._do(meaning, window)
         return self._step(window, meaning.kind, stored, meaning.happened)
 
     def _decoded(self, answer: Answer, window: range) -> tuple[Meaning, Decoded | None]:
@@ -206,10 +237,21 @@ class SeriesVisit:
                 self._series, answer.content, self._account.meter, self._days(window), window
             )
         except AnswerUnreadable as error:
-            return vendor_down(self._asking.provider, str(error)), None
+            return vendor_down(self._asking.provider, str(error)), Decoded((), broken=str(error))
         if found.broken is not None and meaning.kind == "ok":
             meaning = vendor_down(self._asking.provider, found.broken)
         return meaning, found
+
+    def _settled(self, window: range, found: Decoded) -> range:
+        """Give which days are answered: of published periods, none before the first that came.
+
+        One across the begin of the window, half a year long it may be, comes with the next one.
+        """
+        is_last = not any(window.start - 1 in one for one in self._left)
+        if self._series != "gas_periods" or is_last or not found.points:
+            return window
+        (first,) = civil_days((found.points[0].start,), ZONE)
+        return range(max(window.start, first), window.stop)
 
     def _days(self, window: range) -> range:
         """Give the days that are named in the request for a window."""
@@ -217,8 +259,9 @@ class SeriesVisit:
 
     async def _store(self, meaning: Meaning, found: Decoded, window: range) -> Stored:
         is_whole = meaning.kind in ("ok", "empty")
-        answered = Answered(self._series, window, found, self._visit.today, is_whole)
-        zone = self._context.settings.civil_zone
+        why = meaning.happened if meaning.kind == "vendor_down" else None
+        answered = Answered(self._series, window, found, self._visit.today, is_whole, why)
+        zone, moment = self._context.settings.civil_zone, self._context.moment()
         noted = replace(self._cursor, trouble=None, failures=0, never=None)
 
         def store(connection: sqlite3.Connection) -> Stored | None:
@@ -228,7 +271,7 @@ class SeriesVisit:
             if is_whole:
                 cursors.note(connection, self._account.id, self._series, noted)
             totals.add(connection, self._outcome(meaning))
-            return cursors.store(connection, self._account, answered, zone)
+            return cursors.store(connection, self._account, answered, zone, moment)
 
         stored = await self._context.database.run(store)
         reach("poller.stored")
@@ -264,7 +307,7 @@ class SeriesVisit:
                 self._longest = len(window) // 2
                 return
             earliest = window.stop
-        self._left = within(self._left, range(earliest, self._visit.today))
+        self._keep(range(earliest, self._visit.today))
         self._longest = LONGEST[self._series]
         await self._note(replace(self._cursor, earliest=earliest))
 
@@ -342,13 +385,48 @@ class SeriesVisit:
             self._is_over = True
             self._visit.close("later", _trouble(meaning), until)
 
-    async def _back_off(self, meaning: Meaning, _: range) -> None:
+    async def _pass_by(self, meaning: Meaning, window: range, stored: Stored) -> None:
+        """Go on behind a window that cannot be read: others may be, since there was an answer."""
         await self._asking.quota.failed(meaning)
-        await self._fail(meaning)
+        await self._fail(meaning, is_new=stored.newly_unread > 0)
+        self._go_on(window)
 
-    async def _refused(self, meaning: Meaning, _: range) -> None:
+    def _go_on(self, window: range) -> None:
+        """Ask for others, unless too many came to nothing."""
+        self._take_out(window)
+        self._unread += 1
+        self._is_over = self._unread == _MOST_UNREAD
+
+    async def _back_off(self, meaning: Meaning, window: range) -> None:
+        await self._asking.quota.failed(meaning)
+        is_aside = self._is_aside(window)
+        await self._fail(meaning, is_new=not is_aside)
+        await self._put_aside(meaning, window)
+        if is_aside and self._done:
+            self._go_on(window)
+
+    def _is_aside(self, window: range) -> bool:
+        return any(window.start in one for one in self._aside)
+
+    async def _put_aside(self, meaning: Meaning, window: range) -> None:
+        """Let others go first, where a window fails time and again: it may be the only one."""
+        if self._cursor.failures < _PATIENCE and not self._is_aside(window):
+            return
+        series, today = self._series, self._visit.today
+        answered = Answered(
+            series, window, Decoded(()), today, is_whole=False, unread=meaning.happened
+        )
+        is_alive, ident = self._done > 0, self._account.id
+
+        def put(connection: sqlite3.Connection) -> None:
+            cursors.put_aside(connection, ident, answered, is_alive=is_alive)
+
+        await self._context.database.run(put)
+
+    async def _refused(self, meaning: Meaning, window: range) -> None:
         """Tell the one who can change it, once."""
         await self._fail(meaning)
+        await self._put_aside(meaning, window)
         if meaning.whose == "person":
             trouble = Trouble(f"{meaning.happened} {meaning.to_do}", meaning.cozy or _PARTIAL)
             moment = self._context.moment()
@@ -357,8 +435,8 @@ class SeriesVisit:
             )
             self._visit.close("failed", trouble)
 
-    async def _fail(self, meaning: Meaning) -> None:
-        """Note that a request came to nothing; the next visit asks again."""
+    async def _fail(self, meaning: Meaning, *, is_new: bool = True) -> None:
+        """Note that a request came to nothing, and log what `is_new`; the next visit asks again."""
         self._is_over = True
         failures = self._cursor.failures + 1
         self._visit.has_failed = True
@@ -366,7 +444,8 @@ class SeriesVisit:
             self._visit.failures = max(self._visit.failures, failures)
         trouble = _trouble(meaning)
         self._visit.troubles.append(trouble)
-        if await self._note(replace(self._cursor, trouble=trouble.reason, failures=failures)):
+        noted = replace(self._cursor, trouble=trouble.reason, failures=failures)
+        if await self._note(noted) and is_new:
             self._context.logger.warning(
                 "readings are not given",
                 account=self._account.id,
@@ -400,7 +479,8 @@ class SeriesVisit:
     def _step(
         self, window: range, kind: str, stored: Stored | None, reason: str | None = None
     ) -> Step:
-        total = self._done + number(self._left, self._longest)
+        left = number(self._left, self._longest) + number(self._aside, self._longest)
+        total = self._done + left
         return Step(self._series, window, self._done, total, kind, stored, reason)
 
     def _tell(self, stored: Stored, found: Decoded) -> None:

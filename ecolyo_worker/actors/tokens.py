@@ -8,6 +8,7 @@ a refresh token is good once, and the one before is dead then.
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import anyio
@@ -23,6 +24,7 @@ from ecolyo_worker.energy.answers import Asked, Meaning, Provider
 from ecolyo_worker.energy.tokens import Tokens as Given
 from ecolyo_worker.energy.tokens import read_token
 from ecolyo_worker.errors import ConfigurationError, StateRefused, StoreUnavailable
+from ecolyo_worker.files import changed_at
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.remote.energy import Ask, EnergyClient
 from ecolyo_worker.secret import Secret
@@ -57,6 +59,7 @@ class Tokens:
         self._client = client
         self._owners: dict[str, Owner] = {}
         self._seal: Seal | None = None
+        self._key_mark = 0
         settings = context.settings
         self._applications: dict[str, oauth.Application] = {
             "enedis": oauth.enedis(settings.enedis),
@@ -137,6 +140,24 @@ class Tokens:
         """Give the application as a provider knows it."""
         return self._applications[provider]
 
+    def marks(self, provider: Provider) -> tuple[int, ...]:
+        """Give what the files are known by that tokens of a provider hang on: secrets, and the key.
+
+        Nothing is read; what is put right has another mark.
+        """
+        names = [name for name in self._applications if name.partition("/")[0] == provider]
+        return *(self._applications[name].mark for name in names), changed_at(self._key_path)
+
+    def lacks_secret(self, provider: Provider) -> bool:
+        """Tell whether tokens of a provider are not had for want of the right secret, or key."""
+        owners = self._owners.values()
+        return any(owner.lacks_secret for owner in owners if owner.provider == provider)
+
+    @property
+    def _key_path(self) -> Path:
+        settings = self._context.settings
+        return key_path(settings.energy.key_file, settings.directory)
+
     def _is_personal(self, provider: Provider) -> bool:
         return provider == "enedis" and self._context.settings.enedis.generation == "v4"
 
@@ -156,10 +177,12 @@ class Tokens:
             try:
                 await self._load(owner)
             except (ConfigurationError, StateRefused) as error:
+                owner.lacks_secret = True
                 return NoToken("settings", Trouble(str(error), "LOGIN_FAILED"))
             # Broken off, an answer that ends the refresh token could be lost.
             with anyio.CancelScope(shield=owner.account is not None):
                 found = await self._current(owner)
+            owner.lacks_secret = isinstance(found, NoToken) and found.kind == "settings"
             if isinstance(found, NoToken) and found.kind != "consent":
                 return self._last(owner) or found
             return found
@@ -172,9 +195,17 @@ class Tokens:
             return await self._end(owner, owner.ended)
         if owner.access is not None and not owner.is_dead and self._now() < owner.renew_at:
             return owner.access
-        if owner.pause is not None and self._context.clock.monotonic() < owner.pause_ends:
+        if owner.pause is not None and self._is_paused(owner):
             return owner.pause
         return await self._renew(owner)
+
+    def _is_paused(self, owner: Owner) -> bool:
+        """Tell whether nobody is to ask: not once there is another secret to ask by."""
+        is_over = self._context.clock.monotonic() >= owner.pause_ends
+        return not is_over and self._application(owner).mark == owner.pause_mark
+
+    def _application(self, owner: Owner) -> oauth.Application:
+        return self._applications[owner.name if owner.account is None else owner.provider]
 
     def _last(self, owner: Owner) -> Secret | None:
         """Give the token that there is while it lives, where another one cannot be had now."""
@@ -248,10 +279,10 @@ class Tokens:
     def _ask(self, owner: Owner) -> Ask | None:
         """Give the request for the next token; None where there is nothing to ask by."""
         if owner.account is None:
-            return self._applications[owner.name].by_credentials()
+            return self._application(owner).by_credentials()
         if owner.pair is None or owner.pair.refresh is None:
             return None
-        return self._applications[owner.provider].by_refresh(Secret(owner.pair.refresh))
+        return self._application(owner).by_refresh(Secret(owner.pair.refresh))
 
     async def _take(self, owner: Owner, pair: Pair, expires: int) -> Secret:
         """Store a token, and then hold it.
@@ -322,6 +353,7 @@ class Tokens:
         until = now + int(pause_s * 1000)
         owner.pause = NoToken("settings" if is_operators else "later", trouble, until)
         owner.pause_ends = self._context.clock.monotonic() + pause_s
+        owner.pause_mark = self._application(owner).mark
         self._context.logger.warning(
             "no token for energy data", provider=owner.provider, reason=reason
         )
@@ -341,11 +373,13 @@ class Tokens:
         return Sealed(seal.close(msgspec.json.encode(pair), owner.name), expires)
 
     async def _seals(self) -> Seal:
-        if self._seal is None:
-            settings = self._context.settings
-            path = key_path(settings.energy.key_file, settings.directory)
+        path = self._key_path
+        mark = changed_at(path)
+        # One that is gone, which was read before, is not missed.
+        if self._seal is None or mark not in {0, self._key_mark}:
             rests = await self._context.database.read(tokens.rest_on_key)
             self._seal = Seal.load(path, may_make=not rests)
+            self._key_mark = changed_at(path)
         return self._seal
 
     def _timeout_s(self, owner: Owner) -> float:

@@ -18,13 +18,14 @@ from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.windows import SERIES_OF
 from ecolyo_worker.errors import StoreUnavailable
 from ecolyo_worker.remote.series import depth_of
-from ecolyo_worker.store import accounts, totals
+from ecolyo_worker.store import accounts, cursors, totals
 from ecolyo_worker.store.accounts import Account, Trouble
 from ecolyo_worker.store.curves import SILENCE, silent_from
 
 __all__ = ["Visits"]
 
 _BY_ITSELF = "It is tried again in the next slot."
+_WHICH = "`ecolyo-worker coverage` tells which, and when they are asked for again."
 
 
 class Visits:
@@ -98,7 +99,7 @@ class Visits:
             known = accounts.find(connection, ident)
             if known is None or not known.is_polled:
                 return worst  # its consent is gone, or it is being removed
-            trouble = worst or self._silence(connection, known, visit)
+            trouble = worst or _unread(connection, ident) or self._silence(connection, known, visit)
             state = known.state if known.held_through is None else "active"
             accounts.move(connection, ident, state, moment, trouble)
             if visit.is_fed:
@@ -125,6 +126,15 @@ class Visits:
 
     def _today(self) -> int:
         return day_of(civil_from_instant(self._context.clock.now(), ZONE))
+
+
+def _unread(connection: sqlite3.Connection, account: int) -> Trouble | None:
+    """Say what of an account could not be read, and is not asked for today."""
+    found = cursors.unread_of(connection, account)
+    if found is None:
+        return None
+    words = f"Days that could not be read: {found.days}. {found.reason} {_WHICH}"
+    return Trouble(words, "UNKNOWN_ERROR.PARTIAL_SYNC")
 
 
 def _worst(visit: Visit) -> Trouble | None:

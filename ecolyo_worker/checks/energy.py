@@ -2,14 +2,12 @@
 
 import stat
 from collections.abc import Container, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
 from ecolyo_worker.checks.settings import secret_problem
-from ecolyo_worker.clock import instant_text, utc_ms
 from ecolyo_worker.errors import ConfigurationError, StateRefused
 from ecolyo_worker.remote import oauth
 from ecolyo_worker.settings import Settings
@@ -91,8 +89,8 @@ def check_energy(settings: Settings, tokens: int = 0) -> Iterator[Finding]:
     yield _key(key_path(settings.energy.key_file, settings.directory), tokens)
 
 
-def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
-    """Say of which accounts nothing is fetched, and which provider is left alone at `now`."""
+def check_accounts(status: Status) -> Iterator[Finding]:
+    """Say of which accounts nothing is fetched, and which provider is left alone."""
     states = status.accounts
     for state, (words, advice) in _WRONG_STATES.items():
         if states[state]:
@@ -102,13 +100,16 @@ def check_accounts(status: Status, now: datetime) -> Iterator[Finding]:
         found = f"those that wait for their consent to be revoked: {states['removing']}"
         yield note(_CHECK, found, _REMOVING)
     for provider, pause in status.pauses.items():
-        if pause.until > instant_text(utc_ms(now)):
-            found = f"{provider} is left alone until {pause.until}: {pause.reason}"
-            advice = f"nothing: it goes on then; to see how, `ecolyo-worker poll {provider}`"
-            yield note(_CHECK, found, advice)
+        found = f"{provider} is left alone until {pause.until}: {pause.reason}"
+        advice = f"nothing: it goes on then; to see how, `ecolyo-worker poll {provider}`"
+        yield note(_CHECK, found, advice)
     if status.suspect_days:
         found = f"days of which half-hours and daily values differ: {status.suspect_days}"
         yield note(_CHECK, found, "`ecolyo-worker coverage` tells which")
+    if status.unread_days:
+        found = f"days of which what came cannot be read: {status.unread_days}"
+        advice = "nothing: they are asked for again; `ecolyo-worker coverage` tells which, and why"
+        yield note(_CHECK, found, advice)
     if states["active"]:
         yield ok(_CHECK, f"those that are active: {states['active']}")
 

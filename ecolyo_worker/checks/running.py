@@ -87,7 +87,7 @@ async def _asked(
     )
     found = await commands.examine(ask.Examine(_EXAMINE_S))
     findings += [_database(found), *_times(found, settings, clock)]
-    findings += check_accounts(status, clock.now())
+    findings += check_accounts(status)
     findings += check_troubles(await _troubles(commands), status.pauses)
     findings += _sending(status)
     return Running(findings, await _somebody(commands), found.tokens)
@@ -151,7 +151,9 @@ def _sending(status: Status) -> list[Finding]:
     What nobody chose so is wrong.
     """
     trouble = trouble_advice(status.trouble)
-    told = trouble + energy_advice(status.accounts, status.suspect_days, status.pauses)
+    told = trouble + energy_advice(
+        status.accounts, status.suspect_days, status.unread_days, status.pauses
+    )
     states = status.destination_states
     is_wrong = states["paused"] or states["open"] or status.outbox["dead"]
     advice = "put it right; `ecolyo-worker status` tells more"

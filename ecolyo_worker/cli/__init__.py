@@ -21,8 +21,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         code = _loaded()(sys.argv[1:])
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was accepted is kept\n")
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"interrupted: {str(error) or 'what was accepted is kept'}\n")
         code = exits.INTERRUPTED
     sys.exit(code)
 

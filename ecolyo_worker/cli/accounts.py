@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 from anyio import to_thread
 from cyclopts import App, Parameter
 
 from ecolyo_worker import exits
 from ecolyo_worker import requests as ask
 from ecolyo_worker.cli.callback import heard_at, listens_at
+from ecolyo_worker.cli.interrupting import telling
 from ecolyo_worker.cli.options import Instance
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
@@ -30,6 +32,10 @@ _COLUMNS = {
     "trouble": "reason",
 }
 _LONGEST = 65_536
+_HOW_TO_GO_ON = (
+    "nothing is stored; the page is good for an hour:"
+    " ecolyo-worker accounts authorize {} --callback ADDRESS"
+)
 
 Meter = Annotated[str | None, Parameter(metavar="NUMBER")]
 Address = Annotated[str | None, Parameter(metavar="URL")]
@@ -145,7 +151,8 @@ async def authorize(
         async with session.commands() as commands:
             page = await commands.accounts_authorize(account)
         # Meanwhile the state is left to others: a person takes her time.
-        callback = await _callback(session.output, account, page)
+        with telling(lambda: _HOW_TO_GO_ON.format(account)):
+            callback = await _callback(session.output, account, page)
         if callback is None:
             return
     async with session.commands() as commands:
@@ -219,7 +226,9 @@ async def _callback(output: Output, account: int, page: ask.ConsentPage) -> str 
         output.talk(f"then: ecolyo-worker accounts authorize {account} --callback ADDRESS")
         return None
     output.talk("open it, consent, and paste the address that it leads back to:")
-    return await to_thread.run_sync(sys.stdin.readline)
+    # A thread that reads could not be interrupted.
+    await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline()
 
 
 def _show(output: Output, found: ask.AccountDocument) -> None:

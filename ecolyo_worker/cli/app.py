@@ -81,11 +81,14 @@ app = App(
     " to the DACC. `ecolyo-worker demo` shows it all.",
     version_flags=(),
     help_flags=_HELP,
+    # Else it ends the process itself, and says nothing.
+    suppress_keyboard_interrupt=False,
     default_parameter=Parameter(
         negative=(), show_default=lambda value: None if value in {None, False} else str(value)
     ),
 )
 app.meta.default_parameter = app.default_parameter
+app.meta.suppress_keyboard_interrupt = False
 app.group_parameters = Group("Options", sort_key=1)
 app.meta.group_parameters = Group("Options of every command", sort_key=2)
 for _module in (

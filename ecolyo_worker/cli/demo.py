@@ -111,7 +111,7 @@ async def demo(
                 )
             if not output.as_json:
                 _show(output, report, await echo.indicators())
-        show_ledger(output, report.ledger)
+        show_ledger(output, report.ledger, fetching=_fetching(report.fetching))
         if keep:
             output.talk(f"look at it: ecolyo-worker --state-dir {directory} status")
     is_exact = report.fetching is None or not report.fetching.sums.wrong
@@ -231,6 +231,30 @@ def _chart(output: Output, received: list[dict[str, Any]], period: str, length: 
     for name, count in sorted(sums.items()):
         output.line(f"{name}  {'█' * round(40 * count / most)} {count}")
     output.line("")
+
+
+def _fetching(found: FetchingReport | None) -> dict[str, object] | None:
+    """Give what came of the accounts, for a program: days by state, and how many are exact."""
+    if found is None:
+        return None
+    accounts = [
+        {
+            "account": one.id,
+            "instance": one.instance,
+            "provider": one.provider,
+            "state": one.state,
+            "reason": one.reason,
+            "days": Counter(day.state for day in found.days[one.id]),
+        }
+        for one in found.accounts
+    ]
+    sums = found.sums
+    return {
+        "accounts": accounts,
+        "exact_days": sums.whole,
+        "partial_days": sums.partial,
+        "wrong": sums.wrong,
+    }
 
 
 def _show_fetching(output: Output, found: FetchingReport) -> None:

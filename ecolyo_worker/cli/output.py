@@ -138,6 +138,14 @@ class Output:
         """Print one line of data."""
         self._out.print(Text(_shown(text)))
 
+    def paragraph(self, text: str, indent: int = 0) -> None:
+        """Print a text as data; a screen shows it folded between words, a pipe as one line."""
+        is_screen = sys.stdout.isatty() or "COLUMNS" in os.environ
+        width = self._out.width - indent if is_screen else sys.maxsize
+        for part in Text(_shown(text)).wrap(self._out, width):
+            part.rstrip()
+            self._out.print(Text(" " * indent) + part)
+
     def painted(self, parts: Iterable[tuple[str, str]]) -> None:
         """Print one line of data, each part in a colour, which a pipe and `NO_COLOR` leave out."""
         self._out.print(Text.assemble(*((_shown(text), colour) for text, colour in parts)))
@@ -147,8 +155,9 @@ class Output:
         self._talk.print(Text(_shown(text)))
 
     def error(self, text: str) -> None:
-        """Say what went wrong."""
-        self._talk.print(Text.assemble(("error: ", "bold red"), _shown(text)))
+        """Say what went wrong; a screen shows it folded between words."""
+        words = Text.assemble(("error: ", "bold red"), _shown(text))
+        self._talk.print(words, soft_wrap=not self._talk.is_terminal)
 
     @property
     def width(self) -> int:

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ecolyo_worker import exits
 from ecolyo_worker import requests as ask
+from ecolyo_worker.cli.interrupting import telling
 from ecolyo_worker.cli.options import Account, Day
 from ecolyo_worker.cli.output import Output, several
 from ecolyo_worker.cli.session import Session
@@ -31,6 +32,7 @@ _ENDS = {
     "gone": "it is not fetched any more",
     "settings": "the settings must be put right",
 }
+_ANSWERED = {"ok", "empty"}
 _WRONG = {"refused", "consent", "suspended"}
 # Nothing is wrong with these; but whoever names one of them asked for what cannot be done.
 _NOT_FETCHED = {"waiting", "gone"}
@@ -90,11 +92,13 @@ async def poll(
     """
     request = ask.Poll(provider, account, from_, to, force)
     ends: set[str] = set()
-    with _progress(session.output) as progress:
+    stored = _Stored()
+    with telling(stored.words), _progress(session.output) as progress:
         bars = _Bars(progress)
         async with session.commands(_TOLD) as commands:
             async for step in commands.poll(request):
                 if step.window is not None:
+                    stored.add(step.window)
                     bars.show(step.window)
                 if session.output.as_json:
                     session.output.document(step.window or step.account)
@@ -125,11 +129,27 @@ def _show(output: Output, found: ask.PolledAccount) -> None:
         )
     if found.until is not None:
         words += f"; asked again from {found.until} on"
-    output.line(words)
+    output.paragraph(words)
     if found.reason is not None:
-        output.line(f"  {found.reason}")
+        output.paragraph(found.reason, indent=2)
     if found.next is not None:
         output.line(f"  next: ecolyo-worker {found.next}")
+
+
+class _Stored:
+    """What was stored until now."""
+
+    def __init__(self) -> None:
+        self._windows = self._new = 0
+
+    def add(self, found: ask.PolledWindow) -> None:
+        self._windows += found.outcome in _ANSWERED
+        self._new += found.new
+
+    def words(self) -> str:
+        """Say what it is, and how to go on."""
+        stored = f"{several(self._windows, 'window')} with {several(self._new, 'new value')}"
+        return f"{stored} stored; the next `ecolyo-worker poll` goes on where it was"
 
 
 class _Bars:

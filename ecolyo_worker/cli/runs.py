@@ -205,10 +205,13 @@ def show_send(output: Output, report: SendReport) -> None:
         output.talk(f"{rejected} were refused for good: `outbox list --state dead` says why")
 
 
-def show_ledger(output: Output, ledger: Ledger) -> None:
-    """Print the reconciliation line, and every equation that does not hold."""
+def show_ledger(output: Output, ledger: Ledger, **more: object) -> None:
+    """Print the reconciliation line, and every equation that does not hold.
+
+    `more` stands beside them as JSON.
+    """
     if output.as_json:
-        output.document(msgspec.to_builtins(ledger) | {"balanced": ledger.balanced})
+        output.document(msgspec.to_builtins(ledger) | {"balanced": ledger.balanced} | more)
         return
     for problem in ledger.problems:
         output.line(f"✖ equation {problem}")

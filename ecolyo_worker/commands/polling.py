@@ -6,6 +6,7 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from ecolyo_worker import requests as ask
+from ecolyo_worker.actors.consents import TAKEN
 from ecolyo_worker.actors.series import End, Step, Wanted
 from ecolyo_worker.clock import (
     civil_from_instant,
@@ -51,12 +52,15 @@ class PollingCommands(Group):
         if request.provider not in {*PROVIDERS, "all"}:
             found = f"found {request.provider!r}"
             raise CommandRefused(f"{found}; allowed: {', '.join(PROVIDERS)} or all")
+        if request.provider == "all" and request.account is not None:
+            known = await self._known_account(request.account)
+            request = replace(request, provider=known.provider)
         wanted = self._wanted(request)
         async for account in self._chosen(request.account):
             if request.provider in {account.provider, "all"}:
                 async with aclosing(self._poll(account, wanted)) as steps:
                     async for step in steps:
-                        yield await self._told(step)
+                        yield await self._told(step, wanted)
             elif request.account is not None:
                 raise CommandRefused(
                     f"account {account.id} is one of {account.provider}, not of"
@@ -110,7 +114,7 @@ class PollingCommands(Group):
             return replace(ended, outcome="settings", reason=str(error))
         return ended
 
-    async def _told(self, step: ask.Polled) -> ask.Polled:
+    async def _told(self, step: ask.Polled, wanted: Wanted) -> ask.Polled:
         """Say of an account that ended what its state makes of it, and the next command."""
         ended = step.account
         if ended is None:
@@ -118,7 +122,23 @@ class PollingCommands(Group):
         account = await self._worker.database.read(accounts.find, ended.account)
         if account is None or account.state == "removing":
             return ask.Polled(account=replace(ended, outcome="gone", reason=_REMOVING))
+        if ended.outcome == "done" and ended.reason is None:
+            ended = replace(ended, reason=self._why_nothing(account, wanted))
         return ask.Polled(account=self._of_state(account, ended))
+
+    def _why_nothing(self, account: Account, wanted: Wanted) -> str | None:
+        """Say of days that are fetched for others that none is of those fetched for this one."""
+        stop = wanted.stop if wanted.days is None else wanted.days.stop
+        first = self._today() - self._deepest(account.provider, wanted.days)
+        if stop is None or stop > first:
+            return None
+        return f"These days are before {day_text(first)}, the first day that can be fetched for it."
+
+    def _deepest(self, provider: Provider, days: range | None) -> int:
+        """Give how many days are fetched: where none are chosen, as many as the settings say."""
+        if days is None:
+            return self._worker.settings.providers[provider].history_days
+        return max(DEEPEST[series] for series in SERIES_OF[provider])
 
     def _of_state(self, account: Account, ended: ask.PolledAccount) -> ask.PolledAccount:
         authorize = f"accounts authorize {account.id}"
@@ -133,9 +153,9 @@ class PollingCommands(Group):
             case "needs_consent":
                 return replace(ended, outcome="consent", reason=account.reason, next=authorize)
             case "suspended":
-                # The meter of an account does not change.
-                gone = f"accounts remove {account.id}"
-                then = meter if account.meter is None else gone
+                # The meter of an account does not change; nor does another one's become its own.
+                is_lost = account.meter is not None or account.reason == TAKEN
+                then = f"accounts remove {account.id}" if is_lost else meter
                 return replace(ended, outcome="suspended", reason=account.reason, next=then)
         if ended.outcome == "done" and ended.reason is not None:
             outcome = "refused" if account.held_through is None else "partial"
@@ -155,21 +175,22 @@ class PollingCommands(Group):
             raise CommandRefused(
                 f"--from {request.begin} --to {request.end}: no day lies between them"
             )
-        self._check_depth(request, stop)
+        self._check_depth(request, range(begin, stop))
         return Wanted(range(begin, stop), request.forced)
 
     def _check_end(self, request: ask.Poll, stop: int) -> None:
         """Refuse a last day before all that is fetched where no first day is named."""
-        sections = self._worker.settings.providers
-        deepest = max(sections[one].history_days for one in _named(request))
+        deepest = max(self._deepest(one, None) for one in _named(request))
         self._check_stop(
             request, stop, deepest, "fetched by the settings: name an earlier one by --from"
         )
 
-    def _check_depth(self, request: ask.Poll, stop: int) -> None:
+    def _check_depth(self, request: ask.Poll, days: range) -> None:
         """Refuse a last day before all that a provider keeps."""
-        deepest = max(DEEPEST[series] for one in _named(request) for series in SERIES_OF[one])
-        self._check_stop(request, stop, deepest, "kept where it is fetched from: name a later one")
+        deepest = max(self._deepest(one, days) for one in _named(request))
+        self._check_stop(
+            request, days.stop, deepest, "kept where it is fetched from: name a later one"
+        )
 
     def _check_stop(self, request: ask.Poll, stop: int, deepest: int, words: str) -> None:
         first = self._today() - deepest

@@ -18,6 +18,7 @@ from ecolyo_worker.energy.codes import Said, said_in
 from ecolyo_worker.energy.content import Content
 from ecolyo_worker.energy.enedis import is_of_enedis
 from ecolyo_worker.energy.meanings import (
+    CODE_STATUSES,
     ENEDIS,
     GRDF,
     OTHER_ANSWERS,
@@ -50,11 +51,23 @@ __all__ = [
 Provider = Literal["enedis", "grdf"]
 
 Asked = Literal[
-    "daily", "curve", "gas_days", "gas_periods", "rights", "revocation", "token", "refresh"
+    "daily",
+    "curve",
+    "gas_days",
+    "gas_periods",
+    "rights",
+    "revocation",
+    "token",
+    "code",
+    "refresh",
 ]
-"""What was asked for; `refresh`: a token, by a refresh token."""
+"""What was asked for; `code` and `refresh`: a token, by a code or by a refresh token."""
 
-_TOKENS: tuple[Asked, ...] = ("token", "refresh")
+_TOKENS: Mapping[Asked, Mapping[str, Row]] = {
+    "token": TOKEN_STATUSES,
+    "code": CODE_STATUSES,
+    "refresh": REFRESH_STATUSES,
+}
 _TRAILER = "code_statut_traitement"
 NAMES: Mapping[Provider, str] = {"enedis": "Enedis", "grdf": "GRDF"}
 """How each provider is called."""
@@ -182,8 +195,7 @@ class _Answer:
     def row(self, code: str) -> Row | None:
         """Find what a code, or a status in its place, means."""
         if self.asked in _TOKENS:
-            statuses = REFRESH_STATUSES if self.asked == "refresh" else TOKEN_STATUSES
-            return TOKEN.get(code) or statuses.get(code)
+            return TOKEN.get(code) or _TOKENS[self.asked].get(code)
         codes = ENEDIS if self.provider == "enedis" else GRDF
         return codes.get(code) or STATUSES.get(code)
 

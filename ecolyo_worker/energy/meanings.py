@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 __all__ = [
+    "CODE_STATUSES",
     "ENEDIS",
     "GRDF",
     "NO_HALF_HOURS",
@@ -280,6 +281,19 @@ _REFRESH_STATUSES: _Table = {
     ),
 }
 
+# It gives it to a code that is older than three minutes, or was used before, as well.
+_CODE_STATUSES: _Table = {
+    ("401",): Row(
+        "bad_request",
+        "person",
+        "{who} gives no token for this consent: more than three minutes passed since, or it was"
+        " used before, or {who} does not know the application.",
+        "Begin again with `accounts authorize`, and do not wait; if that stays so, the operator"
+        " must check client_id and client_secret_file of {who}.",
+        "LOGIN_FAILED",
+    ),
+}
+
 OTHER_ANSWERS: Mapping[str, Row] = {
     "ok": Row("ok", "nobody", "{who} answered.", _NOTHING),
     "no data": _NO_DATA,
@@ -351,3 +365,5 @@ TOKEN_STATUSES = _by_code(_TOKEN_STATUSES)
 """The same where a token was asked for."""
 REFRESH_STATUSES = {**TOKEN_STATUSES, **_by_code(_REFRESH_STATUSES)}
 """The same where that was done by a refresh token."""
+CODE_STATUSES = {**TOKEN_STATUSES, **_by_code(_CODE_STATUSES)}
+"""The same where that was done by the code that a page of consent led back with."""

@@ -13,9 +13,12 @@ __all__ = [
     "LONGEST",
     "SERIES_OF",
     "PolledSeries",
+    "Ranges",
+    "bridged",
     "joined",
     "newest",
     "number",
+    "parted",
     "requested",
     "runs",
     "todo",
@@ -47,6 +50,9 @@ DEEPEST: Final[dict[PolledSeries, int]] = {
 """How many days before today a provider keeps; asked for older ones it may refuse all."""
 
 _PERIODS_REQUEST = 365
+_PARTS = 8
+# Days that are asked for again between others cost less than another request.
+_NEAR = 31
 
 Ranges = tuple[range, ...]
 """Ranges in the order of time, of which no two touch."""
@@ -64,6 +70,34 @@ def newest(ranges: Sequence[range], longest: int) -> range | None:
         return None
     last = ranges[-1]
     return range(max(last.start, last.stop - longest), last.stop)
+
+
+def bridged(ranges: Iterable[range], longest: int, apart: Iterable[range] = ()) -> Ranges:
+    """Join ranges that are near each other, so that one request of at most so many days asks both.
+
+    What is asked once more in between is nothing new; days `apart` are not among it.
+    """
+    found: list[range] = []
+    barred = tuple(apart)
+    for one in reversed(joined(ranges)):
+        whole = range(one.start, found[-1].stop) if found else one
+        gap = range(one.stop, found[-1].start) if found else range(0)
+        is_near = found and len(gap) <= _NEAR and len(whole) <= longest
+        if is_near and not within(barred, gap):
+            found[-1] = whole
+        else:
+            found.append(one)
+    return tuple(reversed(found))
+
+
+def parted(ranges: Iterable[range]) -> Ranges:
+    """Cut what could not be read into parts, so that what is good in it comes to light."""
+    return tuple(
+        range(start, min(start + length, one.stop))
+        for one in ranges
+        for length in (-(-len(one) // _PARTS),)
+        for start in range(one.start, one.stop, length)
+    )
 
 
 def requested(series: PolledSeries, window: range, today: int) -> range:

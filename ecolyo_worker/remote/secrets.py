@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from ecolyo_worker.errors import ConfigurationError
-from ecolyo_worker.files import read_plain
+from ecolyo_worker.files import changed_at, read_plain
 from ecolyo_worker.secret import Secret, fits_header
 from ecolyo_worker.section import said
 from ecolyo_worker.settings import is_token_itself
@@ -61,10 +61,7 @@ class TokenFile:
     @property
     def time(self) -> int:
         """When the file was last changed, in ns; 0 if there is none."""
-        try:
-            return 0 if self.path is None else self.path.stat().st_mtime_ns
-        except OSError:
-            return 0
+        return 0 if self.path is None else changed_at(self.path)
 
     @property
     def mode_for_all(self) -> int | None:

@@ -318,6 +318,12 @@ METRICS = (
         _one(lambda o: o.status.suspect_days),
     ),
     Metric(
+        "ecolyo_energy_unread_days",
+        "gauge",
+        "Days of accounts of which what came cannot be read; they are asked for again.",
+        _one(lambda o: o.status.unread_days),
+    ),
+    Metric(
         "ecolyo_energy_held_through_timestamp_seconds",
         "gauge",
         "The begin, in UTC, of the last day held of the account that is furthest behind, by"

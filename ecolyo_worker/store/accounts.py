@@ -271,12 +271,16 @@ def is_shared(connection: sqlite3.Connection, account: Account) -> bool:
     return bool(connection.execute(query, key).fetchone()[0])
 
 
-def hold(connection: sqlite3.Connection, ident: int, day: int) -> None:
-    """Note that something is held of a civil day."""
+def hold(connection: sqlite3.Connection, ident: int, day: int, now: Moment) -> None:
+    """Note that something is held of a civil day; with that the account is active."""
     connection.execute(
         "UPDATE accounts SET held_through = max(coalesce(held_through, :day), :day) WHERE id = :id",
         {"day": day, "id": ident},
     )
+    account = find(connection, ident)
+    if account is not None and account.state == "meter_known":
+        told = None if account.word is None else Trouble(account.reason or "", account.word)
+        move(connection, ident, "active", now, told)
 
 
 def leave(

@@ -132,6 +132,6 @@ def _absent(day: int, known: _Known) -> DayCoverage | None:
 def _open(gap: Gap, outlook: Outlook) -> DayCoverage:
     """Tell of a day of which nothing is held: once nobody asks, it is not late but missing."""
     reason, again = outlook.reason(gap), outlook.again(gap)
-    if gap.state == "error":
+    if gap.state in {"error", "unread"}:
         return DayCoverage(gap.day, "error", reason, again)
     return DayCoverage(gap.day, "missing" if again is None else "late", reason, again)

@@ -6,7 +6,7 @@ leaves the window asked and stored, or neither.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -15,18 +15,19 @@ from msgspec import Struct
 from ecolyo_worker.clock import MINUTE_MS, civil_days, day_bounds, day_interval
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.agreement import disagreements
-from ecolyo_worker.energy.gaps import DayHeld, Gap, GapState, Looked, gaps, suspicion
+from ecolyo_worker.energy.gaps import DayHeld, Gap, GapState, Looked, gaps, suspicion, unread_again
 from ecolyo_worker.energy.labels import ZONE
 from ecolyo_worker.energy.points import Decoded, Point, Quality
-from ecolyo_worker.energy.windows import PolledSeries, joined, todo, within
+from ecolyo_worker.energy.windows import PolledSeries, Ranges, joined, runs, todo, within
 from ecolyo_worker.store import accounts, consumption, totals
-from ecolyo_worker.store.accounts import Account
+from ecolyo_worker.store.accounts import Account, Moment
 from ecolyo_worker.store.points import Series
 
 __all__ = [
     "Answered",
     "Cursor",
     "Stored",
+    "Unread",
     "asked",
     "begin",
     "cursor",
@@ -34,10 +35,12 @@ __all__ = [
     "mistrust",
     "note",
     "open_days",
+    "put_aside",
     "resume",
     "series_of",
     "store",
     "to_do",
+    "unread_of",
 ]
 
 _STEPS: Final[dict[PolledSeries, Literal["half-hour", "day", "published"]]] = {
@@ -49,7 +52,13 @@ _STEPS: Final[dict[PolledSeries, Literal["half-hour", "day", "published"]]] = {
 # Days in a published period: half a year where a meter is read twice a year.
 _LONGEST_PERIOD = 400
 # Whatever may still come is of a younger day.
-_YOUNG_DAYS = 60
+_YOUNG_DAYS: Final[dict[PolledSeries, int]] = {
+    "daily": 60,
+    "curve": 60,
+    "gas_days": 90,
+    "gas_periods": 400,
+}
+_NEVER = 1 << 40
 # GRDF gives whole kWh.
 _ROUNDING_WH = 500
 
@@ -77,7 +86,9 @@ class Answered(Struct, frozen=True):
     found: Decoded
     today: int
     is_whole: bool = True
-    """Whether all of the answer could be read; else its points are kept and it is asked again."""
+    """Whether all of the answer could be read; else its points are kept."""
+    unread: str | None = None
+    """Why the days of which it brought nothing cannot be read; else all of it is asked again."""
 
 
 class Stored(Struct, frozen=True):
@@ -91,6 +102,16 @@ class Stored(Struct, frozen=True):
     """How many of its days are not as they should be, by state."""
     suspects: tuple[Gap, ...] = ()
     """The days that became suspect now."""
+    newly_unread: int = 0
+    """How many days cannot be read that could be before, or were not asked for."""
+
+
+class Unread(Struct, frozen=True):
+    """What of an account cannot be read."""
+
+    days: int
+    reason: str
+    """Of the newest day."""
 
 
 def series_of(account: Account, series: PolledSeries) -> Series:
@@ -114,22 +135,30 @@ def mistrust(
 ) -> None:
     """Let what a clock that was ahead asked of a series be asked again, if one was.
 
-    It was, where days were answered that are not over. What it took for too old to come is asked
-    again as well, and so are days before what it took for the beginning.
+    It was, where days were answered, or put aside, that are not over. What it took for too old to
+    come is asked again as well, and so are days before what it took for the beginning.
     """
+    young = _YOUNG_DAYS[series]
     connection.execute(
         "UPDATE cursors SET earliest = NULL WHERE account = ? AND series = ? AND earliest > ?",
         (account, series, today),
     )
     known = asked(connection, account, series)
-    if not known or known[-1].stop <= today:
+    is_ahead = bool(known) and known[-1].stop > today
+    if not is_ahead and not open_days(connection, account, series, range(today, _NEVER)):
         return
     connection.execute(
         "DELETE FROM open_days WHERE account = ? AND series = ? AND day >= ?",
-        (account, series, today - _YOUNG_DAYS),
+        (account, series, today - young),
     )
+    connection.execute(
+        "UPDATE open_days SET next_try = min(next_try, ?) WHERE account = ? AND series = ?",
+        (today, account, series),
+    )
+    if not known:
+        return
     connection.execute("DELETE FROM asked_days WHERE account = ? AND series = ?", (account, series))
-    for days in within(known, range(known[0].start, today - _YOUNG_DAYS)):
+    for days in within(known, range(known[0].start, today - young)):
         _add_asked(connection, account, series, days)
 
 
@@ -188,14 +217,51 @@ def open_days(
 
 def to_do(
     connection: sqlite3.Connection, account: int, series: PolledSeries, days: range, today: int
-) -> tuple[range, ...]:
-    """Give what of some days is to be asked today."""
-    again = (
-        gap.day
-        for gap in open_days(connection, account, series, days)
-        if gap.again is not None and gap.again <= today
+) -> tuple[Ranges, Ranges]:
+    """Give what of some days is to be asked today, and what only then: days that were not read.
+
+    So these stand in the way of no other day.
+    """
+    found = open_days(connection, account, series, days)
+    due = {gap.day for gap in found if gap.again is not None and gap.again <= today}
+    aside = {gap.day for gap in found if gap.state == "unread"}
+    answered = [*asked(connection, account, series), *runs(aside)]
+    return todo(days, answered, due - aside), runs(due & aside)
+
+
+def put_aside(
+    connection: sqlite3.Connection,
+    account: int,
+    answered: Answered,
+    *,
+    is_alive: bool,
+) -> None:
+    """Note that a window is not answered time and again, so that others are asked for first.
+
+    With `is_alive` others were answered: then it is the window's own trouble, and can wait.
+    """
+    before = _unread_days(connection, account, answered)
+    again = unread_again(
+        answered.window,
+        answered.today,
+        is_again=is_alive and not before.isdisjoint(answered.window),
     )
-    return todo(days, asked(connection, account, series), again)
+    judged = (Gap(day, "unread", answered.unread or "", again) for day in answered.window)
+    _replace_open(connection, account, answered, judged)
+
+
+def unread_of(connection: sqlite3.Connection, account: int) -> Unread | None:
+    """Tell what of an account cannot be read; None: there is nothing."""
+    row = connection.execute(
+        "SELECT count(*), reason, max(day) FROM open_days WHERE account = ? AND state = 'unread'",
+        (account,),
+    ).fetchone()
+    return Unread(row[0], row[1]) if row[0] else None
+
+
+def _unread_days(connection: sqlite3.Connection, account: int, answered: Answered) -> set[int]:
+    found = open_days(connection, account, answered.series, answered.window)
+    return {gap.day for gap in found if gap.state == "unread"}
 
 
 def held_days(
@@ -237,46 +303,63 @@ def _points(
 
 
 def store(
-    connection: sqlite3.Connection, account: Account, answered: Answered, zone: ZoneInfo
+    connection: sqlite3.Connection,
+    account: Account,
+    answered: Answered,
+    zone: ZoneInfo,
+    now: Moment,
 ) -> Stored:
     """Store the points of a window, what they come to, and how far it has come, all or nothing.
 
-    `zone` is the roll-ups'.
+    `zone` is the roll-ups'. With the first points the account is active.
     """
     series, found = answered.series, answered.found
     change = consumption.store(connection, series_of(account, series), found.points, zone)
     suspected = _suspected(connection, account, answered)
+    before = _unread_days(connection, account.id, answered)
+    newly_unread = 0
     states: Counter[GapState] = Counter()
-    if answered.is_whole:
-        judged = _judge(connection, account, answered)
+    if answered.is_whole or answered.unread is not None:
+        judged = _judge(connection, account, answered, before)
+        newly_unread = sum(gap.state == "unread" and gap.day not in before for gap in judged)
         _replace_open(connection, account.id, answered, judged)
         _add_asked(connection, account.id, series, answered.window)
         states.update(gap.state for gap in judged)
     suspects = _compare(connection, account, answered)
     states["suspect"] += len(suspects)
-    if found.points and series in ("daily", "gas_days"):
-        *_, last = civil_days((found.points[-1].start,), ZONE)
-        accounts.hold(connection, account.id, last)
+    if found.points:
+        *_, last = civil_days((_end(found.points[-1]) - 1,), ZONE)
+        # A gas day ends on the morning after it.
+        accounts.hold(connection, account.id, last - (account.provider == "grdf"), now)
     if found.refused:
         totals.add(connection, {f"energy.{account.provider}.refused": len(found.refused)})
     reach("poller.storing")
     new = tuple(gap for gap in suspects if gap.day not in suspected)
-    return Stored(change.new, change.replaced, len(found.refused), dict(+states), new)
+    refused = len(found.refused)
+    return Stored(change.new, change.replaced, refused, dict(+states), new, newly_unread)
 
 
-def _judge(connection: sqlite3.Connection, account: Account, answered: Answered) -> tuple[Gap, ...]:
+def _judge(
+    connection: sqlite3.Connection, account: Account, answered: Answered, before: Collection[int]
+) -> tuple[Gap, ...]:
     series, window = answered.series, answered.window
     find = _published if series == "gas_periods" else held_days
     daily = held_days(connection, account, "daily", window) if series == "curve" else {}
+    held, lengths = find(connection, account, series, window), _lengths(window)
+    if series == "gas_days":
+        # They come whole; where the clock changes they are not as long as the civil day.
+        lengths |= {day: one.minutes for day, one in held.items()}
     return gaps(
         Looked(
             series=series,
             window=window,
             found=answered.found,
-            held=find(connection, account, series, window),
-            lengths=_lengths(window),
+            held=held,
+            lengths=lengths,
             daily=daily.keys(),
             today=answered.today,
+            unread=answered.unread,
+            unread_before=before,
         )
     )
 

@@ -98,8 +98,10 @@ class Status(Struct, frozen=True, kw_only=True):
 
     Those that are not asked for any more count too: what is held of them stays contradictory.
     """
+    unread_days: int = 0
+    """Days of accounts of which what came cannot be read; they are asked for again."""
     pauses: dict[str, ProviderPause]
-    """By provider, of those that are left alone, or were until now."""
+    """By provider, of those that are left alone."""
     oldest_pending: str | None
     """Since when the oldest row waits to be sent."""
     trouble: str | None
@@ -133,6 +135,7 @@ class Snapshot(Struct, frozen=True):
     free: int
     held_through: str = "{}"
     suspect_days: int = 0
+    unread_days: int = 0
     pauses: str = "{}"
 
 
@@ -175,8 +178,12 @@ def make_status(
     tasks: list[ActorHealth],
     trouble: str | None = None,
     free: int | None = None,
+    now: int = 0,
 ) -> Status:
-    """Make a status of what was read, for whoever asks; `free` are the bytes left on the disk."""
+    """Make a status of what was read, for whoever asks, `now`, in ms of UTC.
+
+    `free` are the bytes left on the disk.
+    """
     counts = msgspec.json.decode(snapshot.totals, type=dict[str, int])
     destinations = [
         _destination(*one)
@@ -201,7 +208,8 @@ def make_status(
         accounts=states_of_accounts,
         held_through=_held(snapshot.held_through),
         suspect_days=snapshot.suspect_days,
-        pauses=(pauses := _pauses(snapshot.pauses)),
+        unread_days=snapshot.unread_days,
+        pauses=(pauses := _pauses(snapshot.pauses, now)),
         oldest_pending=None if oldest is None else instant_text(oldest),
         trouble=trouble,
         sizes=sizes,
@@ -218,7 +226,7 @@ def make_status(
             *_advice(rows, mode, url),
             *_task_advice(tasks),
             *_destination_advice(destinations, states),
-            *energy_advice(states_of_accounts, snapshot.suspect_days, pauses),
+            *energy_advice(states_of_accounts, snapshot.suspect_days, snapshot.unread_days, pauses),
             *_log_advice(sizes),
         ],
     )
@@ -235,10 +243,13 @@ def anonymous_advice(status: Status) -> list[str]:
 
 
 def energy_advice(
-    states: dict[str, int], suspect_days: int, pauses: dict[str, ProviderPause]
+    states: dict[str, int],
+    suspect_days: int,
+    unread_days: int,
+    pauses: dict[str, ProviderPause],
 ) -> list[str]:
     """Say what stands in the way of readings: accounts by state, pauses, and days in doubt."""
-    return [*_account_advice(states), *_reading_advice(suspect_days, pauses)]
+    return [*_account_advice(states), *_reading_advice(suspect_days, unread_days, pauses)]
 
 
 def trouble_advice(trouble: str | None) -> list[str]:
@@ -277,6 +288,7 @@ _SNAPSHOT = """
                       WHERE state = 'active' AND provider = p.provider)))
               FROM (SELECT 'enedis' AS provider UNION ALL SELECT 'grdf') AS p),
            (SELECT count(*) FROM open_days WHERE state = 'suspect'),
+           (SELECT count(*) FROM open_days WHERE state = 'unread'),
            (SELECT json_group_object(provider, json_array(until, reason))
               FROM pauses WHERE until > 0)
 """
@@ -334,15 +346,18 @@ def _held(text: str) -> dict[str, HeldThrough]:
     }
 
 
-def _pauses(text: str) -> dict[str, ProviderPause]:
+def _pauses(text: str, now: int) -> dict[str, ProviderPause]:
     found = msgspec.json.decode(text, type=dict[str, tuple[int, str | None]])
     return {
         provider: ProviderPause(instant_text(until), reason)
         for provider, (until, reason) in found.items()
+        if until > now
     }
 
 
-def _reading_advice(suspect_days: int, pauses: dict[str, ProviderPause]) -> list[str]:
+def _reading_advice(
+    suspect_days: int, unread_days: int, pauses: dict[str, ProviderPause]
+) -> list[str]:
     advice = [
         f"{provider} is left alone until {pause.until}: {pause.reason}"
         for provider, pause in pauses.items()
@@ -351,6 +366,11 @@ def _reading_advice(suspect_days: int, pauses: dict[str, ProviderPause]) -> list
         advice.append(
             f"days of which half-hours and daily values differ: {suspect_days};"
             " `ecolyo-worker coverage` tells which, and which are still asked for"
+        )
+    if unread_days:
+        advice.append(
+            f"days of which what came cannot be read: {unread_days};"
+            " `ecolyo-worker coverage` tells which, and when they are asked for again"
         )
     return advice
 

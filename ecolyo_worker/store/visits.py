@@ -6,7 +6,17 @@ from msgspec import Struct
 
 from ecolyo_worker.energy.answers import Provider
 
-__all__ = ["Due", "begin", "due", "due_of", "hasten", "note", "put_off", "visited"]
+__all__ = [
+    "Due",
+    "begin",
+    "due",
+    "due_of",
+    "hasten",
+    "hasten_lacking",
+    "note",
+    "put_off",
+    "visited",
+]
 
 # What is asked for; of one whose meter is not known, Enedis is asked which it is.
 _VISITED = (
@@ -81,6 +91,18 @@ def hasten(connection: sqlite3.Connection, account: int) -> None:
         "INSERT INTO visits (account, due) SELECT id, 0 FROM accounts WHERE id = ?"
         " ON CONFLICT DO UPDATE SET due = 0",
         (account,),
+    )
+
+
+def hasten_lacking(connection: sqlite3.Connection, provider: Provider, now: int) -> None:
+    """Let the accounts be visited now that wait for the application's credentials, in their turn.
+
+    Those that are being removed may wait for credentials of their own.
+    """
+    connection.execute(
+        "UPDATE visits SET due = min(due, ?) WHERE account IN (SELECT id FROM accounts"
+        " WHERE provider = ? AND (word = 'LOGIN_FAILED' OR state = 'removing'))",
+        (now, provider),
     )
 
 

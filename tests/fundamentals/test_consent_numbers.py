@@ -87,6 +87,7 @@ async def test_a_command_goes_on_with_others(polling: Polling) -> None:
         steps = [step async for step in Commands(worker).poll(Poll("enedis"))]
         ends = {step.account.account: step.account for step in steps if step.account is not None}
         assert (ends[taken.id].outcome, ends[taken.id].reason) == ("suspended", TAKEN)
+        assert ends[taken.id].next == f"accounts remove {taken.id}"
         assert ends[bob.id].outcome == "done"
     (told,) = polling.told("an energy account is suspended")
     assert (told["account"], told["reason"]) == (taken.id, TAKEN)

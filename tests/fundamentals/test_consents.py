@@ -147,6 +147,14 @@ async def test_a_refusal_is_told(worker: Worker, energy_twin: Twin) -> None:
     assert (await again(worker, account)).state == "new"
 
 
+async def test_a_code_that_is_refused_names_both_causes(state_dir: Path, energy_twin: Twin) -> None:
+    """A 401 may come of a code that is too old, or of the credentials: it says how to find out."""
+    await energy_twin.set_fault("status=401", "token")
+    async with Worker(settings(state_dir, energy_twin, "v4"), clock=clock()).opened() as worker:
+        with pytest.raises(CommandRefused, match=r"three minutes passed .*client_secret_file"):
+            await consent(worker, await add(worker), PRM)
+
+
 async def test_a_consent_is_for_the_accounts_own_meter(worker: Worker) -> None:
     """Another meter's consent is refused, and so is a second account for one meter."""
     account = await consent(worker, await add(worker), PRM)

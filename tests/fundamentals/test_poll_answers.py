@@ -283,19 +283,21 @@ async def test_gas_that_is_not_in_the_right_is_given_up(polling: Polling) -> Non
 
 
 async def test_a_part_that_broke_is_asked_for_again(polling: Polling) -> None:
-    """Of an answer with an error in it the good records are kept, and the window stays open."""
+    """Of an answer with an error in it the good records are kept; other days are asked again."""
     await polling.twin.set_fault("partial-error*99", "informative")
     async with polling.worker() as worker:
         account = await add(worker, "grdf", PCE)
         _, end = await visit(worker, account)
         assert end.kind == "failed"
         read = worker.database.read
-        assert await read(cursors.asked, account.id, "gas_days") == ()
         days = range(parse_day("2026-10-01"), parse_day("2026-11-20"))
         assert await read(cursors.held_days, account, "gas_days", days)
+        unread = await gaps(worker, account, "gas_days")
+        assert unread["2026-09-22"].state == "unread"
+        assert unread["2026-09-22"].reason == "GRDF has a technical error."
         await polling.twin.set_fault("ok", "informative")
         assert (await visit(worker, account))[1].kind == "done"
-        assert len(await read(cursors.asked, account.id, "gas_days")) == 1
+        assert await held(worker, account, "gas_days", "2026-09-22") != [None]
 
 
 async def test_answers_are_counted(polling: Polling) -> None:

@@ -1,5 +1,6 @@
 """Which days `poll` fetches where a first or a last one is named, or none."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from ecolyo_worker.commands import Commands
 from ecolyo_worker.errors import CommandRefused
 from ecolyo_worker.requests import Poll, PolledAccount
 from tests.energy_accounts import PCE, PRM, add
-from tests.energy_polling import Polling, asked
+from tests.energy_polling import Polling, asked, gaps, visit
 
 
 async def poll(worker: Worker, **request: Any) -> list[PolledAccount]:
@@ -81,3 +82,31 @@ async def test_days_that_cannot_be_are_named_as_they_were_given(
         with pytest.raises(CommandRefused) as refused:
             await poll(worker, **request_)
     assert str(refused.value) == said
+
+
+async def test_days_that_only_another_provider_keeps_are_not_said_to_be_there(
+    polling: Polling,
+) -> None:
+    """GRDF keeps five years, Enedis three: of its account that is told, or refused if named."""
+    old = {"begin": "2022-01-01", "end": "2022-01-31"}
+    async with polling.worker() as worker:
+        electricity = await add(worker, "enedis", PRM)
+        await add(worker, "grdf", PCE)
+        (first, second) = await poll(worker, **old)
+        assert (first.outcome, second.outcome) == ("refused", "done")
+        assert first.reason == (
+            "These days are before 2023-11-07, the first day that can be fetched for it."
+        )
+        with pytest.raises(CommandRefused, match="--to 2022-01-31 is before 2023-11-07"):
+            await poll(worker, account=electricity.id, **old)
+        assert await polling.twin.count(PRM) == 0
+
+
+async def test_gas_days_are_whole_where_the_clock_changes(polling: Polling) -> None:
+    """A gas day ends at six: it is 23 or 25 hours long on other days than the civil one."""
+    polling.clock.jump(datetime(2026, 11, 1, 10, tzinfo=UTC))
+    async with polling.worker() as worker:
+        account = await add(worker, "grdf", PCE)
+        await visit(worker, account)
+        found = await gaps(worker, account, "gas_days")
+        assert {found[day].state for day in ("2026-10-24", "2026-10-25")} == {"provisional"}

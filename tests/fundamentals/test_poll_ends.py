@@ -1,15 +1,17 @@
 """What `poll` says of how an account's visit ended: whose turn it is, and the next command."""
 
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from ecolyo_worker import Worker
+from ecolyo_worker.clock import parse_day
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import Poll, PolledAccount
 from ecolyo_worker.store import accounts
 from ecolyo_worker.store.accounts import Account
-from tests.energy_accounts import NOW, PCE, PRM, add
+from tests.energy_accounts import NOW, PCE, PRM, add, again
 from tests.energy_polling import ODD, Polling
 
 
@@ -100,3 +102,15 @@ async def test_what_was_not_heard_is_no_window(polling: Polling) -> None:
             assert (end.outcome, end.windows) == ("later", 0)
             assert end.reason == "More was asked of Enedis than it allows."
             assert end.until is not None
+
+
+async def test_a_load_that_is_broken_off_leaves_an_active_account(polling: Polling) -> None:
+    """The state says what is the case from the first window on; so it does for half-hours alone."""
+    await polling.twin.set_fault("status=503", "daily")
+    async with polling.worker() as worker:
+        account = await add(worker, "enedis", PRM)
+        async with aclosing(worker.visits["enedis"].visit(account.id)) as steps:
+            kinds = [(await anext(steps)).kind for _ in range(2)]
+        assert kinds == ["vendor_down", "ok"]
+        found = await again(worker, account)
+        assert (found.state, found.held_through) == ("active", parse_day("2026-11-20"))

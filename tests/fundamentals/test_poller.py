@@ -1,7 +1,8 @@
 """The pollers work by themselves: when they come, how often, and how they stop."""
 
+import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from ecolyo_worker.service.server import ControlSocket
 from ecolyo_worker.store import accounts, cursors, totals, visits
 from ecolyo_worker.testing.clock import SimulatedClock
 from ecolyo_worker.testing.energy import Twin
-from tests.energy_accounts import PCE, PRM, add, again, settings, visit
+from tests.energy_accounts import PCE, PRM, add, again, consent, settings, visit
 from tests.energy_polling import NULLS, ODD, PARIS
 
 MONDAY = "2026-11-16"
@@ -408,3 +409,54 @@ async def test_nothing_is_fetched_in_mode_off(life: Life) -> None:
 def _moment(life: Life) -> accounts.Moment:
     now = int(life.clock.now().timestamp() * 1000)
     return accounts.Moment(now, now)
+
+
+async def helped(life: Life, account: Any, words: str, mend: Callable[[], object]) -> None:
+    """Visit an account in vain, put a file right, and see it help before long."""
+    async with anyio.create_task_group() as living:
+        living.start_soon(life.to, paris(f"{MONDAY}T06:01"))
+        while (found := await again(life.worker, account)).word is None:
+            await anyio.lowlevel.checkpoint()
+        assert (found.state, found.word) == ("meter_known", "LOGIN_FAILED")
+        assert words in str(found.reason)
+        mended = life.clock.now()
+        mend()
+    found = await again(life.worker, account)
+    assert (found.state, found.reason) == ("active", None)
+    assert life.clock.now() - mended < timedelta(minutes=1)
+
+
+async def test_a_secret_that_is_put_right_helps_at_once(life: Life) -> None:
+    """Neither the pause of the credentials nor the time of the next visit is waited for."""
+    (account,) = await people(life, PRM)
+    await life.twin.set_fault("invalid-client,ok", "token")
+    file = life.state_dir.with_name("client-secret")
+    async with life.running():
+        words = "does not know the application by these credentials"
+        await helped(life, account, words, lambda: os.utime(file, ns=(0, 1)))
+        assert sum(one["count"] for one in await life.twin.token_requests()) == 2
+
+
+async def test_a_secret_file_that_comes_helps_at_once(life: Life) -> None:
+    """So it does where there was none that could be read."""
+    (account,) = await people(life, PCE)
+    file = life.state_dir.with_name("client-secret")
+    async with life.running():
+        secret = file.read_text()
+        file.unlink()
+        words = "client-secret cannot be read"
+        await helped(life, account, words, lambda: file.write_text(secret))
+
+
+@pytest.mark.parametrize("wrong", ["no key", "00" * 32])
+async def test_a_key_that_is_put_right_helps_at_once(life: Life, wrong: str) -> None:
+    """A file that holds no key, or another one than tokens were encrypted with, is read anew."""
+    (account,) = await people(life, PRM)
+    chosen = settings(life.state_dir, life.twin, "v4")
+    async with Worker(chosen, clock=life.clock).opened() as worker:
+        account = await consent(worker, account, PRM)
+    file = life.state_dir / "energy.key"
+    key = file.read_text()
+    file.write_text(wrong)
+    async with life.running(enedis=chosen.enedis):
+        await helped(life, account, "energy.key", lambda: file.write_text(key))

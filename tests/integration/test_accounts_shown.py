@@ -40,8 +40,8 @@ def fill(connection: sqlite3.Connection) -> None:
     ident = 0
     for provider, meter, day in meters:
         ident = accounts.add(connection, person, provider, meter, NOW, consented=True) or 0
-        accounts.hold(connection, ident, parse_day(day))
-        accounts.hold(connection, ident, parse_day("2026-01-01"))
+        accounts.hold(connection, ident, parse_day(day), NOW)
+        accounts.hold(connection, ident, parse_day("2026-01-01"), NOW)
         accounts.move(connection, ident, "active", NOW)
     accounts.move(connection, ident, "needs_consent", NOW, LOST)
     left = accounts.add(connection, person, "grdf", "GI123456", NOW, consented=True) or 0

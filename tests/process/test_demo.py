@@ -25,13 +25,18 @@ async def test_the_demo_balances(cli: Cli) -> None:
 
 
 async def test_the_same_seed_gives_the_same_people(cli: Cli) -> None:
-    """Two demos with one seed count the same; another seed gives others."""
+    """Two demos with one seed count the same; another seed gives others. JSON has the accounts."""
     ledgers = []
     for seed in (5, 5, 6):
         done = await cli("demo", "--days", "3", "--instances", "5", "--seed", seed, "--json")
         ledgers.append(json.loads(done.stdout))
     assert all(ledger["balanced"] for ledger in ledgers)
     assert ledgers[0]["events"] == ledgers[1]["events"] != ledgers[2]["events"]
+    fetching = ledgers[0]["fetching"]
+    states = [(one["provider"], one["state"]) for one in fetching["accounts"]]
+    assert states == [("enedis", "active"), ("grdf", "active"), ("enedis", "needs_consent")]
+    assert fetching["accounts"][0]["days"]["measured"] > 0
+    assert (fetching["exact_days"] > 0, fetching["wrong"]) == (True, [])
 
 
 async def test_readings_are_fetched(cli: Cli) -> None:

@@ -1,8 +1,11 @@
 """`poll` and `coverage` as operators type them; a load that is killed goes on where it was."""
 
 import calendar
+import io
 import json
 import os
+import pty
+import re
 import signal
 import sqlite3
 import sys
@@ -251,7 +254,7 @@ async def test_a_chosen_part_is_fetched(poll: Run, twin: Twin) -> None:
 async def test_a_load_that_is_broken_off_goes_on(
     poll: Run, twin: Twin, state_dir: Path, tmp_path: Path
 ) -> None:
-    """After Ctrl-C what came is kept, and the next one asks for the rest alone."""
+    """After Ctrl-C it says what is kept, and the next one asks for the rest alone."""
     added = ("--instance", "a.example", "--meter", PRM)
     assert (await poll("accounts", "add", "enedis", *added, curve=28)).returncode == 0
     await twin.set_fault("ok*3,latency=60s*1,ok")
@@ -263,9 +266,50 @@ async def test_a_load_that_is_broken_off_goes_on(
                 await anyio.lowlevel.checkpoint()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
+        assert process.stderr is not None
+        said = b"".join([chunk async for chunk in process.stderr]).decode()
+    words = (
+        r"interrupted: 3 windows with \d+ new values stored; the next `ecolyo-worker poll` goes on"
+    )
+    assert re.match(words, said)
     assert (await poll("poll", curve=28)).returncode == 0
     calls = {(call["series"], call["start"]): call["count"] for call in await twin.calls(PRM)}
     assert sum(count for count in calls.values()) == len(calls) + 1 == 6
+
+
+async def test_a_consent_that_is_broken_off_goes_on(
+    poll: Run, state_dir: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C ends the wait for an address that is pasted, and says how to give it later."""
+    await poll("accounts", "add", "enedis", "--instance", "a.example")
+    command = [sys.executable, "-m", "ecolyo_worker", "accounts", "authorize", "1"]
+    command += ["--state-dir", str(state_dir), "--config", str(tmp_path / "config.toml")]
+    ours, theirs = pty.openpty()
+    with closing(io.FileIO(ours)), closing(io.FileIO(theirs)):
+        async with await anyio.open_process(command, stdin=theirs) as process:
+            assert process.stderr is not None
+            said = ""
+            with anyio.fail_after(60):
+                async for chunk in process.stderr:
+                    said += chunk.decode()
+                    if said.endswith("leads back to:\n"):
+                        process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+    assert said.splitlines()[-1] == (
+        "interrupted: nothing is stored; the page is good for an hour:"
+        " ecolyo-worker accounts authorize 1 --callback ADDRESS"
+    )
+
+
+async def test_what_is_wrong_is_folded_between_words(poll: Run, twin: Twin) -> None:
+    """On a screen no word is cut; into a pipe each text is one line."""
+    await add(poll, "enedis", PRM)
+    await twin.revoke(PRM)
+    screen = await poll("poll", env={"COLUMNS": "60"})
+    pipe = await poll("poll", "--force")
+    lines, whole = screen.stdout.decode().splitlines(), pipe.stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 60 < max(map(len, whole))
+    assert whole[1].strip() in " ".join(" ".join(lines).split())
 
 
 async def test_who_waits_for_her_consent_is_no_failure(poll: Run, twin: Twin) -> None:

@@ -469,6 +469,16 @@ def test_answers_to_a_refresh(status: int, body: Any, kind: str, cozy: str | Non
     assert (meaning.kind, meaning.cozy) == (kind, cozy)
 
 
+def test_a_code_that_is_refused_without_a_word_blames_not_the_application_alone() -> None:
+    """A 401 may also come of a code that is too old; both causes are named, and who can do what."""
+    meaning = judge(401, b"", "enedis", "code")
+    assert (meaning.kind, meaning.cozy) == ("bad_request", "LOGIN_FAILED")
+    assert "three minutes passed since" in meaning.happened
+    assert "does not know the application" in meaning.happened
+    assert "`accounts authorize`" in meaning.to_do
+    assert "client_secret_file" in meaning.to_do
+
+
 def test_every_code_and_status_of_tokens_is_tried() -> None:
     """A code that is added needs its line here."""
     tried = {judge(status, body, asked="token").code for status, body, _, _ in TOKENS}

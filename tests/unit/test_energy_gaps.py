@@ -35,7 +35,6 @@ def judged(series: Any, ago: int, held: DayHeld | None = None, **more: Any) -> G
     [
         ("daily", {}, "late", 30),
         ("curve", {}, "late", 30),
-        ("gas_days", {}, "late", 30),
         ("daily", {"is_empty": True}, "empty", 7),
         ("curve", {"is_empty": True, "has_daily": True}, "empty", 7),
         ("curve", {"has_daily": True}, "coarse", 7),
@@ -55,6 +54,22 @@ def test_a_day_is_open_for_its_time(series: Any, more: Any, state: str, last: in
         assert gap is not None
         assert (gap.state, gap.again) == (state, again)
     assert judged(series, last + 1, **more) is None
+
+
+@pytest.mark.parametrize(
+    ("series", "waits", "last"),
+    [("gas_days", {2: 1, 30: 1, 31: 28}, 90), ("gas_periods", {2: 7, 60: 7, 61: 28}, 400)],
+)
+def test_gas_may_come_late(series: Any, waits: dict[int, int], last: int) -> None:
+    """What is not there after a month or two is asked again once a month, all of it on one day."""
+    for ago, most in waits.items():
+        gap = judged(series, ago)
+        assert gap is not None
+        assert gap.state == "late"
+        assert 0 < (gap.again or 0) - TODAY <= most
+    old = [judged(series, ago) for ago in (max(waits), last)]
+    assert len({gap.again for gap in old if gap is not None}) == 1
+    assert judged(series, last + 1) is None
 
 
 @pytest.mark.parametrize("quality", [Quality.DEFINITIVE_ESTIMATED, Quality.DEFINITIVE_MEASURED])
@@ -97,15 +112,6 @@ def test_what_overlaps_is_told_of_its_own_day(time: str) -> None:
     before = judged("curve", 2, refused=found.refused)
     assert before is not None
     assert before.state == "late"
-
-
-def test_published_months_are_asked_for_weekly() -> None:
-    """A day that is in no published month yet is asked for again a week later, for two months."""
-    for ago in (1, 30, 60):
-        gap = judged("gas_periods", ago)
-        assert gap is not None
-        assert gap.again == TODAY + 7
-    assert judged("gas_periods", 61) is None
 
 
 def test_a_sum_that_differs_is_suspect() -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecolyo_worker.energy.windows import (
+    bridged,
     joined,
     newest,
     number,
@@ -55,6 +56,18 @@ def test_a_request_for_periods_reaches_beyond_its_window() -> None:
     assert requested("gas_periods", range(1000, 1303), 2000) == range(1000, 1365)
     assert requested("gas_periods", range(1700, 1701), 2000) == range(1700, 2000)
     assert requested("gas_days", range(1000, 1303), 2000) == range(1000, 1303)
+
+
+def test_near_days_are_asked_by_one_request() -> None:
+    """Up to a month apart, if one window holds both, and nothing in between is to be left alone."""
+    some = (range(100, 110), range(140, 141), range(150, 152), range(190, 191))
+    assert bridged(some, 365) == (range(100, 152), range(190, 191))
+    assert bridged(some, 50) == (range(100, 110), range(140, 152), range(190, 191))
+    assert bridged(some, 7) == some
+    assert bridged(some, 365, [range(145, 146)]) == (
+        *(range(100, 141), range(150, 152)),
+        range(190, 191),
+    )
 
 
 def test_nothing_is_left_of_nothing() -> None:

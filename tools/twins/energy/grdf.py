@@ -33,6 +33,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PERIOD = re.compile(r"(?P<year>[0-9]{4})(?:-(?:W(?P<week>[0-9]{2})|(?P<number>[0-9]{2,3})))?")
 _MONDAY, _THURSDAY, _SUNDAY = 0, 3, 6
 _NDJSON = "application/nd-json"
+_OTHER = "29999999999999"
 _READ_NORMALLY = {
     "raison_releve": "RNO",
     "libelle_raison_releve": "Relevé normal",
@@ -58,7 +59,7 @@ def answer(call: Call, view: View | None) -> Answer:
     found = [{**about(call), **record} for record in make(view, period)]
     if not found:
         raise RefusedError("no-data")
-    return _lines(found)
+    return _spoilt(found, view.meter) if call.series == "informative" else _lines(found)
 
 
 def about(call: Call) -> dict[str, object]:
@@ -152,6 +153,8 @@ def _check_depth(call: Call, view: View, period: Period) -> None:
 
 
 def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
+    if view.has("half-yearly"):
+        return
     relapsed = view.has("wavering") and view.now.weekday() == _SUNDAY
     for day in days(*period):
         if not view.came(day, _DAYS_AFTER):
@@ -181,12 +184,25 @@ def _informative(view: View, period: Period) -> Iterator[dict[str, object]]:
 
 
 def _published(view: View, period: Period) -> Iterator[dict[str, object]]:
-    """Give the months that lie within a period and are published."""
-    begin = period.begin if period.begin.day == 1 else _next_month(period.begin)
-    while (end := _next_month(begin)) <= period.end:
-        if view.now.date() >= published_on(begin):
+    """Give the months, or half-years, that lie within a period and are published."""
+    months = 6 if view.has("half-yearly") else 1
+    begin = period.begin if _is_read(period.begin, months) else _next_reading(period.begin, months)
+    while (end := _next_reading(begin, months)) <= period.end:
+        if view.now.date() >= published_on(end - timedelta(days=1)):
             yield _month(view, begin, end)
         begin = end
+
+
+def _is_read(day: date, months: int) -> bool:
+    """Say whether a meter is read on the morning of a day, which is so in April at the latest."""
+    return day.day == 1 and (day.month - 4) % months == 0
+
+
+def _next_reading(day: date, months: int) -> date:
+    day = _next_month(day)
+    while not _is_read(day, months):
+        day = _next_month(day)
+    return day
 
 
 def _month(view: View, begin: date, end: date) -> dict[str, object]:
@@ -294,6 +310,19 @@ def _right(meter: Meter) -> dict[str, object]:
         "statut_controle_preuve": None,
         "date_limite_transmission_preuve": None,
     }
+
+
+def _spoilt(records: list[dict[str, object]], meter: Meter) -> Answer:
+    """Tell days, of which what is told of one may be cut, or name another meter."""
+    torn, foreign = (str(meter.begin(name)) for name in ("torn", "foreign"))
+    texts = []
+    for record in records:
+        usage = record["consommation"]
+        day = usage["journee_gaziere"] if isinstance(usage, dict) else None
+        told = {**record, "pce": {"id_pce": _OTHER}} if day == foreign else record
+        text = text_of(told)
+        texts.append(text[: len(text) // 2] if day == torn else text)
+    return Answer(200, "".join(f"{text}\n" for text in texts).encode(), _NDJSON)
 
 
 def _lines(records: Iterable[Mapping[str, object]]) -> Answer:

@@ -26,8 +26,11 @@ electricity has 14 digits; a number of gas says ``gas``, or is ``GI`` and 6 digi
 ``revoked``               its holder has taken the consent back
 ``estimated``             of gas: Thursdays are estimated until the month is published
 ``wavering``              of gas: on Sundays it tells again what it told before it was final
+``half-yearly``           of gas: it is read in April and in October, and gives no days
 ``no-informative``        of gas: the right does not hold for days
 ``no-published``          of gas: the right does not hold for what is published
+``torn=2026-01-15``       of gas: what is told of that day is cut in the midst
+``foreign=2026-01-15``    of gas: what is told of that day names another meter
 ========================  ======================================================================
 """
 
@@ -48,7 +51,7 @@ DEFAULTS = (
     "GI123456:late,estimated",
 )
 _STEPS = ("pt5m", "pt10m", "pt15m", "pt20m", "pt60m")
-_DATED = ("activated", "consented")
+_DATED = ("activated", "consented", "torn", "foreign")
 _PLAIN = (
     "gas",
     *_STEPS,
@@ -70,6 +73,7 @@ _PLAIN = (
     "revoked",
     "estimated",
     "wavering",
+    "half-yearly",
     "no-informative",
     "no-published",
 )
@@ -111,7 +115,7 @@ class Meter:
         return found[0] if found else 30
 
     def begin(self, name: str) -> date | None:
-        """Give the day of ``activated`` or ``consented``, if there is one."""
+        """Give the day of ``activated``, ``consented`` and such, if there is one."""
         return dict(self.dates).get(name)
 
     def with_consent(self, *, given: bool) -> Meter:

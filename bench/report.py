@@ -70,6 +70,10 @@ The parts of a path's time, looked at from outside 100 times a second. Waiting i
 is what other processes do: the clients, the server that is sent to, the classifier of browsers.
 """
 
+WHERE_TRIED = """\
+**These shares are of a trial**, with a part of the work: what is done once weighs too much in them.
+"""
+
 PARTS = """\
 - *SQL and what it stores* and *transactions and commits* are the database's thread. In them SQLite
   keeps indexes and waits for the disk; more callers share a commit, which is why a thousand of them
@@ -128,7 +132,9 @@ def performance(results: Results | None = None) -> str:
     headings = ["name", "what is compared", "reached", "wanted", "", "spread", "ours", "beside it"]
     lines += ["## Figures\n", "\n".join(table(headings, rows)), "", DRAWN]
     if shares := results.shares():
-        lines += [WHERE, "\n".join(_shares(shares)), "", PARTS]
+        lines += [WHERE]
+        lines += [WHERE_TRIED] if results["where_intake"]["size"] != 1 else []
+        lines += ["\n".join(_shares(shares)), "", PARTS]
     return "\n".join(lines).rstrip() + "\n"
 
 

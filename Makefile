@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-oldest check check-pythons lint types audit docs bench soak screenshots lock clean
+.PHONY: demo test test-oldest check check-pythons lint types audit docs bench bench-report soak screenshots lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
@@ -56,13 +56,13 @@ audit: .audit/bin/pip-audit
 docs: $(VENV)/.run
 	$(BIN)/python docs/generate.py
 
-# One line of JSON each, or a few; the other files of bench/ are what they share. The last two end
-# with 1 where what is promised of them is missed by far.
-# night_1m makes a million events first, which takes minutes.
-BENCHES := intake_ack_1000 intake_batch_500 intake_http_500 drain drain_20ms rate night_1m status_1m rollup_3y page_filter echo_start
+# Measures everything on a machine that does nothing else, in about half an hour, and keeps it in
+# bench/results/latest.ndjson; `make bench BENCHES="drain rate"` measures only these anew. What it is
+# measured against needs packages of its own. `make bench-report` writes the pages of what is kept.
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench.run $(BENCHES)
 
-bench: $(VENV)/.test
-	for name in $(BENCHES); do $(BIN)/python bench/$$name.py || exit; done
+bench-report: docs
 
 # A service lives, under load and with faults on all sides, and is killed, again and again, for
 # SOAK_MINUTES (30). A run that fails says with which SOAK_SEED it comes again. It ends with 1 if the
@@ -79,6 +79,10 @@ $(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.test: requirements/test.lock $(VENV)/.run
+	$(call INSTALL_LOCKED,$<)
+	touch $@
+
+$(VENV)/.bench: requirements/bench.lock $(VENV)/.test
 	$(call INSTALL_LOCKED,$<)
 	touch $@
 
@@ -101,6 +105,8 @@ lock:
 		--upgrade --extra service --extra energy --output-file requirements/run.lock pyproject.toml requirements/build.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		--upgrade --extra test --constraint requirements/run.lock --output-file requirements/test.lock pyproject.toml requirements/build.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --constraint requirements/test.lock --output-file requirements/bench.lock requirements/bench.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 

@@ -5,11 +5,12 @@ The rate is a tenth more than the lanes can do, so that starts lie evenly and no
 """
 
 import anyio
-from measure import ROUNDS, tell
-from sending import bare, drained, server
 
-ROWS = 4000
+from bench.measure import ROUNDS, sized, tell
+from bench.sending import bare, drained, server
+
 LANES = 20
+ROWS = sized(4_000, LANES)
 DELAY_S = 0.020
 
 
@@ -25,4 +26,5 @@ async def main() -> None:
     tell("drain_20ms_bare", others, allowed, "posts/s")
 
 
-anyio.run(main)
+if __name__ == "__main__":
+    anyio.run(main)

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from measure import ROUNDS, demand, tell
+from bench.measure import ROUNDS, demand, tell
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "dacc_echo.py"
 ALLOWED_S = 1
@@ -24,5 +24,11 @@ def measured() -> float:
     return 1 / took_s
 
 
-found = [measured() for _ in range(ROUNDS)]
-demand(tell("echo_start", found, [1 / ALLOWED_S] * ROUNDS, "starts/s"))
+def main() -> None:
+    """Measure, and print what came of it."""
+    found = [measured() for _ in range(ROUNDS)]
+    demand(tell("echo_start", found, [1 / ALLOWED_S] * ROUNDS, "starts/s"))
+
+
+if __name__ == "__main__":
+    main()

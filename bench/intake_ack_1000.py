@@ -8,12 +8,12 @@ rows, each thousand in one transaction that is as durable.
 from time import perf_counter
 
 import anyio
-from measure import compare
-from usage import make_events, opened_worker, raw_insert
 
+from bench.measure import compare, sized
+from bench.usage import make_events, opened_worker, raw_insert
 from ecolyo_worker import Worker
 
-CALLERS = 1_000
+CALLERS = sized(1_000)
 TIMES = 20
 
 _EVENTS = make_events(CALLERS * TIMES)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from time import perf_counter
 
 import anyio
-from measure import compare
-from usage import make_events, opened_worker, raw_insert
 
+from bench.measure import compare, sized
+from bench.usage import make_events, opened_worker, raw_insert
 from ecolyo_worker import Worker
 
 CALLERS = 4
 BATCH = 500
-BATCHES = 60
+BATCHES = sized(60, CALLERS)
 
 _EVENTS = make_events(BATCH * BATCHES)
 _BATCHES = [

@@ -11,15 +11,15 @@ import tempfile
 from pathlib import Path
 
 import anyio
-from measure import compare
-from usage import make_events, opened_worker, raw_insert
 
+from bench.measure import compare, sized
+from bench.usage import make_events, opened_worker, raw_insert
 from ecolyo_worker.service.server import HttpFace
 from ecolyo_worker.settings import Http, Settings
 
 CONNECTIONS = 4
 BATCH = 500
-BATCHES = 60
+BATCHES = sized(60, CONNECTIONS)
 
 _EVENTS = make_events(BATCH * BATCHES)
 _PIECES = [_EVENTS[begin : begin + BATCH] for begin in range(0, len(_EVENTS), BATCH)]

@@ -4,14 +4,14 @@ import json
 import shutil
 import sys
 
-from measure import ROUNDS, demand, tell
 from playwright.sync_api import Page, expect, sync_playwright
 
+from bench.measure import ROUNDS, demand, sized, tell
 from ecolyo_worker.tools.dacc_echo import EchoServer
 from ecolyo_worker.tools.twins.dacc.exchange import Ruling
 from ecolyo_worker.tools.twins.dacc.received import Received
 
-MANY = 10_000
+MANY = sized(10_000)
 ALLOWED_MS = 200
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # From the key that is pressed to the lines laid out anew.
@@ -55,9 +55,10 @@ def main() -> None:
         fill(echo.received)
         page = playwright.chromium.launch(executable_path=path, args=FLAGS).new_page()
         page.goto(f"{echo.url}/")
-        expect(page.locator("#memory")).to_have_text("10,000 requests listed", timeout=30_000)
+        expect(page.locator("#memory")).to_have_text(f"{MANY:,} requests listed", timeout=30_000)
         found = [measured(page) for _ in range(ROUNDS)]
     demand(tell("page_filter", found, [1000 / ALLOWED_MS] * ROUNDS, "filters/s"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Posts prepared bodies as fast as they are taken, from a process of its own.
 
-    python bench/post.py HOST:PORT TOKEN CONNECTIONS < BODIES
+    python -m bench.post HOST:PORT TOKEN CONNECTIONS < BODIES
 
 Each line of stdin is a body. It prints how many seconds it took from the first request to the last
 answer.

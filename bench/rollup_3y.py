@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import msgspec
-from measure import compare
-from usage import opened_worker
 
+from bench.measure import compare, sized
+from bench.usage import opened_worker
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.clock import civil_days, day_bounds, day_text, parse_day
 from ecolyo_worker.energy.answers import read_answer
@@ -34,7 +34,8 @@ from ecolyo_worker.store.points import Series
 NAME = "household.mycozy.cloud"
 METER = "11111111111111"
 PARIS = ZoneInfo("Europe/Paris")
-DAYS = range(parse_day("2023-11-01"), parse_day("2026-11-01"))
+END = parse_day("2026-11-01")
+DAYS = range(END - sized(END - parse_day("2023-11-01"), 14), END)
 WEEK = 7
 HALF_HOUR_MS = 1_800_000
 NOW = datetime(2026, 11, 1, 9, tzinfo=UTC)
@@ -72,21 +73,26 @@ def answers() -> list[tuple[range, bytes]]:
 ANSWERS = answers()
 
 
+async def store_all(worker: Worker) -> float:
+    """Read and store all answers; give how many seconds it took."""
+    await worker.store_facts(InstanceFacts(NAME))
+    person = await worker.database.read(instances.find, NAME)
+    assert person is not None
+    series = Series(person.id, "electricity", "half-hour", METER, "enedis")
+    begin = perf_counter()
+    for days, body in ANSWERS:
+        content = Content(body)
+        meaning = read_answer("enedis", "curve", 200, {}, content, NOW)
+        assert meaning.kind == "ok"
+        found = read_curve(content.json, METER, days)
+        await worker.database.run(consumption.store, series, found.points, PARIS)
+    return perf_counter() - begin
+
+
 async def load() -> tuple[float, Rows]:
     """Load all answers; give how many seconds it took, and the rows that came of it."""
     async with opened_worker() as worker:
-        await worker.store_facts(InstanceFacts(NAME))
-        person = await worker.database.read(instances.find, NAME)
-        assert person is not None
-        series = Series(person.id, "electricity", "half-hour", METER, "enedis")
-        begin = perf_counter()
-        for days, body in ANSWERS:
-            content = Content(body)
-            meaning = read_answer("enedis", "curve", 200, {}, content, NOW)
-            assert meaning.kind == "ok"
-            found = read_curve(content.json, METER, days)
-            await worker.database.run(consumption.store, series, found.points, PARIS)
-        took_s = perf_counter() - begin
+        took_s = await store_all(worker)
         return took_s, await worker.database.read(_rows)
 
 
@@ -121,8 +127,8 @@ async def baseline() -> float:
 async def check(rows: Rows) -> None:
     """Check that what was loaded is whole and adds up, so that the right work is measured."""
     days = list(civil_days((row[1] for row in rows["points"]), PARIS))
-    assert len(days) == 52_608
-    assert {len(list(group)) for _, group in groupby(days)} == {46, 48, 50}
+    assert len(set(days)) == len(DAYS)
+    assert {len(list(group)) for _, group in groupby(days)} <= {46, 48, 50}
     total = sum(row[3] for row in rows["points"])
     for step in ("hour", "day", "month", "year"):
         assert sum(row[4] for row in rows["rollups"] if row[2] == step) == total

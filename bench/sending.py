@@ -1,6 +1,7 @@
 """What the benches of sending share: a server, a full outbox, and bare clients."""
 
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from ecolyo_worker.remote.dacc import open_lane
 from ecolyo_worker.remote.http import Clients
 from ecolyo_worker.remote.target import Target
 from ecolyo_worker.settings import Dacc
-from ecolyo_worker.store import instances, outbox
+from ecolyo_worker.store import destinations, instances, outbox, totals
 
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 
@@ -42,7 +43,7 @@ def server(delay: float = 0.0) -> Iterator[str]:
 @asynccontextmanager
 async def outbox_of(rows: int, settings: Dacc) -> AsyncIterator[Worker]:
     """Open a worker on a new state whose outbox holds so many rows of a hundred people."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ecolyo-bench-") as directory:
         quiet = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[_drop])
         state = Settings(state_dir=Path(directory), dacc=settings)
         async with Worker(state, logger=quiet).opened() as worker:
@@ -73,7 +74,21 @@ def indicator(n: int) -> Indicator:
     )
 
 
-def _fill(connection: object, rows: int, hmac_key: bytes) -> None:
+def fill(connection: sqlite3.Connection, rows: int) -> None:
+    """Let so many rows wait, a tenth of them dead: quickly, and with bodies that are noise."""
+    person = instances.identify(connection, "alice.example")
+    home = destinations.identify(connection, None)
+    connection.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac,"
+        " state, shuffle, created) SELECT randomblob(16), ?, ?, 'quiz-stars', '2026-11-20',"
+        " randomblob(150), randomblob(32), iif(i % 10, 'pending', 'dead'), random() >> 2, i FROM n",
+        (rows, person, home),
+    )
+    totals.add(connection, {"outbox.pending": rows - rows // 10, "outbox.dead": rows // 10})
+
+
+def _fill(connection: sqlite3.Connection, rows: int, hmac_key: bytes) -> None:
     sink = outbox.Sink(
         per_instance=False, state="pending", now=0, hmac_key=hmac_key, random=random.Random(1)
     )
@@ -83,10 +98,15 @@ def _fill(connection: object, rows: int, hmac_key: bytes) -> None:
         outbox.insert(connection, [outbox.NewRow(owners[n % 100], key, indicator(n))], sink)
 
 
+async def headers_of(url: str) -> dict[str, str]:
+    """Give the headers that an attempt to send has."""
+    return dict((await Target(Dacc(url=url), "0").address(None)).headers)
+
+
 async def bare(url: str, rows: int, lanes: int) -> float:
     """Post so many indicators with httpx's own clients, one a lane; give posts per second."""
     waiting = bodies(rows)
-    headers = dict((await Target(Dacc(url=url), "0").address(None)).headers)
+    headers = await headers_of(url)
     limits = httpx.Limits(max_connections=1)
 
     async def lane() -> None:

@@ -1,6 +1,6 @@
 """A DACC that takes everything and does nothing else, so that it is never what is measured.
 
-    python bench/server.py [SECONDS]
+    python -m bench.server [SECONDS]
 
 It prints its port, answers each request 201 after so many seconds, and sends the moments at which
 requests arrived, one a line, to whoever asks with GET.

@@ -27,8 +27,9 @@ from ecolyo_worker.shown import shown
 from ecolyo_worker.testing.wrong import KINDS, WRONG, WrongInput, refusal
 from ecolyo_worker.vocabulary import EVENTS, LogEvent
 
-sys.path.append(str(Path(ecolyo_worker.__file__).parents[1]))  # where `tests` lies beside it
+sys.path.append(str(Path(ecolyo_worker.__file__).parents[1]))  # where these lie beside it
 
+from bench import report, scale
 from tests.faults import matrix
 
 HERE = Path(__file__).parent
@@ -463,9 +464,13 @@ PAGES = {
     "commands.md": commands,
     "errors.md": errors,
     "faults.md": matrix.page,
+    "images/bench-ratios.svg": report.pictures_of_ratios,
+    "images/bench-where.svg": report.pictures_of_shares,
     "indicators.md": indicators,
     "log.md": log,
     "metrics.md": metrics,
+    "performance.md": report.performance,
+    "scale.md": scale.scale,
     "settings.md": settings,
 }
 
@@ -481,6 +486,7 @@ def main(arguments: list[str]) -> int:
             stale += 1
             print(f"docs/{name} is stale: run `make docs`", file=sys.stderr)
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"docs/{name} is written")
     return 1 if stale else 0

@@ -22,7 +22,7 @@ PAGE_URL = "http://127.0.0.1:8081"
 TWIN_URL = "http://127.0.0.1:8082"
 HOST_URL = "http://127.0.0.1:8000"
 ROOT = Path(__file__).parents[2]
-PARTS = ["docs", "ecolyo_worker", "migrations", "tests", "tools", "pyproject.toml"]
+PARTS = ["bench", "docs", "ecolyo_worker", "migrations", "tests", "tools", "pyproject.toml"]
 # A line of its own, if it names a file or the other terminal, then a block of code.
 BLOCK = re.compile(
     r"(?:^(?P<verb>Append to|Create|The echo server) (?:`(?P<path>\S+)`|prints):\n\n)?"

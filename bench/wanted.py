@@ -1,0 +1,136 @@
+"""What every bench compares, and which ratio is wanted of it: the list behind the report."""
+
+from dataclasses import dataclass
+
+__all__ = ["BENCHES", "WANTED", "Figure"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line that a bench prints, what its ratio is of, and between which ratios it should lie."""
+
+    bench: str
+    name: str
+    ours: str
+    baseline: str
+    least: float | None = None
+    most: float | None = None
+
+    def is_met(self, ratio: float) -> bool | None:
+        """Whether a ratio is one that is wanted; None where any is."""
+        if self.least is None and self.most is None:
+            return None
+        return (self.least or 0) <= ratio <= (self.most or float("inf"))
+
+    @property
+    def wanted(self) -> str:
+        """Give the ratios that are wanted in words."""
+        if self.least is not None and self.most is not None:
+            return f"{self.least} to {self.most}"
+        if self.least is not None:
+            return f"≥ {self.least}"
+        return "–" if self.most is None else f"≤ {self.most}"
+
+
+_BULK = "`executemany` of `sqlite3`, as durable, into the same tables"
+_BUSIEST = "what the rate allows"
+_LIBRARIES = "a process that imports anyio, msgspec and aiosqlite and opens a database"
+_BARE = "a process with asyncio, SQLite and msgspec"
+
+WANTED = (
+    Figure("intake_ack_1000", "intake_ack_1000", "events/s, 1,000 callers", _BULK, 0.40),
+    Figure("intake_batch_500", "intake_batch_500", "events/s, batches of 500", _BULK, 0.65),
+    Figure("intake_http_500", "intake_http_500", "events/s over HTTP, 500 each", _BULK, 0.35),
+    Figure("intake_vs_peers", "intake_vs_huey", "events/s, 1,000 callers", "puts of huey", 25),
+    Figure("intake_vs_peers", "intake_vs_litequeue", "the same", "puts of litequeue", 25),
+    Figure("intake_vs_peers", "intake_vs_persist_queue", "the same", "puts of persist-queue", 25),
+    Figure(
+        "intake_overload",
+        "intake_overload",
+        "events/s stored, offered 1.5 × capacity",
+        "capacity",
+        0.9,
+    ),
+    Figure(
+        "intake_overload",
+        "intake_overload_refused",
+        "events/s refused, and counted",
+        "capacity",
+    ),
+    Figure(
+        "intake_overload",
+        "intake_overload_waiting",
+        "events that waited at most",
+        "`intake.max_waiting`",
+        most=1.0,
+    ),
+    Figure(
+        "intake_overload",
+        "intake_overload_memory",
+        "memory at the end of the overload",
+        "at its middle",
+        most=1.1,
+    ),
+    Figure("drain", "drain", "deliveries/s", "the same clients and lanes, no outbox", 0.88),
+    Figure("drain", "drain_httpx", "deliveries/s", "httpx's own clients, no outbox"),
+    Figure("drain_20ms", "drain_20ms", "deliveries/s, 20 ms each", "20 lanes / 20 ms", 0.80),
+    Figure("drain_20ms", "drain_20ms_bare", "posts/s of httpx's clients", "20 lanes / 20 ms"),
+    Figure("drain_vs_peers", "drain_vs_huey", "deliveries/s", "huey's worker, 10 threads", 1.2),
+    *(
+        figure
+        for rate in (50, 200, 1_000)
+        for figure in (
+            Figure("rate", f"rate_{rate}", "starts/s", f"{rate:,} a second", 0.99, 1.0),
+            Figure("rate", f"rate_{rate}_busiest", "busiest second", _BUSIEST, most=1.02),
+        )
+    ),
+    Figure(
+        "backlog",
+        "backlog",
+        "time to claim 100 of 1,000,000 rows",
+        "100 of 1,000",
+        most=1.5,
+    ),
+    Figure(
+        "night_1m",
+        "night_1m",
+        "time of a night, 1,000,000 events",
+        "reading them and inserting the rows",
+        most=1.8,
+    ),
+    Figure(
+        "night_scaling",
+        "night_scaling_time",
+        "time of a night, 10,000,000 events",
+        "1,000,000 events",
+        most=10.5,
+    ),
+    Figure("night_scaling", "night_scaling_memory", "most memory of it", "the same", most=1.5),
+    Figure(
+        "night_lag",
+        "night_lag_p99",
+        "p99 of `record` during a night",
+        "p99 without one",
+        most=10,
+    ),
+    Figure("night_lag", "night_lag_loop", "longest pause of the event loop", "50 ms", most=1.0),
+    Figure("rollup_3y", "rollup_3y", "points/s, from answers to roll-ups", _BULK),
+    Figure("ready", "ready", "time until a host's worker is ready", _LIBRARIES, most=1.3),
+    Figure("ready", "ready_service", "time until `ecolyo-worker run` is ready", _LIBRARIES),
+    Figure("idle", "idle_memory", "memory of an idle host's worker", _BARE, most=1.4),
+    Figure("idle", "idle_service_memory", "memory of an idle `ecolyo-worker run`", _BARE),
+    Figure("idle", "idle_cpu", "CPU of an idle worker", "0.02 % of a core", most=1.0),
+    Figure("idle", "idle_wakeups", "wake-ups of an idle worker", "1 a second", most=1.0),
+    Figure("status_1m", "status_1m", "runs/s of `status`, 1,000,000 rows", "runs/s of `version`"),
+    Figure("status_1m", "status_1m_service", "the same beside a service", "runs/s of `version`"),
+    Figure("page_filter", "page_filter", "filters/s of the echo page", "200 ms each", 1.0),
+    Figure("echo_start", "echo_start", "starts/s of the echo server", "1 s each", 1.0),
+    Figure("disk", "disk_event", "bytes of a stored event", "its JSON"),
+    Figure("disk", "disk_indicator", "bytes of a waiting indicator", "its JSON"),
+    Figure("disk", "disk_sent", "bytes of a sent indicator", "its JSON"),
+    Figure("disk", "disk_half_hour", "bytes of a half-hour, with its roll-ups", "its JSON"),
+)
+"""Every figure, in the order of the report."""
+
+BENCHES = tuple(dict.fromkeys(figure.bench for figure in WANTED))
+"""The modules to run, each of which prints the figures of its name."""

@@ -1,0 +1,51 @@
+"""The benches run, with so little work that figures mean nothing, and tell what they should."""
+
+import json
+import re
+import runpy
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from bench.wanted import BENCHES, WANTED
+
+NEEDS = {"intake_vs_peers": "litequeue", "drain_vs_peers": "huey"}
+"""What some are measured against, which `make bench` installs."""
+KEYS = ["name", "ratio", "ours", "baseline", "unit", "spread"]
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each bench do one round of a thousandth of its work."""
+    monkeypatch.setenv("BENCH_ROUNDS", "1")
+    monkeypatch.setenv("BENCH_SIZE", "0.001")
+    before = {name for name in sys.modules if name.startswith("bench.")}
+    yield
+    for name in {name for name in sys.modules if name.startswith("bench.")} - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("bench", BENCHES)
+@pytest.mark.usefixtures("little")
+def test_a_bench_tells_its_figures(bench: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """It runs to its end, and prints a line of JSON for each figure that the report has of it."""
+    if bench in NEEDS and find_spec(NEEDS[bench]) is None:
+        pytest.skip(f"needs {NEEDS[bench]}, which `make bench` installs")
+    if bench == "page_filter" and shutil.which("chromium") is None:
+        pytest.skip("needs Debian's package chromium")
+    runpy.run_module(f"bench.{bench}", run_name="__main__")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["name"] for line in lines] == [one.name for one in WANTED if one.bench == bench]
+    assert all(list(line) == KEYS for line in lines)
+
+
+def test_every_bench_is_in_the_report() -> None:
+    """Each module of bench/ that tells figures stands in the list behind the report."""
+    folder = Path(__file__).parents[2] / "bench"
+    telling = re.compile(r"^from bench\.measure import .*\b(compare|tell)\b", re.MULTILINE)
+    found = {path.stem for path in folder.glob("*.py") if telling.search(path.read_text())}
+    assert found == set(BENCHES)

@@ -119,10 +119,10 @@ class Actor(ABC):
     async def rest(self, seconds: float | None = None) -> None:
         """Wait until woken or stopped, or until something is due, which may be unknown.
 
-        It never waits longer than `LOOK_S`.
+        It never waits longer than `LOOK_S`, and not for what is overdue.
         """
         self.sign()
-        due_s = self.LOOK_S if seconds is None else seconds
+        due_s = self.LOOK_S if seconds is None else max(seconds, 0)
         self.next_due = None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
         if not self.stopping:
             await self._wakes.wait(self._clock, min(due_s, self.LOOK_S))

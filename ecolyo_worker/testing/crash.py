@@ -15,6 +15,7 @@ import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,16 +238,21 @@ async def load(state_dir: Path, url: str, twin: str, seed: int) -> None:
                 tasks.start_soon(_again, worker.run_once)
                 tasks.start_soon(_again, load.back_up)
                 tasks.start_soon(_again, load.retry)
-                tasks.start_soon(_again, load.fetch_again)
-                tasks.start_soon(_again, load.pass_through)
+                # What takes long must leave the others time.
+                tasks.start_soon(partial(_again, load.fetch_again, pause_s=0.05))
+                tasks.start_soon(partial(_again, load.pass_through, pause_s=0.05))
                 tasks.start_soon(_again, load.leave, "withdraw")
                 tasks.start_soon(_again, load.leave, "forget")
 
 
-async def _again(function: Callable[..., Awaitable[Any]], *arguments: Any) -> None:  # noqa: ANN401
+async def _again(
+    function: Callable[..., Awaitable[Any]],
+    *arguments: Any,  # noqa: ANN401
+    pause_s: float = 0.001,
+) -> None:
     while True:
         await function(*arguments)
-        await anyio.sleep(0.001)
+        await anyio.sleep(pause_s)
 
 
 async def _visit(url: str, meter: str) -> str:

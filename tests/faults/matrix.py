@@ -54,7 +54,10 @@ FAULTS: dict[str, dict[int, Fault]] = {
             " end a service that stands still, and start it anew.",
         ),
         18: Fault("the host cancels the task that the worker lives in"),
-        19: Fault("killed because memory is used up"),
+        19: Fault(
+            "killed because memory is used up",
+            "The kernel gives the process no more memory (`RLIMIT_AS`); then the test kills it.",
+        ),
     },
     "Disk and file": {
         20: Fault("the disk is full when events come in"),

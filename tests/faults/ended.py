@@ -28,7 +28,13 @@ __all__ = ["NOW", "Ended", "ended_at", "tried"]
 NOW = crash.BEGIN + timedelta(days=5)
 SEEDS = (1, 2, 3)
 # How many times as often as the seed says a place is passed; the rare ones once.
-TIMES = {"intake": 7, "aggregation": 7, "sender": 1, "backup": 3, "poller": 3, "tokens": 1}
+TIMES = {
+    **dict.fromkeys(("sender", "tokens", "facts", "readings", "accounts", "consents"), 1),
+    "intake": 7,
+    "aggregation": 7,
+    "backup": 3,
+    "poller": 3,
+}
 RARE = {"aggregation.finished"}
 # What is known of those whose readings are fetched.
 POINTS_HELD = """

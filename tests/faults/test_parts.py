@@ -63,7 +63,7 @@ async def test_one_part_raises(state_dir: Path, event: Event) -> None:
 
 @pytest.mark.fault(16)
 async def test_one_part_raises_again_and_again(run: Run, state_dir: Path) -> None:
-    """After five crashes within a minute: 70, so that systemd starts it anew."""
+    """After five crashes within a minute the service ends with 70; systemd starts it anew."""
     await spoil(state_dir, "INSERT INTO slots VALUES ('night', '2026-01-01', 1)")
     async with run(ready=False) as service:
         assert await service.end() == 70

@@ -15,6 +15,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.rights import RightsOfAccess
 from ecolyo_worker.actors.tokens import Tokens
 from ecolyo_worker.clock import instant_text
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy import identity
 from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meters import check_meter, shortened
@@ -320,6 +321,7 @@ class Consents:
             end = accounts.meet(connection, account.id, meter, moment)
             if end != "met":
                 raise CommandRefused(_NOT_MET[end])  # and nothing of the transaction is done
+            reach("consents.storing")
 
         if found is None:
             await self._context.database.run(meet)

@@ -243,7 +243,8 @@ class Sender(Actor):
         with anyio.CancelScope(shield=True):
             claims = await self._context.database.run(self._draw, wanted, due is None)
         self._may_have_strays = False
-        reach("sender.claimed")
+        if claims.rows:
+            reach("sender.claimed")
         return claims
 
     def _draw(

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.answers import Provider
 from ecolyo_worker.energy.meanings import CozyWord
 from ecolyo_worker.energy.meters import FLUIDS_OF
@@ -139,6 +140,7 @@ def add(
     if row is None:
         return None
     totals.add(connection, {f"accounts.{state}": 1})
+    reach("accounts.adding")
     return int(row[0])
 
 
@@ -316,6 +318,7 @@ def delete(connection: sqlite3.Connection, ident: int, zone: ZoneInfo) -> dict[s
         rollups.renew(connection, *home, {*known[account.meter].days, *recut}, zone)
     totals.note_removed(connection, "removed", {f"accounts.{account.state}": 1})
     erasing.owe(connection)
+    reach("accounts.removing")
     return rows
 
 

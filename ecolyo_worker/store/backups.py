@@ -82,7 +82,7 @@ async def pieces(directory: Path, key: bytes, made: int) -> AsyncGenerator[Piece
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what backups left behind that were cut off; none is under way."""
-    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}*"):  # and what SQLite had beside them
         path.unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from ecolyo_worker.clock import MINUTE_MS, civil_days, day_bounds, month_of
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.energy.adding import Interval
 from ecolyo_worker.energy.points import Point, Quality
 from ecolyo_worker.measures import Consumption
@@ -87,6 +88,7 @@ def store_imported(
         last = {reading.start: _point(reading) for reading in sorted(group, key=_is_whole)}
         found = [last[start] for start in sorted(last)]
         store(connection, Series(ids[name], fluid, step, "", "import"), found, zone)
+    reach("readings.storing")
 
 
 def _point(reading: Reading) -> Point:

@@ -227,6 +227,7 @@ def store_facts(connection: sqlite3.Connection, facts: InstanceFacts) -> list[in
             "UPDATE instances SET first_connection_at = ? WHERE id = ?",
             (facts.first_connection_at, instance),
         )
+    reach("facts.storing")
     return abandoned
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.indicators import Indicator
 from ecolyo_worker.store import attempts, destinations, totals
 from ecolyo_worker.store.attempts import Attempt
@@ -301,6 +302,8 @@ def rescue(connection: sqlite3.Connection, now: int, *, retrying: bool) -> int:
     """
     rows = _in_flight(connection)
     interrupt(connection, dict.fromkeys(rows, now), retrying=retrying)
+    if rows:
+        reach("start.rescuing")
     return len(rows)
 
 
@@ -363,6 +366,8 @@ def retry(connection: sqlite3.Connection, ident: int | None) -> int:
         {"id": ident},
     )
     totals.add(connection, {"outbox.dead": -cursor.rowcount, "outbox.pending": cursor.rowcount})
+    if cursor.rowcount:
+        reach("outbox.moving")
     return cursor.rowcount
 
 

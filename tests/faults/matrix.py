@@ -48,9 +48,16 @@ FAULTS: dict[str, dict[int, Fault]] = {
         14: Fault("SIGTERM: idle, under load, with a server slower than `grace`"),
         15: Fault("a second SIGTERM, SIGINT, then SIGKILL"),
         16: Fault("one part raises, again and again"),
-        17: Fault("the event loop is blocked"),
+        17: Fault(
+            "the event loop is blocked",
+            "The test stands in for systemd; `tests/process/test_unit_file.py` has systemd itself"
+            " end a service that stands still, and start it anew.",
+        ),
         18: Fault("the host cancels the task that the worker lives in"),
-        19: Fault("killed because memory is used up"),
+        19: Fault(
+            "killed because memory is used up",
+            "The kernel gives the process no more memory (`RLIMIT_AS`); then the test kills it.",
+        ),
     },
     "Disk and file": {
         20: Fault("the disk is full when events come in"),

@@ -1,5 +1,9 @@
 """The matrix of faults has no hole, and its tests say what they show."""
 
+from importlib import import_module
+
+from ecolyo_worker.crashpoints import POINTS
+from tests.faults.ended import tried
 from tests.faults.matrix import FAULTS, shown
 
 ALL = [number for faults in FAULTS.values() for number in faults]
@@ -17,3 +21,9 @@ def test_every_test_names_its_rows_and_says_what_is_done() -> None:
     tests = list(shown())
     assert tests
     assert [test.name for test in tests if not test.rows or not test.says] == []
+
+
+def test_every_crash_point_is_tried() -> None:
+    """There is no place to crash at that no test lets the worker crash at."""
+    import_module("tests.faults.test_crashes")
+    assert tried == set(POINTS)

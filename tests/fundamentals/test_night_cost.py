@@ -6,7 +6,6 @@ import sqlite3
 import sys
 import threading
 import time
-import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -130,20 +129,6 @@ async def test_a_person_without_anything_new_costs_nothing(worker: Worker) -> No
     await fill(worker, 200, 1)
     await worker.run_once(NIGHT)
     assert await statements(worker) < 150  # the janitor's round, which is one for all, among them
-
-
-async def test_memory_does_not_grow_with_the_night(tmp_path: Path) -> None:
-    """A night of three times as many people needs no more memory at a time."""
-    peaks = []
-    for people in (300, 900):  # with a clock that stands still, batches become as large as may be
-        settings = Settings(state_dir=tmp_path / str(people))
-        async with Worker(settings, clock=still()).opened() as worker:
-            await fill(worker, people, 40)
-            tracemalloc.start()
-            await worker.run_once(NIGHT)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0]
 
 
 class Turns:

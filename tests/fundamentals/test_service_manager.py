@@ -1,6 +1,5 @@
 """The service manager knows how the service is, and hears of life only where there is life."""
 
-import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -174,18 +173,6 @@ async def test_an_actor_that_waits_to_run_again_starves_nobody(
             said = sentence(worker.status())
             assert said.startswith("broken crashed and will run again; ")
             assert "alice" not in said
-
-
-async def test_a_blocked_event_loop_starves_the_watchdog(manager: Any, state_dir: Path) -> None:
-    """While something blocks the loop the manager hears nothing for all of its patience."""
-    async with Worker(Settings(state_dir=state_dir)) as worker:
-        async with told(SystemClock(), manager, WATCHDOG_USEC="100000") as herald:
-            await herald.ready(worker)
-            await manager.hear("WATCHDOG")
-            manager.heard()
-            readable, _, _ = select.select([manager.socket], [], [], 0.1)
-            assert readable == []
-            await manager.hear("WATCHDOG")
 
 
 async def test_the_status_follows(

@@ -179,6 +179,22 @@ async def test_an_actor_that_returns_ends_it_all(clock: SteppedClock) -> None:
         await host()
 
 
+async def test_what_is_overdue_is_not_waited_for() -> None:
+    """An actor whose work took longer than until the next is due goes on at once."""
+    again = anyio.Event()
+
+    async def work(worker: Worker) -> None:
+        await worker.rest(-1)
+        again.set()
+
+    worker = Worker(SystemClock(), work)
+    async with supervised(SystemClock()) as supervisor:
+        await supervisor.start(worker)
+        with anyio.fail_after(10):
+            await again.wait()
+    assert worker.runs == 1
+
+
 async def test_what_fails_before_it_has_started_is_raised(clock: SteppedClock) -> None:
     """An actor that cannot even open what it needs is an error of the one who starts it."""
 

@@ -152,7 +152,8 @@ async def test_one_that_nobody_reads_to_its_end_leaves_nothing(filled: Path) -> 
             await anext(stream)
             assert any(name.startswith("backup-") for name in names(filled))
         assert not any(name.startswith("backup-") for name in names(filled))
-    (filled / "backup-x1.part").write_bytes(b"half a copy")
+    for name in ("backup-x1.part", "backup-x1.part-journal"):
+        (filled / name).write_bytes(b"half a copy")
     async with Worker(Settings(state_dir=filled)).opened():
         pass
     assert names(filled) == before

@@ -13,8 +13,7 @@ from typing import Any
 import anyio
 
 from ecolyo_worker.testing import echo_server
-
-from .test_service import FAST, Cli, Run, aggregate, drain, fill
+from tests.faults.test_stopping import FAST, Cli, Run, aggregate, drain, fill
 
 FILES = 200
 """So many may be open in the service at once."""

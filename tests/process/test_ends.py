@@ -149,14 +149,6 @@ async def test_a_bug_of_ours(cli: Cli, state_dir: Path, log_format: str) -> None
     assert "Traceback (most recent call last)" in text
 
 
-async def test_a_part_that_crashes_again_and_again(run: Run, state_dir: Path) -> None:
-    """After five crashes within a minute: 70, so that systemd starts it anew."""
-    await spoil(state_dir, "INSERT INTO slots VALUES ('night', '2026-01-01', 1)")
-    async with run(ready=False) as service:
-        assert await service.end() == 70
-        assert "aggregator crashed 5 times within a minute" in await service.rest()
-
-
 async def spoil(state_dir: Path, *statements: str) -> None:
     """Let a database be such that no slot can be taken."""
     async with Worker(Settings(state_dir=state_dir)).opened():

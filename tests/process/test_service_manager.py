@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from subprocess import DEVNULL, CompletedProcess
 from typing import Any
 
@@ -206,13 +206,3 @@ async def test_the_socket_of_nobody_does_no_harm(run: Run, tmp_path: Path) -> No
         ]  # fmt: skip
         service.process.send_signal(SIGTERM)
         assert await service.end() == 0
-
-
-async def test_who_is_ended_by_the_watchdog_says_where_it_hung(run: Run, manager: Any) -> None:
-    """Aborted, it leaves the place at which each of its threads was in the log."""
-    async with run(**manager.environ) as service:
-        service.process.send_signal(SIGABRT)
-        assert await service.end() == -SIGABRT
-        said = await service.rest()
-    assert "Fatal Python error: Aborted" in said
-    assert "cli/app.py" in said

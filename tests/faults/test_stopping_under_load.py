@@ -160,11 +160,12 @@ async def assert_interrupted(cli: Cli, delivered: int) -> None:
     assert outcomes == {"delivered": delivered, "interrupted": LANES}
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_stopped_in_the_midst_of_everything(
     run: Run, cli: Cli, state_dir: Path, seed: int
 ) -> None:
-    """It ends with 0 within the grace; all it acknowledged is stored, what hung is no attempt.
+    """Under load it ends with 0 within the grace: what it took is stored, what hung goes again.
 
     Many clients post, a file is imported, runs count, the DACC is slow, and one client hangs.
     Started again, it delivers all, and the books balance.

@@ -66,6 +66,7 @@ class Cancelled:
         return True
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("by_scope", [False, True], ids=["task", "scope"])
 @pytest.mark.parametrize("by_itself", [True, False], ids=["working", "opened"])
 async def test_at_every_await(

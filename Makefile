@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-oldest check check-pythons lint types audit docs bench bench-report soak screenshots lock clean
+.PHONY: demo test test-oldest check check-pythons lint types audit docs bench bench-report soak mutants screenshots lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
@@ -70,6 +70,18 @@ bench-report: docs
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
 
+# Small changes to what decides on attempts and to what counts: of each a test must become red. It takes
+# an hour or more. mutmut is in no lock: nothing else needs it.
+MUTMUT := mutmut==3.8.1
+mutants: .mutants/bin/mutmut
+	.mutants/bin/mutmut run --max-children 1
+	.mutants/bin/mutmut results
+
+.mutants/bin/mutmut: requirements/test.lock
+	$(PYTHON) -m venv --clear .mutants
+	.mutants/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.mutants/bin/python -m pip install --quiet --disable-pip-version-check $(MUTMUT)
+
 # A stamp says what the environment holds; the locks decide when it is made anew. The build back end is locked
 # too, so the package itself is installed without build isolation. What was downloaded is kept, for
 # the tests that install the wheel into an empty environment.
@@ -111,4 +123,4 @@ lock:
 		--upgrade --resolution lowest-direct --extra test --output-file requirements/oldest.lock pyproject.toml requirements/build.in
 
 clean:
-	rm -rf .venv .oldest .pythons .audit dist
+	rm -rf .venv .oldest .pythons .audit .mutants mutants dist

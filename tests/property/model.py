@@ -98,6 +98,7 @@ class Person:
     too_large: Counter[str] = field(default_factory=Counter)
     _arrived: int = 0
     _counted_days: set[date] = field(default_factory=set)
+    _gone_through: date = date.min  # the last day that was counted before a withdrawal
     _ends_counted: set[Any] = field(default_factory=set)
     _ends_made: set[Any] = field(default_factory=set)
     _launch_made: bool = False
@@ -120,6 +121,7 @@ class Person:
         """End the consents; what waits goes, and the events with all that came of them."""
         ended = [*self.consents, *([] if self.withdrawn is None else [self.withdrawn])]
         self.withdrawn = max(ended, default=None)
+        self._gone_through = max(self._counted_days, default=date.min)
         self.things.clear()
         self.rows.clear()
         self._ends_counted.clear()
@@ -169,7 +171,9 @@ class Person:
             return "imported"
         if thing.at < accepted:
             return "unconsented"
-        return "expired" if (as_of.date() - thing.at.date()).days > 31 else "counted"
+        is_late = thing.at.date() <= self._gone_through
+        is_old = (as_of.date() - thing.at.date()).days > 31
+        return "expired" if is_late or is_old else "counted"
 
     def _singles(
         self, counted: list[Thing], day: date, as_of: datetime

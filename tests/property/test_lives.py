@@ -122,7 +122,7 @@ accepted = st.sampled_from([datetime(2026, 1, 5), datetime(2026, 10, 30, 9), dat
 not_before = st.sampled_from([None, None, date(2026, 10, 31), date(2026, 11, 1)])
 
 
-@limits(40)
+@limits(20)
 @given(told(), accepted, not_before)
 @example(EARLIER_END, datetime(2026, 1, 5), None)
 @example(LATE_END, datetime(2026, 1, 5), None)
@@ -137,7 +137,7 @@ async def test_a_life_comes_to_what_the_rules_say(
             await assert_as_modelled(worker, life.people)
 
 
-@limits(20)
+@limits(10)
 @given(told(), accepted)
 async def test_nothing_is_counted_twice(told: Told, accepted: datetime) -> None:
     """Counts add up to the events that are counted; what is once in a life or a day is once."""

@@ -10,6 +10,7 @@ from ecolyo_worker.clock import parse_civil, parse_day
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.measures import Counted, End, Facts, Rules, count
+from ecolyo_worker.measures.period import end_key
 
 Store = Callable[..., Sequence[Event]]
 PARIS = ZoneInfo("Europe/Paris")
@@ -260,3 +261,38 @@ def test_what_ends_nothing_leaves_no_fact(store: Store, rules: Rules) -> None:
     facts = Facts(acceptance=0)
     events = store(at("10:00", startDate=START), at("10:00", "QuizEndEvent", startDate="soon"))
     assert count(facts, events, NIGHT, rules).facts == facts
+
+
+@pytest.mark.parametrize(
+    ("through", "fate"),
+    [("2026-11-18", "counted"), ("2026-11-19", "counted"), ("2026-11-20", "expired")],
+)
+def test_a_day_whose_events_were_removed_is_not_counted_again(
+    store: Store, rules: Rules, through: str, fate: str
+) -> None:
+    """What comes to a day up to which events were removed expires, to the midnight behind it."""
+    facts = Facts(acceptance=0, removed_through=parse_day(through))
+    assert count(facts, store(at("00:00")), NIGHT, rules).fates == {1: fate}
+
+
+@pytest.mark.parametrize(("day", "fate"), [("2026-11-20", "counted"), ("2026-11-21", "imported")])
+def test_counting_begins_with_the_midnight_of_its_first_day(
+    store: Store, definitions: Definitions, day: str, fate: str
+) -> None:
+    """An event at the midnight with which `not_before` begins is of that day."""
+    rules = Rules(definitions, not_before=parse_day(day))
+    assert count(Facts(acceptance=0), store(at("00:00")), NIGHT, rules).fates == {1: fate}
+
+
+@pytest.mark.parametrize(
+    ("is_supplement", "counted", "rows"),
+    [(False, 7, 1), (True, 7, 0), (True, None, 1), (True, 1, 1)],
+)
+def test_a_late_end_makes_no_row_after_an_equal_one_was_counted(
+    store: Store, rules: Rules, is_supplement: bool, counted: int | None, rows: int
+) -> None:
+    """The first of equal ends makes the row, but not late, once another one was counted."""
+    events = store(at("10:00", "DuelEndEvent", startDate=START))
+    ends = {end_key(event): End(event.order, counted) for event in events}
+    facts = Facts(acceptance=0, ends=ends, is_supplement=is_supplement)
+    assert len(values(count(facts, events, NIGHT, rules), "event-duration")) == rows

@@ -358,3 +358,30 @@ def test_a_pause_remembers_the_secret_it_is_about(kind: Kind, mark: int | None) 
     after = stood(Standing(failures=3), kind, retry_after=30)
     assert (after.state, after.secret_mark, after.failures) == ("paused", mark, 0)
     assert after.not_before > NOW
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "misconfigured", "throttled", "failed"])
+def test_when_others_got_through_last_stays_known(kind: Kind) -> None:
+    """What is held back, or asked to wait, still says when it took a row last, and why it waits."""
+    before = Standing(failures=BREAKER_FAILURES - 1, last_delivered=5)
+    after = stood(before, kind, retry_after=30)
+    assert (after.last_delivered, after.failures) == (5, 5 if kind == "failed" else 0)
+    assert f"next try {instant_text(after.not_before)}" in (after.reason or "")
+
+
+def test_a_longer_wait_is_taken_over_and_a_delivery_noted() -> None:
+    """While the other side asked to wait, only what it asks for anew makes the wait longer."""
+    before = Standing(state="paused", not_before=NOW, reason="asked to wait", last_delivered=5)
+    assert stood(before, "throttled", retry_after=25).not_before == NOW + 25_000
+    assert stood(before, "unauthorized").not_before == NOW
+    assert stood(before, "unauthorized").last_delivered == 5
+    assert stood(before, "delivered").last_delivered == NOW
+
+
+def test_a_delivery_at_the_first_failure_is_none_since() -> None:
+    """Others get through only if one is delivered after the row began to fail."""
+    settlement = decided("failed", row(11, NOW - HOUR, NOW - HOUR)).settlement
+    assert settlement.state == "pending"
+    assert decided("failed", row(11, NOW - HOUR, NOW)).settlement.outcome == "failed"
+    assert decided("rejected", row(1, NOW - HOUR)).settlement.failing_since == NOW - HOUR
+    assert decided("unknown").settlement.failing_since == NOW

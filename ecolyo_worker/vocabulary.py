@@ -378,6 +378,13 @@ EVENTS: Final = (
         {"took_s": "how long it was tried, in seconds"},
     ),
     LogEvent(
+        "the write-ahead log is not emptied",
+        "warning",
+        "It is large: something reads the database for long, or holds it. Told each hour until that"
+        " ends; all else goes on.",
+        {"bytes": "how large it is"},
+    ),
+    LogEvent(
         "no client can be let in",
         "warning",
         "The tokens of the HTTP face cannot be read, so that every request is refused.",

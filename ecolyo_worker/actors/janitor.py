@@ -12,6 +12,7 @@ from ecolyo_worker.actors.context import Context
 from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, retention, slots
+from ecolyo_worker.store.status import LARGE_LOG, file_sizes
 
 __all__ = ["Janitor"]
 
@@ -56,6 +57,7 @@ class Janitor(Actor):
         await self.prune()
         if not self.stopping:
             await self._erase()
+            self._look_at_the_log()
             self.succeeded()
 
     async def prune(self) -> None:
@@ -94,6 +96,12 @@ class Janitor(Actor):
             logger.info("what was deleted waits for the night", bytes=size, from_hour=_QUIET_HOUR)
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)
+
+    def _look_at_the_log(self) -> None:
+        """Tell that the write-ahead log is large, though it should have been emptied just now."""
+        size = file_sizes(self._context.settings.directory, self._context.database.snapshot).log
+        if size >= LARGE_LOG:
+            self._context.logger.warning("the write-ahead log is not emptied", bytes=size)
 
     def _is_even(self, now: datetime) -> bool:
         """Tell whether this clock has gone as the monotonic one since the last round, if any."""

@@ -9,6 +9,8 @@ from tests.fundamentals.conftest import quick as quick
 from tests.fundamentals.conftest import rows as rows
 from tests.fundamentals.conftest import settings as settings
 from tests.fundamentals.conftest import wire as wire
+from tests.fundamentals.conftest import worker as worker
 from tests.fundamentals.test_poller import life as life
 from tests.machine_time import machine_time as machine_time
 from tests.nights import nights as nights
+from tests.process.conftest import run as run

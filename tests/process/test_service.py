@@ -208,19 +208,6 @@ async def test_a_second_signal_waits_for_nothing(run: Run, cli: Cli, state_dir: 
         await assert_balanced(state_dir, echo.url)
 
 
-async def test_two_services_on_one_directory(run: Run) -> None:
-    """The second one ends with 73 and names the owner; once that is killed, the next one starts."""
-    async with run() as first:
-        async with run(ready=False) as second:
-            assert await second.end() == 73
-            said = await second.rest()
-        assert f"is owned by process {first.process.pid}" in said
-        first.process.send_signal(SIGKILL)
-        await first.end()
-    async with run() as third:
-        assert third.process.returncode is None
-
-
 @pytest.fixture
 def open_to_all(state_dir: Path) -> Path:
     state_dir.mkdir()

@@ -40,7 +40,7 @@ async def rows_of(worker: Worker) -> Counter[tuple[str, str]]:
 
 
 @pytest.mark.fault(35)
-@pytest.mark.parametrize(("ahead", "made"), [(HOUR, 0), (DAY, 1), (YEARS, 1)])
+@pytest.mark.parametrize(("ahead", "made"), [(HOUR, 0), (DAY, 1), (30 * DAY, 1)])
 async def test_nights_that_a_clock_leaps_over(
     nights: Nights, agree: Agree, ahead: timedelta, made: int
 ) -> None:
@@ -57,6 +57,66 @@ async def test_nights_that_a_clock_leaps_over(
         assert len(daily) <= made * worker.settings.aggregation.max_age_days
         await clock.step(clock.now() + DAY)
         assert await runs(worker) == made + 1
+
+
+@pytest.mark.fault(35)
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_night_that_all_would_be_too_old_for(
+    nights: Nights, agree: Agree, event: Event, restarts: bool
+) -> None:
+    """Where a clock leaps so far that what waits would expire, the night waits for an hour.
+
+    Set right before that, all is counted as if nothing had been.
+    """
+    visit = event("NavigationEvent", "2026-11-20T10:00", target="gas")
+    clock = SteppedClock(paris("2026-11-20T12:00"))
+    async with nights(clock) as worker:
+        await connect(agree, worker, "2026-11-20T08:00")
+        await worker.record("alice.example", visit)
+        await asleep(worker, clock)
+        if not restarts:
+            await wrong_for_a_while(worker, clock)
+    if restarts:
+        clock = SteppedClock(clock.now() + YEARS)
+        async with nights(clock) as worker:
+            await asleep(worker, clock)
+            await clock.step(clock.now() + HOUR / 2)
+            assert await runs(worker) == 0
+        clock = SteppedClock(paris("2026-11-20T13:00"))
+    async with nights(clock) as worker:
+        await asleep(worker, clock)
+        await clock.step(paris("2026-11-21T02:30"))
+        assert (await runs(worker), [one["state"] for one in await told(worker)]) == (
+            1,
+            ["counted"],
+        )
+        assert "2026-11-20" in await days(worker)
+
+
+async def wrong_for_a_while(worker: Worker, clock: SteppedClock) -> None:
+    """Let the clock be ten years ahead for half an hour, in which nothing runs."""
+    await clock.step(clock.now() + YEARS, jump=True)
+    for _ in range(3):
+        await clock.step(clock.now() + HOUR / 6)
+        assert await runs(worker) == 0
+    await clock.step(clock.now() - YEARS, jump=True)
+
+
+@pytest.mark.fault(35)
+async def test_a_clock_that_stays_ten_years_ahead(nights: Nights, agree: Agree) -> None:
+    """After an hour of going evenly it is believed: one run, not thousands, of no older days."""
+    clock = SteppedClock(paris("2026-11-20T12:00"))
+    async with nights(clock) as worker:
+        await connect(agree, worker, "2026-11-20T08:00")
+        await asleep(worker, clock)
+        await clock.step(clock.now() + YEARS, jump=True)
+        found = []
+        for _ in range(4):
+            await clock.step(clock.now() + HOUR / 2)
+            found.append(await runs(worker))
+        assert found == [0, 0, 1, 1]
+        daily = [day for measure, day in await rows_of(worker) if measure.endswith("-daily")]
+        assert len(daily) <= worker.settings.aggregation.max_age_days
 
 
 @pytest.mark.fault(35)

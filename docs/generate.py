@@ -87,6 +87,10 @@ groups:
       - alert: EcolyoDiskFillsUp
         expr: ecolyo_disk_free_bytes < 1e9
         annotations: {summary: "The disk of the state directory has less than 1 GB left"}
+      - alert: EcolyoLogGrows
+        expr: ecolyo_database_log_bytes > 256 * 1024 * 1024
+        for: 1h
+        annotations: {summary: "Something reads the database for long, and its log grows"}
       - alert: EcolyoNightMissed
         expr: time() - ecolyo_actor_next_due_timestamp_seconds{actor="aggregator"} > 3600
         annotations: {summary: "The nightly run should have begun an hour ago"}

@@ -183,6 +183,14 @@ EVENTS: Final = (
         {"days": "how many days of people it counted", "indicators": "how many it made"},
     ),
     LogEvent(
+        "the night waits: the clock may be wrong",
+        "warning",
+        "By the clock no night ran for longer than `aggregation.max_age_days`, and all that waits"
+        " would expire. The night comes when the clock has gone evenly for an hour; until then it"
+        " can be set right.",
+        {"now": "the day that the clock says it is, in UTC"},
+    ),
+    LogEvent(
         "event broke a measure and is set aside",
         "error",
         "A measure broke on an event, a mistake of ours: it counts without it. Please report it.",
@@ -383,6 +391,13 @@ EVENTS: Final = (
         "info",
         "Another process reads the database, or the disk is full: it is tried again later.",
         {"took_s": "how long it was tried, in seconds"},
+    ),
+    LogEvent(
+        "the write-ahead log is not emptied",
+        "warning",
+        "It is large: something reads the database for long, or holds it. Told each hour until that"
+        " ends; all else goes on.",
+        {"bytes": "how large it is"},
     ),
     LogEvent(
         "no client can be let in",

@@ -12,6 +12,7 @@ from msgspec import Struct
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.classifier import Classifier
 from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.evenness import Evenness
 from ecolyo_worker.actors.night import (
     InstanceNight,
     Plan,
@@ -23,6 +24,7 @@ from ecolyo_worker.actors.night import (
 from ecolyo_worker.actors.report import RunReport, Tally
 from ecolyo_worker.actors.schedule import Schedule
 from ecolyo_worker.clock import (
+    DAY_MS,
     civil_datetime,
     civil_from_instant,
     day_of,
@@ -43,6 +45,8 @@ _MOST_PEOPLE = 500
 _MOST_EVENTS = 4_000
 _FEWEST_EVENTS = 100
 _YEAR = 366
+# So long a clock must go evenly before it is believed that everything that waits is too old.
+_SURE_S = 3600.0
 _NAMES = 50  # of browsers, which take some 20 ms each
 
 
@@ -50,6 +54,8 @@ class Aggregator(Actor):
     """Runs the night: bounded batches of instances, each instance whole in one transaction.
 
     By itself it runs once a civil day, when the schedule says so, or later if it was not there.
+    Where the clock says that it was not there for so long that all that waits would expire, the
+    clock may be wrong: it must have gone evenly for an hour first.
     """
 
     name = "aggregator"
@@ -67,6 +73,8 @@ class Aggregator(Actor):
         settings = context.settings
         self._zone = settings.civil_zone
         self._schedule = Schedule(settings.aggregation.schedule, self._zone)
+        self._evenness = Evenness(context.clock)
+        self._doubts = False
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run each night when it is due, until stopped."""
@@ -80,7 +88,8 @@ class Aggregator(Actor):
 
     async def _look(self, now: datetime) -> None:
         slot = self._schedule.latest(now)
-        if not await self._context.database.read(slots.is_taken, self.JOB, slot):
+        is_taken = await self._context.database.read(slots.is_taken, self.JOB, slot)
+        if await self._is_sure(now) and not is_taken:
             plan = self.plan(civil_from_instant(now, self._zone))
             plan = msgspec.structs.replace(plan, due=self._due(now))
             try:
@@ -88,6 +97,18 @@ class Aggregator(Actor):
             except StoreUnavailable:
                 if not self.stopping:
                     raise
+
+    async def _is_sure(self, now: datetime) -> bool:
+        """Tell whether the clock is right, as far as that can be known."""
+        self._evenness.look()
+        last = await self._context.database.read(slots.latest, self.JOB)
+        longest = self._context.rules.max_age_days * DAY_MS
+        is_far = last is not None and utc_ms(now) - last > longest
+        doubts = is_far and self._evenness.lasted_s < _SURE_S
+        if doubts and not self._doubts:
+            self._context.logger.warning("the night waits: the clock may be wrong", now=f"{now:%F}")
+        self._doubts = doubts
+        return not doubts
 
     def _due(self, now: datetime) -> int:
         """Draw the moment before which nothing of a night is sent: it must tell nothing."""

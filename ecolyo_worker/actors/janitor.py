@@ -10,11 +10,13 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.context import Context
+from ecolyo_worker.actors.evenness import Evenness
 from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, retention, slots
 from ecolyo_worker.store.database import damaged
 from ecolyo_worker.store.examining import look_through
+from ecolyo_worker.store.status import LARGE_LOG, file_sizes
 
 __all__ = ["Janitor"]
 
@@ -25,8 +27,6 @@ _PEOPLE = 200
 _PAGES = 256
 # When writing a large database anew, while all else waits, disturbs least; a round comes each hour.
 _QUIET_HOUR = 3
-# How far the wall clock may be from where the monotonic one says it should be.
-_SLACK = timedelta(minutes=5)
 
 
 class Janitor(Actor):
@@ -43,7 +43,7 @@ class Janitor(Actor):
         """It works on the state alone."""
         super().__init__(context.clock)
         self._context = context
-        self._seen: tuple[datetime, float] | None = None
+        self._evenness = Evenness(context.clock)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Go round until stopped."""
@@ -61,13 +61,15 @@ class Janitor(Actor):
             await self._erase()
         if self._is_quiet and not self.stopping:
             await self._look_through()
+        if not self.stopping:
+            self._look_at_the_log()
         self.succeeded()
 
     async def prune(self) -> None:
         """Delete what is kept no longer, also where it does not run. Raises `StoreUnavailable`."""
         now = self._clock.now()
         sure = await self._context.database.run(
-            retention.sure_time, utc_ms(now), is_even=self._is_even(now)
+            retention.sure_time, utc_ms(now), is_even=self._evenness.look()
         )
         if sure is not None:
             as_of = instant_of_ms(sure)
@@ -115,14 +117,11 @@ class Janitor(Actor):
         else:
             logger.info("what was deleted is not overwritten yet", took_s=took_s)
 
-    def _is_even(self, now: datetime) -> bool:
-        """Tell whether this clock has gone as the monotonic one since the last round, if any."""
-        seen, self._seen = self._seen, (now, self._clock.monotonic())
-        if seen is None:
-            return True
-        then, begun = seen
-        expected = then + timedelta(seconds=self._clock.monotonic() - begun)
-        return abs(now - expected) <= _SLACK
+    def _look_at_the_log(self) -> None:
+        """Tell that the write-ahead log is large, though it should have been emptied just now."""
+        size = file_sizes(self._context.settings.directory, self._context.database.snapshot).log
+        if size >= LARGE_LOG:
+            self._context.logger.warning("the write-ahead log is not emptied", bytes=size)
 
     async def _prune_sent(self, now: datetime) -> None:
         settings = self._context.settings

@@ -25,8 +25,11 @@ _IN_MEMORY = {"ramfs", "tmpfs"}
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def check_directory(directory: Path) -> Iterator[Finding]:
-    """Look at the directory and at what it lies on; nothing is made or changed."""
+def check_directory(directory: Path, mounts: str | None = None) -> Iterator[Finding]:
+    """Look at the directory and at what it lies on; nothing is made or changed.
+
+    `mounts` is the text of `/proc/self/mountinfo`; by default, as it is.
+    """
     if problem := kept_by_systemd(directory):
         yield failed(_CHECK, *problem)
         return
@@ -43,7 +46,7 @@ def check_directory(directory: Path) -> Iterator[Finding]:
         yield failed(_CHECK, f"{directory} is no directory", advice)
         return
     yield _owned(directory, status)
-    yield _lies_on(directory)
+    yield _lies_on(directory, _mounts() if mounts is None else mounts)
     yield _room(directory, os.statvfs(directory))
     yield from _copies(directory)
 
@@ -84,8 +87,8 @@ def _owned(directory: Path, status: os.stat_result) -> Finding:
     return ok(_CHECK, f"{directory}, for this user alone")
 
 
-def _lies_on(directory: Path) -> Finding:
-    kind = file_system(directory, _mounts())
+def _lies_on(directory: Path, mounts: str) -> Finding:
+    kind = file_system(directory, mounts)
     if kind in _REMOTE:
         found = f"{kind}: over a network SQLite's locks do not hold, and data can be lost"
         return failed(_DISK, found, "let worker.state_dir be on a disk of this machine")

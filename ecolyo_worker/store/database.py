@@ -398,7 +398,7 @@ def _refuse_unreachable(directory: Path) -> None:
 def _whole(
     connection: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], R]
 ) -> R:
-    connection.execute(begin)
+    _begin(connection, begin)
     try:
         result = work(connection)
         connection.execute("COMMIT")
@@ -407,6 +407,21 @@ def _whole(
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def _begin(connection: sqlite3.Connection, begin: str) -> None:
+    """Begin a transaction, for which SQLite tries again for as long as `busy_timeout` says.
+
+    So it is tried as a whole: nothing of it was done before.
+    """
+    try:
+        connection.execute(begin)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        raise sqlite3.OperationalError(
+            f"{error}: something else writes to it, and does not end; `fuser {DATABASE}` names it"
+        ) from error
 
 
 def _translated(function: Callable[..., R], connection: sqlite3.Connection, *args: object) -> R:

@@ -88,7 +88,9 @@ def claim(connection: sqlite3.Connection, draw: Draw, judge: Judge) -> Claims:
 def hasten(connection: sqlite3.Connection) -> None:
     """Make rows due at once that only wait for the moment their run was given."""
     connection.execute(
-        "UPDATE outbox SET due = 0 WHERE state = 'pending' AND due != 0 AND tries = 0"
+        # Without saying so SQLite looks at all that wait.
+        "UPDATE outbox INDEXED BY outbox_due SET due = 0"
+        " WHERE state = 'pending' AND due != 0 AND tries = 0"
     )
 
 

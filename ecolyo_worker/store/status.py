@@ -16,6 +16,7 @@ from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.place import DELETED, LOST_ADVICE, REPLACED
 
 __all__ = [
+    "LARGE_LOG",
     "LEAST_FREE",
     "DestinationStatus",
     "HeldThrough",
@@ -35,11 +36,13 @@ __all__ = [
 LEAST_FREE = 16 * 1024 * 1024
 """With fewer bytes left on the disk, the service says that it is not ready."""
 
+LARGE_LOG = 256 * 1024 * 1024
+"""A write-ahead log of so many bytes is one that something keeps from being emptied."""
+
 _STATES = ("ready", "paused", "open")
 _MOST_DESTINATIONS = 20
 _MOST_ADVICE = 3
 _NATIVE = "native"
-_LARGE_LOG = 256 * 1024 * 1024
 
 
 class DestinationStatus(Struct, frozen=True):
@@ -399,7 +402,7 @@ def _room_advice(free: int | None) -> list[str]:
 
 
 def _log_advice(sizes: Sizes) -> list[str]:
-    if sizes.log < _LARGE_LOG:
+    if sizes.log < LARGE_LOG:
         return []
     words = (
         f"{DATABASE}-wal holds {sizes.log // 2**20} MiB: something reads the database for long, or"

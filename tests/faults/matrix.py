@@ -82,8 +82,14 @@ FAULTS: dict[str, dict[int, Fault]] = {
         30: Fault("another process holds the write lock for long"),
         31: Fault("a reader keeps the write-ahead log from being emptied"),
         32: Fault("two workers on one database"),
-        33: Fault("a second SQLite library on the file in one process"),
-        34: Fault("the database on a network file system"),
+        33: Fault(
+            "a second SQLite library on the file in one process",
+            "No program can notice or survive it: shown is that the pages warn of it.",
+        ),
+        34: Fault(
+            "the database on a network file system",
+            "None is mounted: shown is what `doctor` says where the kernel's list names one.",
+        ),
     },
     "Time": {
         35: Fault("the clock is set an hour, a day, ten years ahead"),

@@ -23,6 +23,7 @@ from ecolyo_worker.testing import Echo, Twin
 from tests.energy_polling import Polling
 from tests.energy_tokens import Due
 from tests.machine_time import machine_time as machine_time
+from tests.nights import nights as nights
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")

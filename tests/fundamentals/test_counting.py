@@ -6,13 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ecolyo_worker import CommandRefused, Settings, Worker
-from ecolyo_worker.clock import civil_from_instant
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.measures import Day, Observation, Rules, measure
 from ecolyo_worker.requests import EventsList, GiveConsent, OutboxList
 from ecolyo_worker.settings import Aggregation, Dacc
 from ecolyo_worker.testing.clock import FakeClock
@@ -187,31 +184,6 @@ async def test_mode_local_keeps_everything_here(
     async with Worker(Settings(state_dir=state_dir, dacc=reachable)).opened() as worker:
         assert (await worker.send()).attempts == 0
         assert worker.status().outbox["local"] == 1
-
-
-async def test_an_event_that_breaks_a_measure_is_set_aside(
-    state_dir: Path, event: Event, agree: Agree
-) -> None:
-    """One event that a measure cannot bear costs that event, not the night."""
-
-    @measure("quiz-stars", groups=2)
-    def broken(day: Day) -> Any:
-        for found in day.of("QuizEndEvent"):
-            yield Observation((None, None), 1 // (found.target != "POISON1"), (found.seq,))
-
-    async with Worker(Settings(state_dir=state_dir)).opened() as worker:
-        await agree(worker)
-        quizzes = {"bad": "POISON1", "good": "QUIZ1"}
-        await worker.record(
-            "alice.example",
-            [event("QuizEndEvent", "2026-11-20T10:00", i, target=t) for i, t in quizzes.items()],
-        )
-        plan = worker.aggregator.plan(civil_from_instant(NIGHT, worker.settings.civil_zone))
-        rules = Rules(worker.definitions, daily=(broken,))
-        report = await worker.aggregator.run_once(msgspec.structs.replace(plan, rules=rules))
-        assert report.events == {"failed": 1, "counted": 1}
-        assert await states(worker) == {"bad": "failed", "good": "counted"}
-        assert worker.status().events["failed"] == 1
 
 
 async def test_the_clock_decides_what_today_is(state_dir: Path, event: Event, agree: Agree) -> None:

@@ -211,19 +211,6 @@ async def test_a_refused_row_shows_that_the_token_is_good(
             assert (await worker.send()).outcomes == {"delivered": 2, "rejected": 1}
 
 
-async def test_a_clock_that_was_wrong_holds_no_row_back(
-    fill: Filled, echo: Echo, quick: Quick
-) -> None:
-    """A due time that lies farther ahead than any wait was set by a clock that was wrong."""
-    await fill("alice.example", PAGES[:1])
-    clock = FakeClock(datetime(2036, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick("http://127.0.0.1:9"), clock=clock).opened() as worker:
-        assert (await worker.send()).outcomes == {"unavailable": 1}
-        clock.jump(datetime(2026, 11, 21, 2, 0, tzinfo=UTC))
-    async with Worker(quick(echo.url), clock=clock).opened() as worker:
-        assert (await worker.send()).outcomes == {"delivered": 1}
-
-
 async def test_a_failing_dacc_is_named(fill: Filled, quick: Quick) -> None:
     """What the last attempt was told stands in the report and in the status, until one succeeds."""
     await fill("alice.example", PAGES[:1])

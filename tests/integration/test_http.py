@@ -5,10 +5,8 @@ import json
 import logging
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,6 @@ import anyio
 import httpx
 import pytest
 import structlog
-
-from ecolyo_worker.settings import Intake
 
 from .conftest import TOKEN, Serve, Served
 
@@ -217,23 +213,6 @@ async def test_status_is_what_the_command_prints(serve: Serve, cli: Any) -> None
     printed = json.loads((await cli("status", "--json")).stdout)
     passing: dict[str, Any] = {"tasks": [], "sizes": {}}
     assert {**found, **passing} == {**printed, **passing}
-
-
-async def test_when_too_much_waits_the_client_waits(serve: Serve) -> None:
-    """While as many events wait as may, the next are refused with 503 and Retry-After."""
-    stored = threading.Event()
-    path = "/v1/events?instance=a.example"
-    async with serve(intake=Intake(max_waiting=1)) as served, served.client() as client:
-        async with anyio.create_task_group() as others:
-            others.start_soon(served.worker.database.run, lambda _: stored.wait(20))
-            while served.worker.intake.statistics().waiting < 1:
-                # The first one is being stored, until the database goes on; the next one waits.
-                others.start_soon(partial(client.post, path, content=GOOD))
-                await client.get("/livez")
-            done = await client.post(path, content=GOOD)
-            stored.set()
-        assert (done.status_code, done.headers["retry-after"]) == (503, "1")
-        assert done.json()["error"]["code"] == "busy"
 
 
 @pytest.mark.parametrize(

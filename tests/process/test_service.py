@@ -52,19 +52,6 @@ async def test_a_token_that_everybody_can_read_is_told(run: Run, tmp_path: Path)
         assert names.count("a token is open to everybody") == 1
 
 
-async def test_two_services_on_one_directory(run: Run) -> None:
-    """The second one ends with 73 and names the owner; once that is killed, the next one starts."""
-    async with run() as first:
-        async with run(ready=False) as second:
-            assert await second.end() == 73
-            said = await second.rest()
-        assert f"is owned by process {first.process.pid}" in said
-        first.process.send_signal(SIGKILL)
-        await first.end()
-    async with run() as third:
-        assert third.process.returncode is None
-
-
 @pytest.fixture
 def open_to_all(state_dir: Path) -> Path:
     state_dir.mkdir()

@@ -25,7 +25,7 @@ from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.store import accounts, auditing, destinations, events, outbox
 from ecolyo_worker.store.books import Books, StoredCounting, read_books, stored_countings
 from ecolyo_worker.store.countings import row_key
-from ecolyo_worker.store.database import damaged
+from ecolyo_worker.store.troubles import damaged
 
 __all__ = ["Ledger", "balance"]
 

@@ -63,12 +63,14 @@ from ecolyo_worker.store import (
     outbox,
     restoring,
 )
-from ecolyo_worker.store.database import Database, damaged, unreachable
+from ecolyo_worker.store.database import Database
 from ecolyo_worker.store.examining import look_through
 from ecolyo_worker.store.forgetting import Forgetting
 from ecolyo_worker.store.keys import load_key, put_back_key
+from ecolyo_worker.store.refusing import unreachable
 from ecolyo_worker.store.restoring import Restored
 from ecolyo_worker.store.status import Status, file_sizes, free_bytes, make_status, take_snapshot
+from ecolyo_worker.store.troubles import damaged
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from ecolyo_worker.actors.evenness import Evenness
 from ecolyo_worker.clock import civil_from_instant, day_of, instant_of_ms, utc_ms
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.store import erasing, retention, slots
-from ecolyo_worker.store.database import damaged
 from ecolyo_worker.store.examining import look_through
 from ecolyo_worker.store.status import LARGE_LOG, file_sizes
+from ecolyo_worker.store.troubles import damaged
 
 __all__ = ["Janitor"]
 

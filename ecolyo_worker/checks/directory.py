@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ecolyo_worker.checks.finding import Finding, failed, note, ok
-from ecolyo_worker.store.database import DATABASE, opened_to
+from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.migrations import copies
+from ecolyo_worker.store.refusing import opened_to
 
 __all__ = ["check_directory", "file_system", "kept_by_systemd", "size_text"]
 

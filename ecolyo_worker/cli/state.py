@@ -12,8 +12,8 @@ from ecolyo_worker.cli.session import Session
 from ecolyo_worker.clock import instant_text
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.service.client import running_service
-from ecolyo_worker.store.database import look
 from ecolyo_worker.store.migrations import MigrationPlan
+from ecolyo_worker.store.refusing import look
 
 __all__ = ["register"]
 

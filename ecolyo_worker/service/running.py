@@ -10,7 +10,7 @@ from ecolyo_worker.remote.secrets import TokenFile
 from ecolyo_worker.service.herald import Herald
 from ecolyo_worker.service.server import ControlSocket, HttpFace
 from ecolyo_worker.service.tokens import http_token_file
-from ecolyo_worker.store.database import opened_to
+from ecolyo_worker.store.refusing import opened_to
 from ecolyo_worker.version import __version__
 from ecolyo_worker.worker import Worker
 

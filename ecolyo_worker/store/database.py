@@ -7,7 +7,6 @@ so a cancelled caller stops waiting, and the transaction still happens whole or 
 
 import asyncio
 import sqlite3
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
@@ -17,7 +16,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import aiosqlite
 from anyio import CancelScope, to_thread
 
-from ecolyo_worker.clock import instant_text
 from ecolyo_worker.crashpoints import reach
 from ecolyo_worker.errors import (
     CommandRefused,
@@ -27,18 +25,25 @@ from ecolyo_worker.errors import (
     StoreUnavailable,
 )
 from ecolyo_worker.store.migrations import (
-    MIGRATIONS,
-    MigrationPlan,
     latest_version,
     migrate,
-    plan,
     version_of,
 )
 from ecolyo_worker.store.owner import LOCK, Owner
 from ecolyo_worker.store.place import LOST_ADVICE, Place
+from ecolyo_worker.store.refusing import (
+    identity,
+    no_database,
+    refuse_foreign_log,
+    refuse_lost_log,
+    refuse_missing,
+    refuse_other,
+    refuse_unreachable,
+)
 from ecolyo_worker.store.tampering import DATABASE, refuse_strange_files
+from ecolyo_worker.store.troubles import is_disk_failure, is_trouble, translated
 
-__all__ = ["DATABASE", "Database", "damaged", "look", "opened_to", "unreachable"]
+__all__ = ["DATABASE", "Database"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,8 +51,6 @@ R = TypeVar("R")
 _BUSY_TIMEOUT_MS = 5000
 # So many steps of SQLite's machine take some milliseconds.
 _LOOK_STEPS = 100_000
-# What is in the log already may have been moved in before the last one looked.
-_MOVED_IN_S = 60
 # Pragma, what to set, what reading it back must give. auto_vacuum must come before the first page
 # is written; secure_delete overwrites what is deleted. What is as it must be is not set again: for
 # the first two, that would write to the file. The cache, in KiB, is for a night, which writes all
@@ -120,19 +123,19 @@ class Database:
         """
         _running_loop()
         path = directory / DATABASE
-        _refuse_unreachable(directory)
+        refuse_unreachable(directory)
         if migrating:
             _make_directory(directory)
         elif not (path.exists() or (directory / LOCK).exists()):
-            raise _no_database(directory)
+            raise no_database(directory)
         refuse_strange_files(directory)
         owner = Owner(directory)
         try:
-            _refuse_missing(path, owner)
+            refuse_missing(path, owner)
             if not (migrating or path.exists()):
-                raise _no_database(directory)
-            _refuse_foreign_log(path)
-            _refuse_lost_log(path, owner)
+                raise no_database(directory)
+            refuse_foreign_log(path)
+            refuse_lost_log(path, owner)
             async with _connected(path) as connection:
                 database = cls(connection, Place(path), observe)
                 try:
@@ -264,7 +267,7 @@ class Database:
         try:
             result = self._transaction(connection, "BEGIN IMMEDIATE", work)
         except sqlite3.DatabaseError as error:
-            if _is_trouble(error):
+            if is_trouble(error):
                 self._unwritten = str(error)
             raise
         self._unwritten = None
@@ -312,7 +315,7 @@ class Database:
             if self.broken is not None:
                 raise type(self.broken)(*self.broken.args)
             try:
-                return _translated(function, connection, *args)
+                return translated(function, connection, *args)
             except (StoreBroken, StateDamaged) as error:
                 self.broken, self._unwritten = error, str(error.__cause__)
                 raise
@@ -327,72 +330,6 @@ class Database:
             return await execute(work, raw)
         finally:
             self._tell_trouble()
-
-
-def damaged(words: str) -> StateDamaged:
-    """Say that a database is damaged, and what to do; `words` are SQLite's."""
-    words = " ".join(words.split())
-    return StateDamaged(
-        f"the database is damaged ({words}): stop here, keep the file, restore a backup;"
-        " `outbox export` may still give what was not delivered"
-    )
-
-
-def look(directory: Path, migrations: Path = MIGRATIONS) -> MigrationPlan:
-    """Tell what opening a state directory would do to its database; no byte of it is changed.
-
-    Raises `StoreOwned` while a process uses it, and `StateRefused` where opening it would, too.
-    """
-    path = directory / DATABASE
-    _refuse_unreachable(directory)
-    refuse_strange_files(directory)
-    owner = Owner(directory, looking=True) if (directory / LOCK).exists() else None
-    try:
-        if owner is not None:
-            _refuse_missing(path, owner)
-        if not path.exists():
-            return plan(None, path, migrations)
-        _refuse_foreign_log(path)
-        if owner is not None:
-            _refuse_lost_log(path, owner)
-        # Without a log nothing else is read, and nothing made beside it.
-        log = path.with_name(f"{path.name}-wal")
-        mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
-            if owner is not None:
-                _translated(_refuse_other, connection, path, owner)
-            return _translated(plan, connection, path, migrations)
-    finally:
-        if owner is not None:
-            owner.release()
-
-
-def unreachable(directory: Path) -> str | None:
-    """Say why this user cannot get at what is in a state directory; None if nothing is in the way.
-
-    One that is not there is not in the way.
-    """
-    try:
-        (directory / DATABASE).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        return f"{directory} cannot be looked into: {error.strerror}"
-    return None
-
-
-def opened_to(directory: Path) -> str | None:
-    """Say that others than its owner can get at a state directory; None if nobody can."""
-    mode = stat.S_IMODE(directory.stat().st_mode)
-    return f"{directory} is open to others (mode {mode:04o})" if mode & 0o077 else None
-
-
-def _refuse_unreachable(directory: Path) -> None:
-    if (words := unreachable(directory)) is not None:
-        raise StateRefused(
-            f"{words}; do it as the user that the service runs as, or as root, who then works as"
-            " that user"
-        )
 
 
 def _whole(
@@ -422,41 +359,6 @@ def _begin(connection: sqlite3.Connection, begin: str) -> None:
         raise sqlite3.OperationalError(
             f"{error}: something else writes to it, and does not end; `fuser {DATABASE}` names it"
         ) from error
-
-
-def _translated(function: Callable[..., R], connection: sqlite3.Connection, *args: object) -> R:
-    """Run a function and turn the database's troubles into ours, so that callers know one error."""
-    try:
-        return function(connection, *args)
-    except sqlite3.ProgrammingError as error:
-        if "closed database" not in str(error):
-            raise
-        raise StoreUnavailable("the database is closed: the worker was left") from error
-    except sqlite3.OperationalError as error:
-        if _is_disk_failure(error):
-            raise StoreBroken(
-                f"the disk failed under the database ({error}): whether what was under way is"
-                " stored is not known, and nothing more is until it is opened anew; look at the"
-                " disk, and start again"
-            ) from error
-        raise StoreUnavailable(f"the database does not work now: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if _is_trouble(error):
-            raise damaged(str(error)) from error
-        raise
-
-
-def _is_disk_failure(error: sqlite3.Error) -> bool:
-    """Tell whether reading, writing or syncing failed, but for a disk that is only full.
-
-    The kernel may have dropped what it could not write, so that a second try would prove nothing.
-    """
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
-
-
-def _is_trouble(error: sqlite3.DatabaseError) -> bool:
-    """Tell whether the database does not work, and not only refuses what was asked of it."""
-    return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
 
 
 @asynccontextmanager
@@ -508,75 +410,6 @@ def _make_directory(directory: Path) -> None:
         raise StateRefused(f"{directory}: cannot be made: {error.strerror}") from None
 
 
-def _no_database(directory: Path) -> CommandRefused:
-    return CommandRefused(f"{directory} holds no database yet: import something first")
-
-
-def _refuse_missing(path: Path, owner: Owner) -> None:
-    if owner.known_database is not None and not path.exists():
-        raise StateRefused(
-            f"{path} is missing, and what it held with it. Restore it from a backup; or, to begin "
-            f"anew without it, remove {path.parent / LOCK} as well"
-        )
-
-
-def _refuse_other(connection: sqlite3.Connection, path: Path, owner: Owner) -> None:
-    found = _identity(connection) if version_of(connection) else ""
-    if owner.known_database not in {None, found}:
-        raise StateRefused(
-            f"{path} is not the database that was here before. Put the right one back; or, to go "
-            f"on with this one, remove {path.parent / LOCK}"
-        )
-
-
-def _refuse_foreign_log(path: Path) -> None:
-    """Refuse a backup beside the log of the database that was there before.
-
-    SQLite would write the one into the other. A database of ours has said that it has a log before
-    it has one, and a backup says that it has none.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size and not _has_log(path):
-        raise StateRefused(
-            f"{log} belongs to the database that was here before, not to {path}: move it away,"
-            f" and {path.name}-shm with it"
-        )
-
-
-def _refuse_lost_log(path: Path, owner: Owner) -> None:
-    """Refuse a database whose log is gone though nobody was done with it: it may hold the end.
-
-    As long as a process has the database there is a log, if an empty one.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    if owner.last_stop_was_clean or log.exists() or not (path.exists() and _has_log(path)):
-        return
-    if _was_moved_in(path):
-        return
-    since = instant_text(path.stat().st_mtime_ns // 1_000_000)
-    raise StateRefused(
-        f"{log} is missing, and whoever used it was ended without warning: what was stored after"
-        f" {since} may be lost with it. Put it back; or, to go on without it, remove"
-        f" {path.parent / LOCK}"
-    )
-
-
-def _was_moved_in(path: Path) -> bool:
-    """Tell whether another program looked into a database meanwhile, and so took its log away.
-
-    The last one moves the log into the database and then removes it, with the index beside it: so
-    the database was written when the directory was. Who only removes the log writes nothing.
-    """
-    since_s = path.parent.stat().st_mtime - path.stat().st_mtime
-    return since_s <= _MOVED_IN_S and not path.with_name(f"{path.name}-shm").exists()
-
-
-def _has_log(path: Path) -> bool:
-    """Tell whether a database says of itself that it has a log, and is no backup."""
-    with path.open("rb") as file:
-        return file.read(20)[18:] != b"\x01\x01"
-
-
 def _prepare(
     connection: sqlite3.Connection,
     path: Path,
@@ -585,7 +418,7 @@ def _prepare(
 ) -> tuple[int, int]:
     """Refuse a wrong database before anything is written to it; then set it up."""
     before = version_of(connection)
-    _refuse_other(connection, path, owner)
+    refuse_other(connection, path, owner)
     if not migrating and before < latest_version():
         raise StateRefused(
             f"{path}: has an older schema; run `ecolyo-worker migrate` first, or start the service"
@@ -598,7 +431,7 @@ def _prepare(
             raise StateRefused(f"{path}: {name} is {found!r} and must be {expected!r}")
     if migrating:
         migrate(connection, path)
-    owner.claim(_identity(connection))
+    owner.claim(identity(connection))
     return before, latest_version()
 
 
@@ -606,7 +439,7 @@ def _rewrite(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("VACUUM")
     except sqlite3.OperationalError as error:
-        if _is_disk_failure(error):
+        if is_disk_failure(error):
             raise
         return False
     reach("erasing.written")
@@ -618,7 +451,7 @@ def _truncate_log(connection: sqlite3.Connection) -> bool:
     try:
         is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError as error:
-        if _is_disk_failure(error):
+        if is_disk_failure(error):
             raise
         return False  # what was committed is committed
     finally:
@@ -640,11 +473,3 @@ def _leave_log(connection: sqlite3.Connection, path: Path) -> None:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-
-def _identity(connection: sqlite3.Connection) -> str:
-    query = "SELECT value FROM meta WHERE key = 'database_id'"
-    row = connection.execute(query).fetchone()
-    if row is None:
-        raise StateRefused("the database does not say which one it is: restore a backup")
-    return str(row[0])

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from ecolyo_worker import Settings, StateRefused, Worker
-from ecolyo_worker.store.database import DATABASE, look
+from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.store.owner import LOCK
+from ecolyo_worker.store.refusing import look
 from ecolyo_worker.testing.ledger import assert_balanced
 
 EVENT = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": "gas"}

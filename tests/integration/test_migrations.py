@@ -13,7 +13,7 @@ import pytest
 
 import ecolyo_worker
 from ecolyo_worker import CommandRefused, Settings, StateRefused, Worker
-from ecolyo_worker.store.database import DATABASE, Database, look
+from ecolyo_worker.store.database import DATABASE, Database
 from ecolyo_worker.store.migrations import (
     MIGRATIONS,
     MigrationPlan,
@@ -21,6 +21,7 @@ from ecolyo_worker.store.migrations import (
     migrate,
     version_of,
 )
+from ecolyo_worker.store.refusing import look
 
 FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

@@ -11,7 +11,8 @@ import pytest
 
 from ecolyo_worker import Settings, StateRefused, Worker
 from ecolyo_worker.store.backups import check
-from ecolyo_worker.store.database import DATABASE, look
+from ecolyo_worker.store.database import DATABASE
+from ecolyo_worker.store.refusing import look
 
 SOMEBODY = 12345
 MARK = "INSERT INTO meta VALUES ('backup', '{}')"

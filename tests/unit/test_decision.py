@@ -62,10 +62,7 @@ def test_rejected_is_dead_with_its_answer() -> None:
 def test_a_wrong_token_or_address_pauses_the_destination(
     kind: Kind, words: str, advice: str, wait: timedelta
 ) -> None:
-    """The row waits uncounted, and its destination is paused for `auth_retry`, with a reason.
-
-    Only a refused token comes with advice about the token.
-    """
+    """The row waits uncounted, its destination is paused, and only a token comes with advice."""
     decision = decided(kind, row(5, NOW - HOUR), Dacc(auth_retry=wait))
     until = NOW + wait // timedelta(milliseconds=1)
     assert decision.pause_until == until

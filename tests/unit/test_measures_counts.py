@@ -1,12 +1,12 @@
 """The daily measures that count: one row for each set of groups, its value the number of events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from ecolyo_worker.clock import parse_day
-from ecolyo_worker.measures import Rules, count_connected
+from ecolyo_worker.measures import Day, Measure, Observation, Rules, count_connected, measure
 
 Seen = Callable[..., list[tuple[Any, ...]]]
 
@@ -205,3 +205,13 @@ def test_some_events_make_no_daily_row(seen: Seen, rules: Rules, kind: str) -> N
     """Types that feed no daily measure of their own make no row on their own."""
     event = at("08:00", kind, target="DUEL1", result="success", startDate="2026-11-20T07:00")
     assert all(seen(measure.name, event) == [] for measure in rules.daily)
+
+
+def test_a_measure_is_counted_unless_it_says_each() -> None:
+    """What a function observes is added up where nothing else is said."""
+
+    def observe(day: Day) -> Iterator[Observation]:
+        yield Observation((str(len(day.events)),))
+
+    assert measure("pages", groups=1)(observe) == Measure("pages", 1, observe, "count")
+    assert measure("pages", 1, "each")(observe) == Measure("pages", 1, observe, "each")

@@ -9,9 +9,11 @@ from ecolyo_worker.clock import parse_month
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
 from ecolyo_worker.measures import (
+    CONNECTED,
     DAILY,
     MONTHLY,
     Consumption,
+    Day,
     End,
     Facts,
     LeftOut,
@@ -143,6 +145,13 @@ def test_an_end_that_comes_late_says_so(
     assert left_out("event-duration", END, ends={end_key(end): End(first, **known)}) == {
         1: "it comes late: an equal end (type, target, startDate) was counted before it"
     }
+
+
+def test_a_day_without_a_connected_fluid_says_so() -> None:
+    """The one measure that needs no event tells what it lacks instead."""
+    assert list(CONNECTED.observe(Day(Facts(acceptance=0), ()))) == [
+        LeftOut(None, "no fluid is connected at the end of the day")
+    ]
 
 
 def test_a_row_knows_what_became_other_in_it(rules: Rules, store: Store) -> None:

@@ -215,3 +215,24 @@ def test_a_measure_is_counted_unless_it_says_each() -> None:
 
     assert measure("pages", groups=1)(observe) == Measure("pages", 1, observe, "count")
     assert measure("pages", 1, "each")(observe) == Measure("pages", 1, observe, "each")
+
+
+def test_a_rule_is_the_docstring_of_its_function() -> None:
+    """Its first sentence goes on with the paragraph below; line breaks within one are blanks."""
+
+    def observe(day: Day) -> Iterator[Observation]:
+        """Pages count.
+
+        Each
+        once.
+
+        More is said here.
+
+        And here.
+        """
+        yield from ()
+
+    made = measure("pages", groups=1)(observe)
+    assert made.rule == "Pages count. Each once.\n\nMore is said here.\n\nAnd here."
+    observe.__doc__ = None
+    assert made.rule == ""

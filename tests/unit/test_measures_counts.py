@@ -1,12 +1,22 @@
 """The daily measures that count: one row for each set of groups, its value the number of events."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from ecolyo_worker.clock import parse_day
-from ecolyo_worker.measures import Day, Measure, Observation, Rules, count_connected, measure
+from ecolyo_worker.clock import day_start, parse_day
+from ecolyo_worker.events import Event
+from ecolyo_worker.measures import (
+    Day,
+    Facts,
+    Measure,
+    Observation,
+    Rules,
+    count,
+    count_connected,
+    measure,
+)
 
 Seen = Callable[..., list[tuple[Any, ...]]]
 
@@ -236,3 +246,28 @@ def test_a_rule_is_the_docstring_of_its_function() -> None:
     assert made.rule == "Pages count. Each once.\n\nMore is said here.\n\nAnd here."
     observe.__doc__ = None
     assert made.rule == ""
+
+
+def test_each_row_names_its_events(rules: Rules, store: Callable[..., Sequence[Event]]) -> None:
+    """A row knows which events it rests on, whatever its measure."""
+    events = store(
+        at("10:00", "ConnectionEvent"),
+        at("10:01", "KonnectorConnectEvent", target="enedis", result="success"),
+        at("10:02", "NavigationEvent", target="gas"),
+        at("10:03", "ChallengeLaunchEvent", target="CHALLENGE0001"),
+        at("10:04", "ActionChangeEvent", target="ACTION0001"),
+        at("10:05", "QuizEndEvent", result="5", startDate="2026-11-20T10:04"),
+        at("10:06", "NavigationEvent", target="gas"),
+    )
+    night = day_start(parse_day("2026-11-21"))
+    counted = count(Facts(acceptance=0), events, night, rules)
+    assert {row.indicator.measure_name: row.events for row in counted.rows} == {
+        "connection-count-daily": (1,),
+        "konnector-event-daily": (2,),
+        "navigation-count-daily": (3, 7),
+        "challenge-launch-daily": (4,),
+        "session-duration": (1, 2, 3, 4, 5, 6, 7),
+        "navigation-action-daily": (5,),
+        "event-duration": (6,),
+        "quiz-stars": (6,),
+    }

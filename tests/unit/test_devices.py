@@ -21,6 +21,7 @@ PHONES = [
     "Mozilla/5.0 (Android 14; Mobile; rv:131.0) Gecko/131.0 Firefox/131.0",
     "Mozilla/5.0 (Mobile; Nokia 8110 4G; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5",
     f"Mozilla/5.0 {LUMIA} {CHROME} Mobile Safari/537.36 Edge/15.15254",
+    f"Mozilla/5.0 (Linux; Android 9; SM-N960F) {CHROME} Mobile Safari/537.36",  # a phablet
     "Nokia6300/2.0 (05.00) Profile/MIDP-2.0 Configuration/CLDC-1.1",
 ]
 TABLETS = [
@@ -79,10 +80,15 @@ def test_a_word_is_taken_at_its_word(context: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "context", ["Chrome Mobile", "Mobile Safari", "Firefox Mobile", "Opera Mini", "Android Browser"]
+    "context",
+    [
+        *("Chrome Mobile", "Mobile Safari", "Firefox Mobile", "Opera Mini", "Android Browser"),
+        *("Safari iOS", "iOS", "KaiOS", "HarmonyOS", "Windows Phone", "Chrome Tablet"),
+        "(mobile)",
+    ],
 )
 def test_a_bare_name_of_a_phones_browser_is_mobile(context: str) -> None:
-    """The name of a browser that only phones and tablets have is mobile."""
+    """The name of a browser, or of a system, that only phones and tablets have is mobile."""
     assert device(context) == "mobile"
 
 
@@ -94,7 +100,18 @@ def test_a_bare_name_of_a_browser_is_desktop(context: str) -> None:
 
 @pytest.mark.parametrize(
     "context",
-    [None, "", "   ", "x", "Automobile", "\N{HOUSE WITH GARDEN}", "\x00" * 256, "(" * 256, "%s{}"],
+    [
+        None,
+        "",
+        "   ",
+        "x",
+        "Automobile",
+        "Tabletop",
+        "\N{HOUSE WITH GARDEN}",
+        "\x00" * 256,
+        "(" * 256,
+        "%s{}",
+    ],
 )
 def test_what_cannot_be_told_is_desktop(context: str | None) -> None:
     """An absent, blank, unknown or senseless context is desktop, and breaks nothing."""

@@ -71,11 +71,13 @@ soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
 
 # Small changes to what decides on attempts and to what counts: of each a test must become red. It takes
-# an hour or more. mutmut is in no lock: nothing else needs it.
+# a quarter of an hour or more; one that is tried already is not tried again while its file stays
+# as it is. mutmut is in no lock: nothing else needs it.
 MUTMUT := mutmut==3.8.1
 mutants: .mutants/bin/mutmut
-	.mutants/bin/mutmut run --max-children 1
-	.mutants/bin/mutmut results
+	$(PYTHON) tests/mutation_tree.py .mutants/tree
+	cd .mutants/tree && ../bin/mutmut run --max-children 1
+	cd .mutants/tree && ../bin/mutmut results
 
 .mutants/bin/mutmut: requirements/test.lock
 	$(PYTHON) -m venv --clear .mutants

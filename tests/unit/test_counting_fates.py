@@ -9,7 +9,7 @@ import pytest
 from ecolyo_worker.clock import parse_civil, parse_day
 from ecolyo_worker.events import Event
 from ecolyo_worker.indicators import Definitions
-from ecolyo_worker.measures import Counted, End, Facts, Rules, count
+from ecolyo_worker.measures import Counted, End, EndKey, Facts, Rules, count
 from ecolyo_worker.measures.period import end_key
 
 Store = Callable[..., Sequence[Event]]
@@ -184,10 +184,11 @@ def place(time: str, seq: int) -> tuple[int, int]:
     return civil(f"2026-11-20T{time}"), seq
 
 
-def test_a_counted_end_is_remembered(store: Store, rules: Rules) -> None:
+@pytest.mark.parametrize("known", [{}, {KEY: End(place("10:00", 1))}])
+def test_a_counted_end_is_remembered(store: Store, rules: Rules, known: dict[EndKey, End]) -> None:
     """After the counting it is known which of the equal ends was counted, and made the row."""
-    facts = Facts(acceptance=0, ends={KEY: End(place("10:00", 1))})
-    events = store(at("10:00", **QUIZ), at("11:00", **QUIZ))
+    facts = Facts(acceptance=0, ends=known)
+    events = store(at("10:00", **QUIZ), at("11:00", **QUIZ), at("09:30"))
     after = count(facts, events, NIGHT, rules).facts
     assert after.ends == {KEY: End(place("10:00", 1), counted=1, row=1)}
 
@@ -227,6 +228,8 @@ def test_the_first_launch_is_remembered_by_its_row(store: Store, rules: Rules) -
     facts = Facts(acceptance=0, first_connection=civil(START), first_launch=place("10:00", 1))
     first = count(facts, store(at("10:00", **launch)), NIGHT, rules)
     assert values(first, "event-duration") == [3600]
+    (row,) = (row for row in first.rows if row.indicator.measure_name == "event-duration")
+    assert row.events == (1,)
     assert first.facts.launch_row == 1
     earlier = Facts(
         acceptance=0,

@@ -1,6 +1,7 @@
 """Explaining a counting: each event is in a row or absent for one reason, in words with numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_each_fate_is_told_with_its_dates(definitions: Definitions, store: Store
 
 def test_what_comes_again_says_so(definitions: Definitions, store: Store) -> None:
     """An event of a day whose events were removed is expired for that, and not for its age."""
-    (event,), rules = store(PAGE), Rules(definitions)
+    (event,), rules = store(PAGE), Rules(definitions, max_age_days=1)
     counted = count(Facts(0, removed_through=event.day), (event,), NIGHT, rules)
     assert why_not_counted(event, counted, NIGHT, rules) == (
         "it expired: events of 2026-11-20 were counted and removed since, by retention or a"
@@ -85,6 +86,32 @@ def test_an_event_that_broke_a_measure_says_how(definitions: Definitions, store:
         2: "fate: it broke a measure and was set aside, which is a bug of ours:"
         " ValueError: bad is no page"
     }
+
+
+def test_an_error_without_words_says_so(definitions: Definitions, store: Store) -> None:
+    """Where all that is kept of an error is blank, no words are made up for it."""
+
+    @measure("navigation-count-daily", groups=1)
+    def mute(day: Day) -> Iterator[Observation]:
+        raise ValueError(" " * 3000)
+        yield Observation()
+
+    assert reasons(store(PAGE), Rules(definitions, daily=(mute,))) == {
+        1: "fate: it broke a measure and was set aside, which is a bug of ours:"
+        " for an unknown reason"
+    }
+
+
+def test_what_was_done_under_another_setting_is_told_without_its_date(
+    definitions: Definitions, store: Store
+) -> None:
+    """An event that counts as done by a limit that is no longer set says so without a date."""
+    (event,) = store(PAGE)
+    then = Rules(definitions, not_before=parse_day("2026-11-21"))
+    counted = count(Facts(0), (event,), NIGHT, then)
+    assert why_not_counted(event, counted, NIGHT, Rules(definitions)) == (
+        "2026-11-20 lies before aggregation.not_before, so it counts as done"
+    )
 
 
 def test_rows_come_with_their_events(rules: Rules, store: Store) -> None:
@@ -142,6 +169,45 @@ def test_a_month_rests_on_facts_in_words() -> None:
     assert facts_of_month("profile-count-monthly", month) == []
 
 
+def test_a_month_of_which_nothing_is_known_says_so() -> None:
+    """What the host never said is told as unknown, not as a no."""
+    month = Month(Facts(0), OCTOBER)
+    first, *_, profile = facts_of_month("consumption-variation-monthly", month)
+    assert (first, profile) == ("first connection: unknown", "profile: unknown")
+    assert facts_of_month("summary-subscription-monthly", month) == [
+        "subscribed to the monthly summary at the end of 2026-10-31: never said"
+    ]
+    assert facts_of_month("summary-subscription-monthly", replace(month, subscribed=True)) == [
+        "subscribed to the monthly summary at the end of 2026-10-31: yes"
+    ]
+    assert facts_of_month("fluid-data-granularity-monthly", month) == [
+        "a half-hour value of electricity begins in 2026-10: no"
+    ]
+
+
+def test_an_event_that_broke_a_measure_of_a_month_says_how(
+    definitions: Definitions, store: Store
+) -> None:
+    """It is absent with the error's last line, and the others of the month are in the row."""
+
+    @measure("connection-count-monthly", groups=0, rows="each")
+    def brittle_month(month: Month) -> Iterator[Observation]:
+        seqs = tuple(event.seq for event in month.of("NavigationEvent") if event.target != "bad")
+        if len(seqs) < len(month.events):
+            raise ValueError("bad is no page")
+        yield Observation((), len(seqs), seqs)
+
+    month = Month(Facts(0), OCTOBER, events=tuple(store(PAGE, {**PAGE, "target": "bad"})))
+    counted = count_month(month, Rules(definitions, monthly=(brittle_month,)))
+    told = explain_month("connection-count-monthly", counted, month)
+    assert [[event.seq for event in events] for _, events in told.rows] == [[1]]
+    (absent,) = told.absent
+    assert (absent.event.seq, absent.kind) == (2, "fate")
+    assert absent.reason == (
+        "it broke a measure and was set aside, which is a bug of ours: ValueError: bad is no page"
+    )
+
+
 def test_of_earlier_months_only_what_matters_is_told(rules: Rules, store: Store) -> None:
     """Events of a whole life that are in no row are told only by a measure that looked at them."""
     attempt = {"type": "KonnectorAttemptEvent", "target": "grdf", "result": "success"}
@@ -154,7 +220,9 @@ def test_of_earlier_months_only_what_matters_is_told(rules: Rules, store: Store)
     month = Month(Facts(0), OCTOBER, ever=ever)
     counted = count_month(month, rules)
     told = explain_month("konnector-attempts-monthly", counted, month)
-    assert [(item.event.seq, item.kind) for item in told.absent] == [(1, "rule")]
+    assert [(item.event.seq, item.kind, item.reason) for item in told.absent] == [
+        (1, "rule", "gas had its first success before the month")
+    ]
     assert explain_month("connection-count-monthly", counted, month).absent == ()
     assert told.missing == ()
 

@@ -9,9 +9,12 @@ from ecolyo_worker.clock import parse_month
 from ecolyo_worker.events import Event
 from ecolyo_worker.facts import FLUIDS
 from ecolyo_worker.measures import (
+    CONNECTED,
     DAILY,
     MONTHLY,
     Consumption,
+    Day,
+    End,
     Facts,
     LeftOut,
     Month,
@@ -19,6 +22,7 @@ from ecolyo_worker.measures import (
     Rules,
     count,
     count_month,
+    end_key,
 )
 
 Store = Callable[..., Sequence[Event]]
@@ -84,6 +88,11 @@ END = at("10:00", "QuizEndEvent", target="QUIZ0001", startDate="2026-11-20T09:00
             [at("10:00", "QuizEndEvent", startDate="0900-01-01")],
             {1: "its value, 35561066400, is too large to be sent: 1e10 or more"},
         ),
+        (
+            "event-duration",
+            [{**END, "target": target, "startDate": "0900-01-01"} for target in ("Q1", "Q2")],
+            dict.fromkeys((1, 2), "its value, 35561066400, is too large to be sent: 1e10 or more"),
+        ),
     ],
 )
 def test_an_event_of_a_day_is_left_out_for_a_reason(
@@ -99,7 +108,10 @@ def test_an_event_of_a_day_is_left_out_for_a_reason(
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"launch_row": 9, "first_launch": (0, 9)}, "the first challenge of this home has its row"),
+        (
+            {"launch_row": 9, "first_launch": (0, 9)},
+            "the first challenge of this home has its row already",
+        ),
         ({"first_launch": (0, 9)}, "it is not the first challenge launched in this home"),
         ({}, "it is not the first challenge launched in this home"),
         ({"first_launch": "own"}, "it is the first challenge, but the first connection is unknown"),
@@ -114,8 +126,32 @@ def test_a_launch_without_a_row_says_why(
     """Of a launch that makes no duration it is told what it lacks."""
     if facts.get("first_launch") == "own":
         facts = {"first_launch": store(LAUNCH)[0].order}
-    (found,) = left_out("event-duration", LAUNCH, **facts).values()
-    assert found.startswith(reason)
+    assert left_out("event-duration", LAUNCH, **facts) == {1: reason}
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "known"),
+    [(0, {"counted": 9, "row": 9}), (1, {"counted": 9, "row": 9}), (0, {"row": 9})],
+)
+def test_an_end_that_comes_late_says_so(
+    left_out: Callable[..., dict[int | None, str]],
+    store: Store,
+    later_ms: int,
+    known: dict[str, int],
+) -> None:
+    """The first of equal ends that comes after one was counted is told from a later one."""
+    (end,) = store(END)
+    first = (end.time + later_ms, end.seq)
+    assert left_out("event-duration", END, ends={end_key(end): End(first, **known)}) == {
+        1: "it comes late: an equal end (type, target, startDate) was counted before it"
+    }
+
+
+def test_a_day_without_a_connected_fluid_says_so() -> None:
+    """The one measure that needs no event tells what it lacks instead."""
+    assert list(CONNECTED.observe(Day(Facts(acceptance=0), ()))) == [
+        LeftOut(None, "no fluid is connected at the end of the day")
+    ]
 
 
 def test_a_row_knows_what_became_other_in_it(rules: Rules, store: Store) -> None:
@@ -130,6 +166,9 @@ def test_a_row_knows_what_became_other_in_it(rules: Rules, store: Store) -> None
         key=lambda row: row.indicator.value,
     )
     assert gas.others == ()
+    # A measure of which each value is a row has none either.
+    (ended,) = count(Facts(acceptance=0), store(END), NIGHT, _wide(rules)).rows
+    assert ended.others == ()
     assert other.others == (Other("page", "Gas"), Other("page", None), Other("page", "Öl"))
     assert other.indicator.value == 4
 

@@ -1,12 +1,22 @@
 """The daily measures that count: one row for each set of groups, its value the number of events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from ecolyo_worker.clock import parse_day
-from ecolyo_worker.measures import Rules, count_connected
+from ecolyo_worker.clock import day_start, parse_day
+from ecolyo_worker.events import Event
+from ecolyo_worker.measures import (
+    Day,
+    Facts,
+    Measure,
+    Observation,
+    Rules,
+    count,
+    count_connected,
+    measure,
+)
 
 Seen = Callable[..., list[tuple[Any, ...]]]
 
@@ -205,3 +215,59 @@ def test_some_events_make_no_daily_row(seen: Seen, rules: Rules, kind: str) -> N
     """Types that feed no daily measure of their own make no row on their own."""
     event = at("08:00", kind, target="DUEL1", result="success", startDate="2026-11-20T07:00")
     assert all(seen(measure.name, event) == [] for measure in rules.daily)
+
+
+def test_a_measure_is_counted_unless_it_says_each() -> None:
+    """What a function observes is added up where nothing else is said."""
+
+    def observe(day: Day) -> Iterator[Observation]:
+        yield Observation((str(len(day.events)),))
+
+    assert measure("pages", groups=1)(observe) == Measure("pages", 1, observe, "count")
+    assert measure("pages", 1, "each")(observe) == Measure("pages", 1, observe, "each")
+
+
+def test_a_rule_is_the_docstring_of_its_function() -> None:
+    """Its first sentence goes on with the paragraph below; line breaks within one are blanks."""
+
+    def observe(day: Day) -> Iterator[Observation]:
+        """Pages count.
+
+        Each
+        once.
+
+        More is said here.
+
+        And here.
+        """
+        yield from ()
+
+    made = measure("pages", groups=1)(observe)
+    assert made.rule == "Pages count. Each once.\n\nMore is said here.\n\nAnd here."
+    observe.__doc__ = None
+    assert made.rule == ""
+
+
+def test_each_row_names_its_events(rules: Rules, store: Callable[..., Sequence[Event]]) -> None:
+    """A row knows which events it rests on, whatever its measure."""
+    events = store(
+        at("10:00", "ConnectionEvent"),
+        at("10:01", "KonnectorConnectEvent", target="enedis", result="success"),
+        at("10:02", "NavigationEvent", target="gas"),
+        at("10:03", "ChallengeLaunchEvent", target="CHALLENGE0001"),
+        at("10:04", "ActionChangeEvent", target="ACTION0001"),
+        at("10:05", "QuizEndEvent", result="5", startDate="2026-11-20T10:04"),
+        at("10:06", "NavigationEvent", target="gas"),
+    )
+    night = day_start(parse_day("2026-11-21"))
+    counted = count(Facts(acceptance=0), events, night, rules)
+    assert {row.indicator.measure_name: row.events for row in counted.rows} == {
+        "connection-count-daily": (1,),
+        "konnector-event-daily": (2,),
+        "navigation-count-daily": (3, 7),
+        "challenge-launch-daily": (4,),
+        "session-duration": (1, 2, 3, 4, 5, 6, 7),
+        "navigation-action-daily": (5,),
+        "event-duration": (6,),
+        "quiz-stars": (6,),
+    }

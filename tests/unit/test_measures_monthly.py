@@ -497,6 +497,44 @@ def test_an_event_that_breaks_a_measure_is_left_out_of_it(
     assert "poison at 2026-10-11" in counted.errors[2]
 
 
+def test_an_event_of_earlier_months_that_breaks_a_measure_is_left_out_of_it(
+    months: Callable[..., Month], definitions: Definitions
+) -> None:
+    """One that is kept for life costs itself alone too, and the others of its type are read."""
+
+    @measure(PROFILES, groups=0)
+    def counting(month: Month) -> Iterator[Observation]:
+        found = list(month.ever_of("ProfileSetEvent"))
+        if any(event.context == "poison" for event in found):
+            raise ValueError("poison")
+        yield Observation((), len(found), tuple(event.seq for event in found))
+
+    days = {"2026-03-01T10:00": None, "2026-04-01T10:00": "poison", "2026-10-12T10:00": None}
+    found = [at(day, "ProfileSetEvent", context=context) for day, context in days.items()]
+    counted = count_month(months(*found), Rules(definitions, monthly=(counting,)))
+    assert [row.events for row in counted.rows] == [(1, 3)]
+    assert list(counted.errors) == [2]
+
+
+def test_what_became_other_in_a_month_is_added_up(
+    months: Callable[..., Month], definitions: Definitions
+) -> None:
+    """Values that are not allowed are counted over all measures of the month."""
+
+    @measure(GRANULARITY, groups=2, rows="each")
+    def odd(month: Month) -> Iterator[Observation]:
+        yield Observation(("wood", "half_an_hour"))
+        yield Observation(("wood", "a_year"))
+
+    month = months(VISIT)
+    for measures in ((odd,), (odd, *MONTHLY[3:4]), (*MONTHLY[3:4], odd)):
+        counted = count_month(month, Rules(definitions, monthly=measures))
+        assert counted.others == {
+            f"{GRANULARITY}.fluid_type": 2,
+            f"{GRANULARITY}.granularity": 1,
+        }
+
+
 def test_a_measure_that_breaks_by_itself_takes_no_other_along(
     months: Callable[..., Month], definitions: Definitions
 ) -> None:

@@ -34,11 +34,13 @@ def refuse_strange_files(directory: Path) -> None:
             f"{directory} can be written by everybody (mode {mode:04o}), so that nobody knows what"
             f" is in it; look at its files, then: chmod 700 {directory}"
         )
+    # Root, who works as the owner of the directory elsewhere, may look into it.
+    users = {os.geteuid(), status.st_uid} if os.geteuid() == 0 else {os.geteuid()}
     for name in _FILES:
-        _refuse_strange(directory / name)
+        _refuse_strange(directory / name, users)
 
 
-def _refuse_strange(path: Path) -> None:
+def _refuse_strange(path: Path, users: set[int]) -> None:
     try:
         status = path.lstat()
     except OSError:
@@ -50,7 +52,7 @@ def _refuse_strange(path: Path) -> None:
         )
     if not stat.S_ISREG(status.st_mode):
         raise StateRefused(f"{path} is no plain file; move it away")
-    if status.st_uid != os.geteuid():
+    if status.st_uid not in users:
         raise StateRefused(
             f"{path} belongs to another user (number {status.st_uid}); if it is the right one:"
             f" chown {os.geteuid()} {path}"

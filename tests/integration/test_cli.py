@@ -171,7 +171,7 @@ async def test_a_database_that_cannot_be_opened_is_one_sentence(cli: Cli, state_
     done = await cli("migrate")
     assert done.returncode == 78
     assert done.stderr.decode().splitlines() == [
-        f"error: {state_dir / 'ecolyo.db'}: cannot be opened: unable to open database file"
+        f"error: {state_dir / 'ecolyo.db'} is no plain file; move it away"
     ]
 
 

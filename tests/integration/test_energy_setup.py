@@ -76,7 +76,7 @@ def no_key(folder: Path, kind: str) -> tuple[Path, str]:
             path = folder / "nowhere" / "energy.key"
             return path, f"{path}, whose folder {path.parent} is not there"
         case _:
-            return Path(kind), f"{kind} cannot be read: Is a directory"
+            return Path(kind), f"{kind} cannot be read: it is no plain file"
     return path, f"{path} holds no key: 64 hexadecimal digits"
 
 

@@ -1,6 +1,5 @@
 """The worker: wires the parts, and is the Python face of the package."""
 
-import logging
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -8,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import msgspec
 
@@ -49,6 +48,7 @@ from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.log import HostLogger, Logger
 from ecolyo_worker.measures import Rules, unknown
 from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.http import ClientFactory, Clients
@@ -71,9 +71,6 @@ from ecolyo_worker.store.restoring import Restored
 from ecolyo_worker.store.status import Status, file_sizes, free_bytes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
 __all__ = ["Worker", "read_day", "rules_of"]
 
 # So long a start may look for damage; the rest of a large database is looked at every night.
@@ -94,7 +91,7 @@ class Worker:
         *,
         clock: Clock | None = None,
         random: random.Random | None = None,
-        logger: "FilteringBoundLogger | None" = None,
+        logger: Logger | None = None,
         http: ClientFactory | None = None,
         destination: DestinationFunction | None = None,
     ) -> None:
@@ -110,7 +107,7 @@ class Worker:
         self.rules = rules_of(self.settings)
         self.definitions = self.rules.definitions
         self._random = random or _random()
-        self.logger = logger or _logger()
+        self.logger = logger or HostLogger()
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
@@ -507,19 +504,3 @@ def read_month(text: str | None) -> int | None:
 
 def _random() -> random.Random:
     return random.SystemRandom()
-
-
-def _logger() -> "FilteringBoundLogger":
-    """Log through the standard library, so that a host sees it where it sees everything else."""
-    import structlog  # it brings rich along where that is installed
-
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        logging.getLogger("ecolyo_worker"),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    return logger

@@ -7,6 +7,7 @@ found, and what is allowed.
 import difflib
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -29,8 +30,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     section: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        fields = msgspec.structs.fields(self)
-        found = [self.problem_of(field.name, getattr(self, field.name)) for field in fields]
+        found = [self.problem_of(name, getattr(self, name)) for name in _types(type(self))]
         problems = [problem for problem in found if problem] or list(self._problems())
         if problems:
             raise ConfigurationError(*problems)
@@ -42,7 +42,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def problem_of(cls, name: str, value: object) -> Problem | None:
         """Tell what is wrong with a value of one field, as far as that field alone says it."""
-        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        kind = _types(cls)[name]
         if not _fits(value, kind):
             return _with_nearest(misfit(cls.key(name), value, _allowed(kind)), value, kind)
         return _duration_problem(cls.key(name), value, kind)
@@ -55,13 +55,19 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def describe(cls, name: str) -> tuple[str, str]:
         """Say what a field is for, and what it takes in the file."""
-        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        kind = _types(cls)[name]
         metas = [meta for meta in kind.__metadata__ if isinstance(meta, Meta)]
         purpose = next(meta.description for meta in metas if meta.description)
         extra = next((meta.extra for meta in metas if meta.extra), None)
         if extra is None:
             return purpose, _allowed(kind)
         return purpose, f"a duration of {extra['least']:g} s to {extra['most']:g} s"
+
+
+@lru_cache  # to find out takes a hundred times as long as to check by it
+def _types(cls: type[Section]) -> dict[str, Any]:
+    """Give the type of each field of a group, by its name."""
+    return {field.name: field.type for field in msgspec.structs.fields(cls)}
 
 
 def _duration_problem(key: str, value: object, kind: Any) -> Problem | None:  # noqa: ANN401  a type

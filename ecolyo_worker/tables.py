@@ -8,6 +8,7 @@ import errno
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -144,7 +145,7 @@ def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
     """
     if not isinstance(table, dict):
         raise wrong(f"{place}: {key}" if key else place, table, "a table")
-    fields = msgspec.structs.fields(kind)
+    fields = _fields(kind)
     try:
         refuse_unknown(f"key of {key}" if key else "key", table, [field.name for field in fields])
     except ConfigurationError as error:
@@ -157,6 +158,9 @@ def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
         elif field.required:
             raise ConfigurationError(f"{place}: {name} is missing; allowed: {_words(field.type)}")
     return kind(**values)
+
+
+_fields = lru_cache(msgspec.structs.fields)  # a file has many tables of the same few kinds
 
 
 def _read(kind: Any, value: object, place: str, key: str) -> object:  # noqa: ANN401  a type

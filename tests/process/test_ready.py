@@ -19,7 +19,12 @@ asyncio.run(main())
 
 # What takes the most of time or memory to load, and who loads it when it is needed.
 LATER = {
+    "croniter": "a schedule that does not come every day",
+    "email.utils": "dates in the headers of HTTP",
+    "html": "a secret",
+    "httpx": "a host's client",
     "rich": "the command line",
+    "shutil": "a backup, and what an upgrade would do",
     "structlog": "the command line, or the host",
 }
 

@@ -4,8 +4,7 @@ The type of a field says its unit and range; an error names the key as the file 
 found, and what is allowed.
 """
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from msgspec import Meta
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 
-__all__ = ["Section", "misfit", "said", "seconds", "wrong"]
+__all__ = ["Section", "misfit", "nearest", "said", "seconds", "wrong"]
 
 
 def seconds(doc: str, least: float, most: float) -> Meta:
@@ -117,11 +116,18 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
 def _with_nearest(problem: Problem, value: object, kind: Any) -> Problem:  # noqa: ANN401  a type
     """Add the word that was meant perhaps, where a field takes one of some words."""
     base = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
-    near = difflib.get_close_matches(str(value).lower(), _choices(base), n=1)
-    if not near:
+    near = nearest(str(value).lower(), _choices(base))
+    if near is None:
         return problem
-    message = f"{problem.message}; did you mean {near[0]!r}?"
-    return msgspec.structs.replace(problem, message=message, did_you_mean=near[0])
+    message = f"{problem.message}; did you mean {near!r}?"
+    return msgspec.structs.replace(problem, message=message, did_you_mean=near)
+
+
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+    """Give the known word that was meant perhaps: one that is so much alike, 1 being the same."""
+    import difflib  # only who has misspelt something needs it
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=alike)), None)
 
 
 def _choices(base: Any) -> tuple[Any, ...]:  # noqa: ANN401  a type

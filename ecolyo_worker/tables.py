@@ -3,7 +3,6 @@
 An error names the key, what was found and what is allowed: what a field's `Meta` describes.
 """
 
-import difflib
 import errno
 import re
 import tomllib
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.files import open_input, read_plain
-from ecolyo_worker.section import wrong
+from ecolyo_worker.section import nearest, wrong
 
 __all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
 
@@ -120,14 +119,14 @@ def _syntax_problem(said: str, text: str, path: Path) -> Problem:
 
 def unknown(what: str, name: str, known: list[str], key: str | None = None) -> Problem:
     """Say that a name is not known, with the nearest one that is, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    near = nearest(name, known, _NEAR)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
     return Problem(
         message=f"unknown {what}: {name!r}; {hint}",
         key=key,
         found=repr(name),
         allowed=", ".join(known),
-        did_you_mean=near[0] if near else None,
+        did_you_mean=near,
     )
 
 

@@ -19,7 +19,9 @@ asyncio.run(main())
 
 # What takes the most of time or memory to load, and who loads it when it is needed.
 LATER = {
+    "anyio.streams.buffered": "names of browsers that are new",
     "croniter": "a schedule that does not come every day",
+    "difflib": "a word that is misspelt",
     "email.utils": "dates in the headers of HTTP",
     "html": "a secret",
     "httpx": "a host's client",

@@ -7,24 +7,19 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import msgspec
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator
-from ecolyo_worker.actors.asking import Asking
-from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
-from ecolyo_worker.actors.poller import Poller
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
-from ecolyo_worker.actors.tokens import Tokens
-from ecolyo_worker.actors.visits import Visits
 from ecolyo_worker.clock import (
     Clock,
     SystemClock,
@@ -36,7 +31,6 @@ from ecolyo_worker.clock import (
     utc_ms,
 )
 from ecolyo_worker.energy.answers import Provider
-from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -50,11 +44,11 @@ from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
 from ecolyo_worker.log import HostLogger, Logger
 from ecolyo_worker.measures import Rules, unknown
-from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.http import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store import (
+    accounts,
     backups,
     destinations,
     erasing,
@@ -70,6 +64,13 @@ from ecolyo_worker.store.keys import load_key, put_back_key
 from ecolyo_worker.store.restoring import Restored
 from ecolyo_worker.store.status import Status, file_sizes, free_bytes, make_status, take_snapshot
 from ecolyo_worker.version import __version__
+
+if TYPE_CHECKING:
+    from ecolyo_worker.actors.accounts import Accounts
+    from ecolyo_worker.actors.consents import Consents
+    from ecolyo_worker.actors.poller import Poller
+    from ecolyo_worker.actors.tokens import Tokens
+    from ecolyo_worker.actors.visits import Visits
 
 __all__ = ["Worker", "read_day", "rules_of"]
 
@@ -111,6 +112,7 @@ class Worker:
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
+        self._accounts: Accounts | None = None
         self._by_itself = False
         self.restored: Restored | None = None
         """What became of a backup that was found in the place of the state, if there was one."""
@@ -216,14 +218,17 @@ class Worker:
         attempt to send anything of hers will begin.
         """
         self._check_here()
-        revocation = await self.consents.revoke_all(instance)
+        has_accounts = await self.database.read(accounts.of_person, instance)
+        revocation = await self.consents.revoke_all(instance) if has_accounts else None
         gone = await self.database.run(forgetting.forget, instance)
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
-        holding = await self._erase()
+        gone = msgspec.structs.replace(gone, holding=await self._erase())
+        if revocation is None:
+            return gone
         return msgspec.structs.replace(
-            gone, holding=holding, unrevoked=revocation.unrevoked, rights_kept=revocation.kept
+            gone, unrevoked=revocation.unrevoked, rights_kept=revocation.kept
         )
 
     async def run_once(
@@ -285,6 +290,37 @@ class Worker:
         """
         assert self._supervisor is not None, "the worker is not entered"
         await self._supervisor.start(actor)
+
+    @property
+    def accounts(self) -> "Accounts":
+        """What is done about accounts; loaded when first asked for, as most hosts have none."""
+        if self._accounts is None:
+            from ecolyo_worker.actors.accounts import Accounts
+            from ecolyo_worker.remote.energy import EnergyClient
+
+            energy = EnergyClient(Clients(self._http), __version__)
+            self._accounts = Accounts(self._context, energy)
+        return self._accounts
+
+    @property
+    def tokens(self) -> "Tokens":
+        """The tokens of accounts."""
+        return self.accounts.tokens
+
+    @property
+    def consents(self) -> "Consents":
+        """The consents of accounts."""
+        return self.accounts.consents
+
+    @property
+    def visits(self) -> "dict[Provider, Visits]":
+        """The visits to accounts, by provider."""
+        return self.accounts.visits
+
+    @property
+    def pollers(self) -> "list[Poller]":
+        """Who visits accounts by itself, one for each provider."""
+        return self.accounts.pollers
 
     def wake_poller(self, provider: Provider) -> None:
         """Let a provider's accounts be looked at now, for something of one of them changed."""
@@ -372,7 +408,8 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        pollers = [poller for poller in self.pollers if poller.has_application]
+        has_application = any(one.is_set for one in self.settings.providers.values())
+        pollers = [one for one in self.pollers if one.has_application] if has_application else []
         actors = (*pollers, self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         self._by_itself = by_itself
@@ -380,6 +417,10 @@ class Worker:
             await self.supervise(actor)
         if by_itself and pollers:
             await self._make_key()
+
+    async def _close_accounts(self) -> None:
+        if self._accounts is not None:
+            await self._accounts.close()
 
     async def _refuse_damage(self) -> None:
         """Look whether the file is whole before anything works on it, as far as a moment goes."""
@@ -428,14 +469,8 @@ class Worker:
         )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
-        self.energy = EnergyClient(Clients(self._http), __version__)
-        opened.push_async_callback(self.energy.close)
-        self.tokens = Tokens(context, self.energy)
-        opened.push_async_callback(self.tokens.close)
-        asking = {one: Asking(context, one, self.tokens, self.energy) for one in PROVIDERS}
-        self.consents = Consents(context, self.tokens, self.energy, asking)
-        self.visits = {one: Visits(asking[one]) for one in PROVIDERS}
-        self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
+        self._context, self._accounts = context, None
+        opened.push_async_callback(self._close_accounts)
 
     def _tell_trouble(self, words: str | None) -> None:
         if words is None:

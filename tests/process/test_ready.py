@@ -22,6 +22,8 @@ LATER = {
     "anyio.streams.buffered": "names of browsers that are new",
     "croniter": "a schedule that does not come every day",
     "difflib": "a word that is misspelt",
+    "ecolyo_worker.actors.accounts": "accounts at Enedis and GRDF",
+    "ecolyo_worker.remote.energy": "asking for readings",
     "email.utils": "dates in the headers of HTTP",
     "html": "a secret",
     "httpx": "a host's client",

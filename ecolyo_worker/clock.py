@@ -8,7 +8,6 @@ of civil times.
 
 import calendar
 import contextlib
-import email.utils
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -125,6 +124,8 @@ def civil_from_instant(instant: datetime, zone: ZoneInfo) -> int:
 
 def http_date(instant: datetime) -> str:
     """Write an instant as a header of HTTP has it (RFC 9110, section 5.6.7)."""
+    import email.utils  # slow to load, and only services write such dates
+
     return email.utils.format_datetime(instant.astimezone(UTC), usegmt=True)
 
 
@@ -300,6 +301,8 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
         return float(text.strip()[:12]) or None
+    import email.utils  # slow to load, and hardly anybody sends a date
+
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

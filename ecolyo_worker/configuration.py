@@ -5,7 +5,6 @@ is found at once, and each of it is told with the place where it stands.
 """
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.positions import Positions
-from ecolyo_worker.section import Section, misfit, said, wrong
+from ecolyo_worker.section import Section, misfit, nearest, said, wrong
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.tables import parse, read_text, unknown
 
@@ -253,8 +252,8 @@ def _no_setting(variable: str, name: str) -> Problem:
         for section, kind in SECTIONS.items()
         for key in _fields(kind)
     }
-    near = difflib.get_close_matches(name, known, n=1)
-    example = known[near[0]] if near else "ECOLYO_DACC__RATE"
+    near = nearest(name, known)
+    example = known[near] if near else "ECOLYO_DACC__RATE"
     return Problem(
         message="is no setting; two underscores stand behind the section, as in " + example,
         allowed="two underscores behind the section",

@@ -1,6 +1,5 @@
 """A secret: text of a type that cannot be printed."""
 
-import html
 import json
 from functools import cached_property
 from typing import NoReturn
@@ -29,6 +28,8 @@ class Secret:
     @cached_property
     def _forms(self) -> list[bytes]:
         """The ways in which others may write it, the longest first."""
+        import html  # half a MiB, for who has secrets and sends
+
         text = self._text
         as_json = json.dumps(text)[1:-1]
         forms = {

@@ -4,9 +4,9 @@ The type of a field says its unit and range; an error names the key as the file 
 found, and what is allowed.
 """
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 
-__all__ = ["Section", "misfit", "said", "seconds", "wrong"]
+__all__ = ["Section", "misfit", "nearest", "said", "seconds", "wrong"]
 
 
 def seconds(doc: str, least: float, most: float) -> Meta:
@@ -29,8 +29,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     section: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        fields = msgspec.structs.fields(self)
-        found = [self.problem_of(field.name, getattr(self, field.name)) for field in fields]
+        found = [self.problem_of(name, getattr(self, name)) for name in _types(type(self))]
         problems = [problem for problem in found if problem] or list(self._problems())
         if problems:
             raise ConfigurationError(*problems)
@@ -42,7 +41,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def problem_of(cls, name: str, value: object) -> Problem | None:
         """Tell what is wrong with a value of one field, as far as that field alone says it."""
-        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        kind = _types(cls)[name]
         if not _fits(value, kind):
             return _with_nearest(misfit(cls.key(name), value, _allowed(kind)), value, kind)
         return _duration_problem(cls.key(name), value, kind)
@@ -55,13 +54,19 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @classmethod
     def describe(cls, name: str) -> tuple[str, str]:
         """Say what a field is for, and what it takes in the file."""
-        kind = next(f.type for f in msgspec.structs.fields(cls) if f.name == name)
+        kind = _types(cls)[name]
         metas = [meta for meta in kind.__metadata__ if isinstance(meta, Meta)]
         purpose = next(meta.description for meta in metas if meta.description)
         extra = next((meta.extra for meta in metas if meta.extra), None)
         if extra is None:
             return purpose, _allowed(kind)
         return purpose, f"a duration of {extra['least']:g} s to {extra['most']:g} s"
+
+
+@lru_cache  # to find out takes a hundred times as long as to check by it
+def _types(cls: type[Section]) -> dict[str, Any]:
+    """Give the type of each field of a group, by its name."""
+    return {field.name: field.type for field in msgspec.structs.fields(cls)}
 
 
 def _duration_problem(key: str, value: object, kind: Any) -> Problem | None:  # noqa: ANN401  a type
@@ -111,11 +116,18 @@ def _allowed(kind: Any) -> str:  # noqa: ANN401  a type
 def _with_nearest(problem: Problem, value: object, kind: Any) -> Problem:  # noqa: ANN401  a type
     """Add the word that was meant perhaps, where a field takes one of some words."""
     base = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
-    near = difflib.get_close_matches(str(value).lower(), _choices(base), n=1)
-    if not near:
+    near = nearest(str(value).lower(), _choices(base))
+    if near is None:
         return problem
-    message = f"{problem.message}; did you mean {near[0]!r}?"
-    return msgspec.structs.replace(problem, message=message, did_you_mean=near[0])
+    message = f"{problem.message}; did you mean {near!r}?"
+    return msgspec.structs.replace(problem, message=message, did_you_mean=near)
+
+
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+    """Give the known word that was meant perhaps: one that is so much alike, 1 being the same."""
+    import difflib  # only who has misspelt something needs it
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=alike)), None)
 
 
 def _choices(base: Any) -> tuple[Any, ...]:  # noqa: ANN401  a type

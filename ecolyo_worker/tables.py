@@ -3,11 +3,11 @@
 An error names the key, what was found and what is allowed: what a field's `Meta` describes.
 """
 
-import difflib
 import errno
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ecolyo_worker.errors import ConfigurationError, Problem
 from ecolyo_worker.files import open_input, read_plain
-from ecolyo_worker.section import wrong
+from ecolyo_worker.section import nearest, wrong
 
 __all__ = ["parse", "read_text", "refuse_unknown", "to_struct", "unknown"]
 
@@ -119,14 +119,14 @@ def _syntax_problem(said: str, text: str, path: Path) -> Problem:
 
 def unknown(what: str, name: str, known: list[str], key: str | None = None) -> Problem:
     """Say that a name is not known, with the nearest one that is, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    near = nearest(name, known, _NEAR)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
     return Problem(
         message=f"unknown {what}: {name!r}; {hint}",
         key=key,
         found=repr(name),
         allowed=", ".join(known),
-        did_you_mean=near[0] if near else None,
+        did_you_mean=near,
     )
 
 
@@ -144,7 +144,7 @@ def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
     """
     if not isinstance(table, dict):
         raise wrong(f"{place}: {key}" if key else place, table, "a table")
-    fields = msgspec.structs.fields(kind)
+    fields = _fields(kind)
     try:
         refuse_unknown(f"key of {key}" if key else "key", table, [field.name for field in fields])
     except ConfigurationError as error:
@@ -157,6 +157,9 @@ def to_struct(kind: type[S], table: object, place: str, key: str = "") -> S:
         elif field.required:
             raise ConfigurationError(f"{place}: {name} is missing; allowed: {_words(field.type)}")
     return kind(**values)
+
+
+_fields = lru_cache(msgspec.structs.fields)  # a file has many tables of the same few kinds
 
 
 def _read(kind: Any, value: object, place: str, key: str) -> object:  # noqa: ANN401  a type

@@ -1,6 +1,5 @@
 """The worker: wires the parts, and is the Python face of the package."""
 
-import logging
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -14,18 +13,13 @@ import msgspec
 
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.actors.aggregator import Aggregator
-from ecolyo_worker.actors.asking import Asking
-from ecolyo_worker.actors.consents import Consents
 from ecolyo_worker.actors.context import Context
 from ecolyo_worker.actors.intake import Intake, Receipt
 from ecolyo_worker.actors.janitor import Janitor
 from ecolyo_worker.actors.night import InstanceNight, Plan
-from ecolyo_worker.actors.poller import Poller
 from ecolyo_worker.actors.report import RunReport
 from ecolyo_worker.actors.sender import Sender, SendReport
 from ecolyo_worker.actors.supervisor import Supervisor
-from ecolyo_worker.actors.tokens import Tokens
-from ecolyo_worker.actors.visits import Visits
 from ecolyo_worker.clock import (
     Clock,
     SystemClock,
@@ -37,7 +31,6 @@ from ecolyo_worker.clock import (
     utc_ms,
 )
 from ecolyo_worker.energy.answers import Provider
-from ecolyo_worker.energy.meters import PROVIDERS
 from ecolyo_worker.errors import (
     CommandRefused,
     ConfigurationError,
@@ -49,12 +42,13 @@ from ecolyo_worker.events import UsageEvent
 from ecolyo_worker.facts import InstanceFacts
 from ecolyo_worker.health import ActorHealth
 from ecolyo_worker.indicators import Definitions
+from ecolyo_worker.log import HostLogger, Logger
 from ecolyo_worker.measures import Rules, unknown
-from ecolyo_worker.remote.energy import EnergyClient
 from ecolyo_worker.remote.http import ClientFactory, Clients
 from ecolyo_worker.remote.target import DestinationFunction, Target
 from ecolyo_worker.settings import Settings
 from ecolyo_worker.store import (
+    accounts,
     backups,
     destinations,
     erasing,
@@ -74,7 +68,11 @@ from ecolyo_worker.store.troubles import damaged
 from ecolyo_worker.version import __version__
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+    from ecolyo_worker.actors.accounts import Accounts
+    from ecolyo_worker.actors.consents import Consents
+    from ecolyo_worker.actors.poller import Poller
+    from ecolyo_worker.actors.tokens import Tokens
+    from ecolyo_worker.actors.visits import Visits
 
 __all__ = ["Worker", "read_day", "rules_of"]
 
@@ -96,7 +94,7 @@ class Worker:
         *,
         clock: Clock | None = None,
         random: random.Random | None = None,
-        logger: "FilteringBoundLogger | None" = None,
+        logger: Logger | None = None,
         http: ClientFactory | None = None,
         destination: DestinationFunction | None = None,
     ) -> None:
@@ -112,10 +110,11 @@ class Worker:
         self.rules = rules_of(self.settings)
         self.definitions = self.rules.definitions
         self._random = random or _random()
-        self.logger = logger or _logger()
+        self.logger = logger or HostLogger()
         self._http = http
         self._target = Target(self.settings.dacc, __version__, destination)
         self._supervisor: Supervisor | None = None
+        self._accounts: Accounts | None = None
         self._by_itself = False
         self.restored: Restored | None = None
         """What became of a backup that was found in the place of the state, if there was one."""
@@ -221,14 +220,17 @@ class Worker:
         attempt to send anything of hers will begin.
         """
         self._check_here()
-        revocation = await self.consents.revoke_all(instance)
+        has_accounts = await self.database.read(accounts.of_person, instance)
+        revocation = await self.consents.revoke_all(instance) if has_accounts else None
         gone = await self.database.run(forgetting.forget, instance)
         if gone is None:
             return None
         self.sender.abandon(gone.in_flight)
-        holding = await self._erase()
+        gone = msgspec.structs.replace(gone, holding=await self._erase())
+        if revocation is None:
+            return gone
         return msgspec.structs.replace(
-            gone, holding=holding, unrevoked=revocation.unrevoked, rights_kept=revocation.kept
+            gone, unrevoked=revocation.unrevoked, rights_kept=revocation.kept
         )
 
     async def run_once(
@@ -290,6 +292,37 @@ class Worker:
         """
         assert self._supervisor is not None, "the worker is not entered"
         await self._supervisor.start(actor)
+
+    @property
+    def accounts(self) -> "Accounts":
+        """What is done about accounts; loaded when first asked for, as most hosts have none."""
+        if self._accounts is None:
+            from ecolyo_worker.actors.accounts import Accounts
+            from ecolyo_worker.remote.energy import EnergyClient
+
+            energy = EnergyClient(Clients(self._http), __version__)
+            self._accounts = Accounts(self._context, energy)
+        return self._accounts
+
+    @property
+    def tokens(self) -> "Tokens":
+        """The tokens of accounts."""
+        return self.accounts.tokens
+
+    @property
+    def consents(self) -> "Consents":
+        """The consents of accounts."""
+        return self.accounts.consents
+
+    @property
+    def visits(self) -> "dict[Provider, Visits]":
+        """The visits to accounts, by provider."""
+        return self.accounts.visits
+
+    @property
+    def pollers(self) -> "list[Poller]":
+        """Who visits accounts by itself, one for each provider."""
+        return self.accounts.pollers
 
     def wake_poller(self, provider: Provider) -> None:
         """Let a provider's accounts be looked at now, for something of one of them changed."""
@@ -377,7 +410,8 @@ class Worker:
                 self.settings.grace.total_seconds(),
             )
         )
-        pollers = [poller for poller in self.pollers if poller.has_application]
+        has_application = any(one.is_set for one in self.settings.providers.values())
+        pollers = [one for one in self.pollers if one.has_application] if has_application else []
         actors = (*pollers, self.janitor, self.sender, self.aggregator, self.intake)
         # Intake comes last, for the last one is the first to be stopped.
         self._by_itself = by_itself
@@ -385,6 +419,10 @@ class Worker:
             await self.supervise(actor)
         if by_itself and pollers:
             await self._make_key()
+
+    async def _close_accounts(self) -> None:
+        if self._accounts is not None:
+            await self._accounts.close()
 
     async def _refuse_damage(self) -> None:
         """Look whether the file is whole before anything works on it, as far as a moment goes."""
@@ -433,14 +471,8 @@ class Worker:
         )
         self.aggregator = Aggregator(context, made=self.sender.wake)
         self.janitor = Janitor(context)
-        self.energy = EnergyClient(Clients(self._http), __version__)
-        opened.push_async_callback(self.energy.close)
-        self.tokens = Tokens(context, self.energy)
-        opened.push_async_callback(self.tokens.close)
-        asking = {one: Asking(context, one, self.tokens, self.energy) for one in PROVIDERS}
-        self.consents = Consents(context, self.tokens, self.energy, asking)
-        self.visits = {one: Visits(asking[one]) for one in PROVIDERS}
-        self.pollers = [Poller(context, self.visits[one], self.consents) for one in PROVIDERS]
+        self._context, self._accounts = context, None
+        opened.push_async_callback(self._close_accounts)
 
     def _tell_trouble(self, words: str | None) -> None:
         if words is None:
@@ -509,19 +541,3 @@ def read_month(text: str | None) -> int | None:
 
 def _random() -> random.Random:
     return random.SystemRandom()
-
-
-def _logger() -> "FilteringBoundLogger":
-    """Log through the standard library, so that a host sees it where it sees everything else."""
-    import structlog  # it brings rich along where that is installed
-
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        logging.getLogger("ecolyo_worker"),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    return logger

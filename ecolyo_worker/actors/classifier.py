@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 from anyio import to_thread
 from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker.measures import devices
+
+if TYPE_CHECKING:
+    from anyio.streams.buffered import BufferedByteReceiveStream
 
 __all__ = ["Classifier"]
 
@@ -83,6 +85,8 @@ class Classifier:
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+            from anyio.streams.buffered import BufferedByteReceiveStream
+
             assert self._process.stdout is not None
             self._answers = BufferedByteReceiveStream(self._process.stdout)
         assert self._process.stdin is not None

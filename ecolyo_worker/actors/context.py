@@ -2,22 +2,17 @@
 
 import random
 import re
-from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from ecolyo_worker.clock import Clock, civil_from_instant, utc_ms
+from ecolyo_worker.log import Logger
 from ecolyo_worker.measures import Rules
 from ecolyo_worker.settings import INSTANCE, Settings
 from ecolyo_worker.store.accounts import Moment
 from ecolyo_worker.store.database import Database
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-else:
-    FilteringBoundLogger = Any  # naming it would load structlog, and rich with it
-
-__all__ = ["Context", "FilteringBoundLogger"]
+__all__ = ["Context"]
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -29,9 +24,9 @@ class Context(Struct, frozen=True, kw_only=True):
     clock: Clock
     random: random.Random
     hmac_key: bytes
-    logger: FilteringBoundLogger
+    logger: Logger
 
-    def logger_about(self, instance: str | None) -> FilteringBoundLogger:
+    def logger_about(self, instance: str | None) -> Logger:
         """Give the logger for lines about one person, whom they name if `log.instances` is set."""
         if instance is None or not self.settings.log.instances:
             return self.logger

@@ -15,10 +15,10 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ecolyo_worker.actors.actor import Actor, Channel
-from ecolyo_worker.actors.context import FilteringBoundLogger
 from ecolyo_worker.clock import Clock, instant_text, utc_ms
 from ecolyo_worker.errors import ActorFailed, EcolyoError, StoreUnavailable
 from ecolyo_worker.health import ActorHealth
+from ecolyo_worker.log import Logger
 
 __all__ = ["Supervisor"]
 
@@ -33,9 +33,7 @@ _LOOKS_MISSED = 4
 class Supervisor:
     """Runs actors in a task group of its own. Leaving it stops them all, within `grace_s`."""
 
-    def __init__(
-        self, clock: Clock, draw: random.Random, logger: FilteringBoundLogger, grace_s: float
-    ) -> None:
+    def __init__(self, clock: Clock, draw: random.Random, logger: Logger, grace_s: float) -> None:
         """Nothing runs before `start`."""
         self._clock = clock
         self._random = draw

@@ -5,15 +5,14 @@ The process is the service's own; in a host nothing of this is done.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+from ecolyo_worker.log import Logger
 
 __all__ = ["log_libraries"]
 
 
-def log_libraries(logger: "FilteringBoundLogger") -> None:
+def log_libraries(logger: Logger) -> None:
     """Let a logger tell what this process's libraries and its event loop have to say.
 
     Warnings and worse. Their words are told as they stand in the program: what is filled in may be
@@ -26,7 +25,7 @@ def log_libraries(logger: "FilteringBoundLogger") -> None:
 class _Forward(logging.Handler):
     """Hands the records of libraries on."""
 
-    def __init__(self, logger: "FilteringBoundLogger") -> None:
+    def __init__(self, logger: Logger) -> None:
         super().__init__(logging.WARNING)
         self._logger = logger
 
@@ -43,7 +42,7 @@ class _Forward(logging.Handler):
 class _Report:
     """Tells what went wrong where nobody could be told."""
 
-    def __init__(self, logger: "FilteringBoundLogger") -> None:
+    def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
     def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

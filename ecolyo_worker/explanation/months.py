@@ -1,7 +1,8 @@
 """A monthly measure's month of one instance: the one counting of it, or why there is none."""
 
 import sqlite3
-from dataclasses import replace
+
+import msgspec
 
 from ecolyo_worker.clock import (
     civil_text,
@@ -77,7 +78,7 @@ def month_then(
     zone = view.plan.zone
     known = months.month_of_instance(connection, instance, stored.facts, stored.month, zone)
     upto = stored.upto_seq
-    return replace(
+    return msgspec.structs.replace(
         known,
         events=tuple(event for event in known.events if event.seq <= upto),
         ever=tuple(event for event in known.ever if event.seq <= upto),

@@ -1,7 +1,6 @@
 """A measure's day or month of one instance, from its rule to the events."""
 
 import contextlib
-import difflib
 import sqlite3
 from typing import Any
 
@@ -22,6 +21,7 @@ from ecolyo_worker.explanation.documents import ExplainedCounting, Explanation, 
 from ecolyo_worker.explanation.months import explain_event_month
 from ecolyo_worker.explanation.view import View
 from ecolyo_worker.measures import CONNECTED, Measure, Rules
+from ecolyo_worker.section import nearest
 from ecolyo_worker.store import instances
 from ecolyo_worker.store.instances import Instance
 
@@ -71,8 +71,8 @@ def measure_rule(name: str, rules: Rules) -> MeasureRule:
     of_day: list[Measure[Any]] = [*rules.daily, CONNECTED]
     known = {one.name: one for one in (*of_day, *rules.monthly)}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(name, known, 0.4)
+        hint = f"; did you mean {near!r}?" if near else ""
         raise CommandRefused(
             f"no measure is called {quote(name)}{hint}; there are {', '.join(known)}"
         )

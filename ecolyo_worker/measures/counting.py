@@ -7,7 +7,6 @@ import math
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Literal, TypeVar
@@ -186,7 +185,7 @@ def _observe_month(
     """Make the rows of one measure of a month, of these of `all_` its events only."""
     if len(events) < all_:
         kept = {event.seq for event in events}
-        month = replace(
+        month = msgspec.structs.replace(
             month,
             events=tuple(event for event in month.events if event.seq in kept),
             ever=tuple(event for event in month.ever if event.seq in kept),

@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from inspect import getdoc
 from typing import Generic, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ecolyo_worker.clock import month_days
 from ecolyo_worker.events import ORDER, Event
@@ -78,8 +77,7 @@ class Facts(Struct, frozen=True):
         return not self.is_supplement or known.counted in {None, event.seq}
 
 
-@dataclass(frozen=True)
-class Day:
+class Day(Struct, frozen=True, dict=True):
     """One instance's countable events of one civil day, in their order, and the facts."""
 
     facts: Facts
@@ -103,8 +101,7 @@ class Consumption(Struct, frozen=True):
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Month:
+class Month(Struct, frozen=True, dict=True):
     """One instance's civil month: its events since the acceptance, in their order, and the facts.
 
     The events are all of them, counted, expired or aggregated alike.
@@ -189,8 +186,7 @@ P = TypeVar("P", Day, Month)
 _Observe = Callable[[P], Iterable[Observation | LeftOut]]
 
 
-@dataclass(frozen=True)
-class Measure(Generic[P]):
+class Measure(Struct, Generic[P], frozen=True):
     """A measure's name, how many groups it has, and the function that observes it."""
 
     name: str

@@ -8,12 +8,10 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import anyio
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+from ecolyo_worker.log import Logger
 
 __all__ = ["Notifier"]
 
@@ -32,7 +30,7 @@ _LONGEST_SHOWN = 40
 class Notifier:
     """The way to the service manager, if there is one."""
 
-    def __init__(self, environ: Mapping[str, str], logger: "FilteringBoundLogger") -> None:
+    def __init__(self, environ: Mapping[str, str], logger: Logger) -> None:
         """Read from the environment where the manager listens, and what it wants to hear."""
         self._logger = logger
         self._is_broken = False

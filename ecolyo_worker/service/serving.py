@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import h11
@@ -20,14 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ecolyo_worker.clock import Clock, http_date
+from ecolyo_worker.log import Logger
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.service.crowd import Crowd, places
 from ecolyo_worker.service.heads import Connection
 from ecolyo_worker.service.web import Bounds, error_answer
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 __all__ = ["serve"]
 
@@ -45,7 +43,7 @@ async def serve(
     clock: Clock,
     ready: Callable[[], None],
     rest: Callable[[], Awaitable[bool]],
-    logger: "FilteringBoundLogger",
+    logger: Logger,
 ) -> None:
     """Answer requests on a bound socket until `rest` gives False, then finish those under way.
 
@@ -102,7 +100,7 @@ class _Server(uvicorn.Server):
         sock: socket.socket,
         ready: Callable[[], None],
         rest: Callable[[], Awaitable[bool]],
-        logger: "FilteringBoundLogger",
+        logger: Logger,
     ) -> None:
         super().__init__(config)
         self._socket = sock

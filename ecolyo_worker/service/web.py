@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -16,12 +15,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecolyo_worker.log import Logger
 from ecolyo_worker.service import codes
 from ecolyo_worker.service.codes import ErrorCode
 from ecolyo_worker.store.status import LEAST_FREE
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 __all__ = [
     "Bodies",
@@ -158,7 +155,7 @@ class Bodies:
 def application(
     routes: Sequence[BaseRoute],
     render: Mapping[type[Exception], Renderer],
-    logger: "FilteringBoundLogger",
+    logger: Logger,
 ) -> Starlette:
     """Give an application that answers every error in JSON.
 
@@ -203,7 +200,7 @@ def _refused(error: Exception) -> Response:
     return error.response()
 
 
-def log_bug(logger: "FilteringBoundLogger", error: Exception) -> None:
+def log_bug(logger: Logger, error: Exception) -> None:
     """Log where an error came from that nobody expected.
 
     Neither its words nor the values around it are logged: they may be a person's, or the token.
@@ -216,7 +213,7 @@ def log_bug(logger: "FilteringBoundLogger", error: Exception) -> None:
 class _Edge:
     """Where errors end that nobody expected: logged for us, and said without a word of it."""
 
-    def __init__(self, app: ASGIApp, logger: Any) -> None:  # noqa: ANN401  structlog's, see above
+    def __init__(self, app: ASGIApp, logger: Logger) -> None:
         self._app = app
         self._logger = logger
 

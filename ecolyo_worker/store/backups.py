@@ -10,7 +10,6 @@ A backup also holds `outbox.key`, in a mark by which one that was put back is kn
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
@@ -104,6 +103,8 @@ class _Copy:
     """A copy of a state's database beside it, from the first byte on for its owner's eyes alone."""
 
     def __init__(self, directory: Path) -> None:
+        import tempfile  # it brings along what reads archives
+
         uri = f"{(directory / DATABASE).absolute().as_uri()}?mode=ro"
         self._source = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self._total = copy_size(self._source)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from itertools import chain
 
 from msgspec import Struct
 
@@ -18,6 +19,9 @@ _OLDEST = (3, 37, 0)
 _NEEDED = ("OMIT_AUTOVACUUM", "OMIT_FOREIGN_KEY", "OMIT_JSON", "OMIT_WAL", "THREADSAFE=0")
 _STEPS = 10_000
 """After so many steps of SQLite the clock is looked at; they take a fraction of a millisecond."""
+
+_TURN_S = 0.005
+"""So long it looks at small tables before others have their turn: a thread is asked each time."""
 
 
 class Examination(Struct, frozen=True):
@@ -48,18 +52,16 @@ class Looked(Struct, frozen=True):
 async def look_through(database: Database, seconds: float, clock: Clock) -> Looked:
     """Look through the tables one by one, the small ones first, for so many seconds in all.
 
-    Whoever else waits for the database has its turn between two tables.
+    Whoever else waits for the database has its turn between two tables, or after a few milliseconds
+    of small ones.
     """
     await database.read(_drop_pages)
     names = await database.read(_tables)
     end = clock.monotonic() + seconds
     checked, damage = 0, list[str]()
-    for name in names:
-        found = await database.read(_quick_check, name, lambda: clock.monotonic() >= end)
-        if found is None:
-            break
-        checked += 1
-        damage += found
+    while found := await database.read(_check_some, names[checked:], clock.monotonic, end):
+        checked += len(found)
+        damage += chain.from_iterable(found)
     return Looked(len(names), checked, damage[:_MOST_WORDS])
 
 
@@ -104,6 +106,22 @@ def _tables(connection: sqlite3.Connection) -> list[str]:
         " '\\' ORDER BY name IN ('countings', 'events', 'outbox', 'points'), name"
     )
     return [name for (name,) in connection.execute(query)]
+
+
+def _check_some(
+    connection: sqlite3.Connection, names: list[str], monotonic: Callable[[], float], end: float
+) -> list[list[str]]:
+    """Look through the first of some tables; give what is wrong with each that was done in time."""
+    found: list[list[str]] = []
+    turn = monotonic() + _TURN_S
+    for name in names:
+        wrong = _quick_check(connection, name, lambda: monotonic() >= end)
+        if wrong is None:
+            break
+        found.append(wrong)
+        if monotonic() >= turn:
+            break
+    return found
 
 
 def _quick_check(

@@ -1,7 +1,6 @@
 """Numbered SQL files that bring a database to this version's schema, one transaction each."""
 
 import re
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -84,6 +83,8 @@ def plan(
     connection: sqlite3.Connection | None, path: Path, directory: Path = MIGRATIONS
 ) -> MigrationPlan:
     """Tell what `migrate` would do to a database, or to none; writes nothing."""
+    import shutil  # it brings along what reads archives
+
     before = 0 if connection is None else version_of(connection, directory)
     scripts = [file.name for file in _files(directory)[before:]]
     copy = _copy_of(path, before) if before and scripts else None

@@ -68,8 +68,9 @@ def readings(connection: sqlite3.Connection) -> Iterator[str]:
 
 def accounts(connection: sqlite3.Connection) -> Iterator[str]:
     """Find accounts that say that something was stored which is not there."""
-    for account, through, last in connection.execute(_HELD).fetchall():
-        found = None if last is None else next(civil_days((last,), ZONE))
+    for account, through, is_gas, end in connection.execute(_HELD).fetchall():
+        # A gas day ends on the morning after it.
+        found = None if end is None else next(civil_days((end - 1,), ZONE)) - is_gas
         if found is None or found < through:
             held = "nothing" if found is None else day_text(found)
             yield f"account {account}: held through {day_text(through)}; the last is {held}"
@@ -210,10 +211,10 @@ _HOMES = """
 """
 
 _HELD = """
-    SELECT a.id, a.held_through,
-           (SELECT max(p.start) FROM series AS s JOIN points AS p ON p.series = s.id
-             WHERE s.instance = a.instance AND s.source = a.provider AND s.meter = a.meter
-               AND s.step = 'day')
+    SELECT a.id, a.held_through, a.provider = 'grdf',
+           (SELECT max(p.start + p.minutes * 60000) FROM series AS s
+              JOIN points AS p ON p.series = s.id
+             WHERE s.instance = a.instance AND s.source = a.provider AND s.meter = a.meter)
       FROM accounts AS a WHERE a.held_through IS NOT NULL
 """
 
@@ -225,10 +226,11 @@ _ASKED_TWICE = """
      WHERE before >= first
 """
 
-# What is suspect was compared with another series, and need not have been answered itself.
+# What is suspect was compared with another series, and need not have been answered itself; what was
+# not answered time and again was put aside as unread.
 _NEVER_ASKED = """
     SELECT account, series, count(*) FROM open_days AS o
-     WHERE state != 'suspect' AND NOT EXISTS (
+     WHERE state NOT IN ('suspect', 'unread') AND NOT EXISTS (
         SELECT 1 FROM asked_days AS d WHERE d.account = o.account AND d.series = o.series
            AND d.first <= o.day AND d.stop > o.day)
      GROUP BY account, series

@@ -37,7 +37,7 @@ FALSE_STATES = [
     ),
     ("7:", "UPDATE rollups SET amount = 7 WHERE step = 'month'", "that of 2026-09"),
     ("7:", "DELETE FROM rollups WHERE step = 'year'", "by the year are not"),
-    ("7:", f"DELETE FROM points WHERE start = ({LAST})", "held through 2026-11-20; the last is"),
+    ("7:", f"DELETE FROM points WHERE start >= ({LAST})", "held through 2026-11-20; the last is"),
     (
         "7:",
         "INSERT INTO asked_days SELECT account, series, stop, stop + 1 FROM asked_days",

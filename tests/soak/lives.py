@@ -239,7 +239,8 @@ class Lives:
         """
         for line in self._lines():
             is_crash = line["event"].startswith(("actor crashed", "ended by a bug"))
-            if is_crash and not str(line.get("error")).startswith("StoreUnavailable"):
+            by_disk = str(line.get("error")).startswith(("StoreUnavailable", "StoreBroken"))
+            if is_crash and not by_disk:
                 yield f"it logged: {line}"
 
     async def _disturb(self, process: "Popen[bytes]", what: Disturbance, plan: Plan) -> None:

@@ -15,7 +15,7 @@ __all__ = ["ROUNDS", "SIZE", "Rate", "compare", "demand", "sized", "tell"]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 """How often each is measured; the environment may say it."""
 
-SIZE = float(os.environ.get("BENCHSIZE", "1"))
+SIZE = float(os.environ.get("BENCH_SIZE", "1"))
 _LEAST = 0.5
 
 Rate = Callable[[], Awaitable[float]]
@@ -23,7 +23,7 @@ Rate = Callable[[], Awaitable[float]]
 
 
 def sized(count: int, least: int = 1) -> int:
-    """Give how many to measure with: so many, or the part of them that `BENCHSIZE` says.
+    """Give how many to measure with: so many, or the part of them that `BENCH_SIZE` says.
 
     With a small part, figures mean nothing; it shows that a bench runs.
     """

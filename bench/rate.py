@@ -15,7 +15,7 @@ from bench.sending import outbox_of, server
 from ecolyo_worker.settings import Dacc
 
 RATES = (50, 200, 1_000)
-SECONDS = sized(5_000, 500) / 1000
+SECONDS = sized(5_000, 200) / 1000
 LANES = 20
 
 

@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
 
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: lint types test
 

@@ -26,12 +26,25 @@ EXAMPLES = Path(__file__).parent / "data" / "indicators"
 
 Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
+# These take longest, and are begun first: one core would wait for the other if they came last.
+LONGEST = (
+    "faults/test_crashes.py",
+    "integration/test_simulation.py",
+    "process/test_how_to.py",
+    "faults/test_soak.py",
+    "property/test_histories.py",
+)
+
 _HEARD = pytest.StashKey[list[str]]()
 _LEAKED = pytest.StashKey[bool]()
 # The number of a meter, the tokens and codes that an energy twin gives, and the tests' own secrets.
 _SECRETS = re.compile(
     r"(?<![\w.])(?:\d{14}|GI\d{6})(?!\w)|twin\.[\w-]{16}|s3cret-0f-the-applicati0n", re.ASCII
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.run
 	$(BIN)/ecolyo-worker demo
 
+# One more than there are cores, for many tests wait: for a process to start, a server, a disk.
+WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: lint types test
 
@@ -24,7 +27,7 @@ check-pythons:
 # which go before those of tzdata, are kept away.
 OLDEST := tests/unit tests/integration
 test-oldest: .oldest/.test
-	PYTHONTZPATH= .oldest/bin/python -m pytest --numprocesses auto --dist loadfile $(OLDEST) $(PYTEST_ARGS)
+	PYTHONTZPATH= .oldest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(OLDEST) $(PYTEST_ARGS)
 
 .oldest/.test: requirements/oldest.lock pyproject.toml
 	$(PYTHON) -m venv --clear .oldest

@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.actors.actor import Actor
-from ecolyo_worker.clock import SystemClock
+from ecolyo_worker.clock import SystemClock, utc_ms
 from ecolyo_worker.service.herald import Herald
 from ecolyo_worker.service.notify import Notifier
 from ecolyo_worker.testing.clock import SteppedClock
@@ -64,7 +64,9 @@ async def test_one_part_raises(state_dir: Path, event: Event) -> None:
 @pytest.mark.fault(16)
 async def test_one_part_raises_again_and_again(run: Run, state_dir: Path) -> None:
     """After five crashes within a minute the service ends with 70; systemd starts it anew."""
-    await spoil(state_dir, "INSERT INTO slots VALUES ('night', '2026-01-01', 1)")
+    last = datetime.now(UTC) - timedelta(days=5)
+    slot = f"('night', '{last:%F}', {utc_ms(last)})"
+    await spoil(state_dir, f"INSERT INTO slots VALUES {slot}", last=last.date())
     async with run(ready=False) as service:
         assert await service.end() == 70
         assert "aggregator crashed 5 times within a minute" in await service.rest()

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from signal import SIGTERM
 from subprocess import DEVNULL, CompletedProcess
@@ -149,14 +150,14 @@ async def test_a_bug_of_ours(cli: Cli, state_dir: Path, log_format: str) -> None
     assert "Traceback (most recent call last)" in text
 
 
-async def spoil(state_dir: Path, *statements: str) -> None:
-    """Let a database be such that no slot can be taken."""
+async def spoil(state_dir: Path, *statements: str, last: date = date(2026, 2, 1)) -> None:
+    """Let a database be such that no slot can be taken from the day after a date on."""
     async with Worker(Settings(state_dir=state_dir)).opened():
         pass
     with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection, connection:
         for statement in statements:
             connection.execute(statement)
-        connection.execute("ALTER TABLE slots ADD COLUMN spoiled TEXT CHECK (day < '2026-02-01')")
+        connection.execute(f"ALTER TABLE slots ADD COLUMN spoiled TEXT CHECK (day <= '{last}')")
 
 
 async def test_stopped_before_it_was_ready(run: Run) -> None:

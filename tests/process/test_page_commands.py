@@ -42,7 +42,6 @@ ELSEWHERE = {
     "make bench-report": "test_docs runs docs/generate.py",
     "make soak": "takes half an hour; test_soak runs a minute of it",
     "make audit": "asks a database of vulnerabilities, which is not reachable everywhere",
-    "make mutants": "takes an hour; test_mutation_tree tries how it prepares the modules",
     "make check": "it is what runs these tests",
     "make test": "it is what runs these tests",
     "make docs": "test_docs runs docs/generate.py",

@@ -1,10 +1,10 @@
 """Explaining a counting: each event is in a row or absent for one reason, in words with numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ecolyo_worker.clock import parse_day, parse_month
 from ecolyo_worker.events import Event

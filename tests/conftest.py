@@ -14,6 +14,7 @@ import pytest
 
 from ecolyo_worker.testing import dacc_echo as dacc_echo
 from ecolyo_worker.testing import energy_twin as energy_twin
+from tests.forking import COMMAND_LINE, Forks
 
 # Tests that run side by side have a screen's width set, and commands would fold their tables to it.
 os.environ.pop("COLUMNS", None)
@@ -37,10 +38,15 @@ LONGEST = (
 
 _HEARD = pytest.StashKey[list[str]]()
 _LEAKED = pytest.StashKey[bool]()
-# The number of a meter, the tokens and codes that an energy twin gives, and the tests' own secrets.
+# The number of a meter, the tokens and codes that an energy twin gives, id tokens, and the tests'
+# own secrets.
 _SECRETS = re.compile(
-    r"(?<![\w.])(?:\d{14}|GI\d{6})(?!\w)|twin\.[\w-]{16}|s3cret-0f-the-applicati0n", re.ASCII
+    r"(?<![\w.])(?:\d{14}|GI\d{6})(?!\w)|twin\.[\w-]{16}|s3cret-0f-the-applicati0n"
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]+",
+    re.ASCII,
 )
+# Commands whose screens are sent to others, who must not learn from them whose home it is.
+_SHARED = {"coverage", "doctor", "outbox", "poll", "status"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,9 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def overheard(request: pytest.FixtureRequest) -> list[str]:
-    """What was written to stderr, and does not reach the report of the test by itself.
+    """What was written to stderr, or told to whoever asked how a worker fares.
 
-    Whatever keeps stderr of a process adds it; at the end it is searched for secrets.
+    Whatever keeps stderr of a process from the report of the test adds it; at the end all is
+    searched for secrets.
     """
     said: list[str] = request.node.stash.setdefault(_HEARD, [])
     for name in {"capsys", "capfd"} & {*request.fixturenames}:
@@ -74,7 +81,7 @@ def _listen(capture: pytest.CaptureFixture[str], said: list[str]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a test fail that wrote a token or the number of a meter to stderr, or into a log."""
+    """Let a test fail in which a token or the number of a meter was said, or written to a log."""
     report = yield
     said = "\n".join([report.capstderr, report.caplog, *item.stash.get(_HEARD, [])])
     leaks = [line for line in said.splitlines() if _SECRETS.search(line)]
@@ -82,7 +89,7 @@ def pytest_runtest_makereport(
     if leaks and report.passed and is_first:
         item.stash[_LEAKED] = True
         report.outcome = "failed"
-        report.longrepr = f"a token, or the number of a meter, was written to stderr: {leaks[0]}"
+        report.longrepr = f"a token, or the number of a meter, was said: {leaks[0]}"
     return report
 
 
@@ -102,8 +109,15 @@ def state_dir(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What programs are run by that need not show how they begin."""
+    with Forks() as forks:
+        yield forks
+
+
 @pytest.fixture
-def cli(state_dir: Path, overheard: list[str]) -> Cli:
+def cli(state_dir: Path, overheard: list[str], forks: Forks) -> Cli:
     """Run the command line in a process of its own on `state_dir`."""
 
     async def run(
@@ -113,13 +127,15 @@ def cli(state_dir: Path, overheard: list[str]) -> Cli:
         words = [str(argument) for argument in arguments]
         if "--state-dir" not in words:
             words += ["--state-dir", str(state_dir)]
-        done = await anyio.run_process(
-            [sys.executable, "-m", "ecolyo_worker", *words],
-            input=stdin,
-            check=False,
-            env={**clean, **(env or {})},
-        )
-        overheard.append(done.stderr.decode("utf-8", "replace"))
+        environ = {**clean, **(env or {})}
+        if any(name.startswith(("LC_", "PYTHON")) for name in env or ()):
+            # Python reads these as it begins.
+            command = [sys.executable, "-m", "ecolyo_worker", *words]
+            done = await anyio.run_process(command, input=stdin, check=False, env=environ)
+        else:
+            done = await forks.run(COMMAND_LINE, words, stdin=stdin, environ=environ)
+        said = done.stderr + done.stdout if _SHARED.intersection(words[:1]) else done.stderr
+        overheard.append(said.decode("utf-8", "replace"))
         return done
 
     return run

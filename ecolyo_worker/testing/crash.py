@@ -274,8 +274,9 @@ def _say(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: Sequence[str]) -> int:
-    """List the places, or run the load."""
+def main() -> int:
+    """List the places, or run the load, by what stands on the command line."""
+    arguments = sys.argv[1:]
     if arguments == ["--list"]:
         _say(*(f"{point:24}{words}" for point, words in POINTS.items()))
         return 0
@@ -290,4 +291,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,8 +1,9 @@
 """What a process left behind that ended at a crash point under load, and how it is gone on with."""
 
+import os
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from itertools import groupby
@@ -17,11 +18,12 @@ import structlog
 from ecolyo_worker import Receipt, Worker
 from ecolyo_worker import requests as ask
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.crashpoints import VARIABLE
 from ecolyo_worker.store.migrations import latest_version
 from ecolyo_worker.testing import Echo, Twin, crash
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.ledger import assert_balanced
-from tests.faults.ending import Run
+from tests.forking import Forks
 
 __all__ = ["NOW", "Ended", "ended_at", "tried"]
 
@@ -70,16 +72,17 @@ class Ended:
         self.lost: list[int] = []
         """Of whom one was lost."""
 
-    async def end(self, run: Callable[[Run], Awaitable[int]], kind: str, seed: int) -> None:
+    async def end(self, forks: Forks, kind: str, seed: int) -> None:
         """Run the load until it ends there."""
         self.times = passed(self.place, seed)
-        output = self.state_dir.with_name("output")
         await self.echo.clear()
         await self.echo.set_fault("status=422*2")
         arguments = [str(self.state_dir), self.echo.url, self.twin.url, str(seed)]
-        code = await run(Run(f"{self.place}:{kind}:{self.times}", str(output), arguments))
-        assert code == (-9 if kind == "kill" else 137), self.place
-        self._read(output.read_text())
+        armed = {**os.environ, VARIABLE: f"{self.place}:{kind}:{self.times}"}
+        done = await forks.run("ecolyo_worker.testing.crash:main", arguments, environ=armed)
+        sys.stderr.write(done.stderr.decode())  # it is searched for secrets at the end of the test
+        assert done.returncode == (-9 if kind == "kill" else 137)
+        self._read(done.stdout.decode())
 
     def select(self, query: str, *values: object) -> list[Any]:
         """Read from what is left, as any process could."""

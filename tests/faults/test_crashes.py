@@ -7,27 +7,27 @@ counts and sends the rest, and the ledger is asked.
 
 import shutil
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import CompletedProcess
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ecolyo_worker import Worker
 from ecolyo_worker import requests as ask
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.crashpoints import VARIABLE
 from ecolyo_worker.testing import Echo, Twin, crash, echo_server, energy_server
 from ecolyo_worker.testing.clock import FakeClock
 from tests.energy_tokens import LOST
 from tests.faults.ended import NOW, Ended, ended_at
-from tests.faults.ending import Run
+from tests.forking import Forks
+
+Cli = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
 
 @pytest.fixture(scope="module")
@@ -52,36 +52,24 @@ async def twin() -> AsyncIterator[Twin]:
         yield server
 
 
-@pytest.fixture(scope="module")
-async def run() -> AsyncIterator[Callable[[Run], Awaitable[int]]]:
-    """Run a load to its end and give its exit code."""
-    command = [sys.executable, "-m", "tests.faults.ending"]
-    root = Path(__file__).parents[2]
-    async with await anyio.open_process(command, stdin=PIPE, stderr=None, cwd=root) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        codes = BufferedByteReceiveStream(process.stdout)
-
-        async def one(run: Run) -> int:
-            assert process.stdin is not None
-            await process.stdin.send(msgspec.json.encode(run) + b"\n")
-            return int(await codes.receive_until(b"\n", 100))
-
-        yield one
-        await process.stdin.aclose()
+@asynccontextmanager
+async def _counted_long_ago(state_dir: Path, echo: Echo, records: int) -> AsyncIterator[Worker]:
+    """Open a worker of long ago, on a state in which a night has counted so many records."""
+    clock = FakeClock(crash.BEGIN - timedelta(days=100))
+    async with Worker(crash.settings(state_dir, echo.url), clock=clock).opened() as worker:
+        load = crash.Load(worker, 0)
+        await load.agree(*crash.PEOPLE)
+        for _ in range(records):
+            await load.record()
+        await worker.run_once()
+        yield worker
 
 
 @pytest.fixture(scope="module")
 async def old_state(tmp_path_factory: pytest.TempPathFactory, echo: Echo) -> Path:
     """A state of long ago, which a janitor prunes."""
     state_dir = tmp_path_factory.mktemp("old") / "state"
-    clock = FakeClock(crash.BEGIN - timedelta(days=100))
-    async with Worker(crash.settings(state_dir, echo.url), clock=clock).opened() as worker:
-        load = crash.Load(worker, 0)
-        await load.agree(*crash.PEOPLE)
-        for _ in range(20):
-            await load.record()
-        await worker.run_once()
+    async with _counted_long_ago(state_dir, echo, 20) as worker:
         await worker.send(until_empty=True)
         assert worker.status().outbox["sent"] > 20
     # As if no janitor had looked at the clock yet: its first look comes under load.
@@ -92,11 +80,11 @@ async def old_state(tmp_path_factory: pytest.TempPathFactory, echo: Echo) -> Pat
 
 @pytest.fixture(scope="module")
 async def left_state(
-    tmp_path_factory: pytest.TempPathFactory, echo: Echo, twin: Twin, run: Any
+    tmp_path_factory: pytest.TempPathFactory, echo: Echo, twin: Twin, forks: Forks
 ) -> Path:
     """A state whose last process was killed with rows in flight."""
     state_dir = tmp_path_factory.mktemp("left") / "state"
-    await Ended("sender.claimed", state_dir, echo, twin, set()).end(run, "kill", 1)
+    await Ended("sender.claimed", state_dir, echo, twin, set()).end(forks, "kill", 1)
     return state_dir
 
 
@@ -120,7 +108,7 @@ async def ended(
     tmp_path: Path,
     echo: Echo,
     twin: Twin,
-    run: Any,
+    forks: Forks,
     old_state: Path,
     left_state: Path,
     all_readings: set[Any],
@@ -132,7 +120,7 @@ async def ended(
     if begun is not None:
         shutil.copytree(begun, state_dir)
     found = Ended(place, state_dir, echo, twin, all_readings)
-    await found.end(run, kind, seed)
+    await found.end(forks, kind, seed)
     return found
 
 
@@ -253,3 +241,31 @@ async def test_while_rows_are_deleted(ended: Ended) -> None:
     """They are all there, or all gone and counted; what waits is never among them."""
     assert ended.select("PRAGMA foreign_key_check") == []
     await ended.settle()
+
+
+SEEN = "INSERT OR REPLACE INTO meta VALUES ('clock_seen', (unixepoch() - 7200) * 1000)"
+ROWS = "SELECT state, key FROM outbox"
+
+
+@pytest.mark.fault(13)
+async def test_what_is_not_finished_never_goes(cli: Cli, state_dir: Path, echo: Echo) -> None:
+    """However old, what waits or is dead stays: in a run that is killed, and in the next one."""
+
+    def asked(query: str) -> list[Any]:
+        with closing(sqlite3.connect(state_dir / "ecolyo.db")) as connection, connection:
+            return connection.execute(query).fetchall()
+
+    await echo.set_fault("ok*4,status=422,status=401*99")
+    async with _counted_long_ago(state_dir, echo, 5) as worker:
+        await worker.send()
+    await echo.set_fault("ok")
+    before = set(asked(ROWS))
+    assert {state for state, _ in before} == {"sent", "dead", "pending"}
+    for armed, left in (
+        ({VARIABLE: "janitor.pruning:kill:1"}, before),
+        ({}, {row for row in before if row[0] != "sent"}),
+    ):
+        asked(SEEN)  # as if a janitor had been there two hours ago
+        done = await cli("aggregate", env={"ECOLYO_WORKER__MODE": "local", **armed})
+        assert done.returncode == (-9 if armed else 0), done.stderr
+        assert {row for row in asked(ROWS) if row[0] != "local"} == left  # what it made is local

@@ -62,8 +62,19 @@ class Service:
         """Make a client of the HTTP face, with the right token."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
         return httpx.AsyncClient(
-            base_url=self.url, headers=headers, timeout=60, trust_env=False, **options
+            base_url=self.url,
+            headers=headers,
+            timeout=60,
+            trust_env=False,
+            event_hooks={"response": [self._hear]},
+            **options,
         )
+
+    async def _hear(self, response: httpx.Response) -> None:
+        """Let what monitoring sees be searched for secrets."""
+        if response.request.url.path in {"/metrics", "/v1/status"}:
+            await response.aread()
+            self._heard.append(response.text)
 
 
 Run = Callable[..., AbstractAsyncContextManager[Service]]

@@ -31,6 +31,8 @@ class Schedule:
         daily = _DAILY.fullmatch(expression)
         self._times = _Cron(expression) if daily is None else _Daily(daily[1], daily[2])
         self._zone = zone
+        self._found: tuple[datetime, datetime] | None = None
+        """The next time after an instant, which is that of all instants between the two."""
 
     def latest(self, now: datetime) -> int:
         """Give the civil day of the last time that was due."""
@@ -39,6 +41,11 @@ class Schedule:
 
     def next(self, now: datetime) -> datetime:
         """Give the instant of the next time; it is after now."""
+        if self._found is None or not self._found[0] <= now < self._found[1]:
+            self._found = now, self._next(now)
+        return self._found[1]
+
+    def _next(self, now: datetime) -> datetime:
         times = self._times.since(now.astimezone(self._zone).replace(tzinfo=None))
         instants = (instant_of_civil(civil, self._zone) for civil in times)
         return next(instant for instant in instants if instant > now)

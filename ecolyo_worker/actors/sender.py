@@ -32,6 +32,8 @@ _SECRET_PATIENCE_S = 2.0
 # So many secrets are looked at in one go; the others come next.
 _MOST_SECRETS = 200
 _FIRST_RETRY_S = 0.5
+# What is due by then is due now.
+_NOW_S = 0.001
 
 
 class SendReport(Struct, frozen=True):
@@ -135,7 +137,9 @@ class Sender(Actor):
                 if not await self._take_turn(deadline):
                     return await self._report(outcomes)
                 try:
-                    outcomes.update(await self._send(deadline, draining=True))
+                    if self._target.is_set:
+                        await self._prepare()
+                        outcomes.update(await self._send(deadline, draining=True))
                 finally:
                     self._turn.release()
                 if outcomes["delivered"] > delivered:
@@ -193,17 +197,23 @@ class Sender(Actor):
         async with self._turn:
             if self._drains or self.stopping or self._is_held():
                 return self.LOOK_S
+            await self._prepare()
+            wait, look = await self._wait_s()
+            # To look costs less than a pass, which opens lanes and writes.
+            if not self._hands and (wait is None or wait > _NOW_S):
+                return look
             await self._send(float("inf"), draining=False)
         return (await self._wait_s())[1]
 
-    async def _send(self, deadline: float, *, draining: bool) -> Counter[str]:
-        """Make one pass; a row that fails in a drain's is not drawn again in it."""
-        if not self._target.is_set:
-            return Counter()
+    async def _prepare(self) -> None:
+        """Let go what nobody has in hand, and what waits for a secret that was put right."""
         if self._may_have_strays:
             await self._context.database.run(outbox.release_strays, self._hands.ids)
             self._may_have_strays = False
         await self._look_at_secrets()
+
+    async def _send(self, deadline: float, *, draining: bool) -> Counter[str]:
+        """Make one pass; a row that fails in a drain's is not drawn again in it."""
         began = utc_ms(self._clock.now())
         self._pass = Pass(
             hands=self._hands,
@@ -309,7 +319,7 @@ class Sender(Actor):
         moment = await read(draw.next_moment, now, latest)
         if moment is None or not self._target.is_set:
             return None, self.LOOK_S
-        wait = max(moment - now, 1) / 1000
+        wait = max((moment - now) / 1000, _NOW_S)
         is_watching = await read(destinations.watched, now, 0, 1)
         return wait, min(wait, SECRET_LOOK_S) if is_watching else wait
 

@@ -39,6 +39,7 @@ from ecolyo_worker.store.refusing import (
     refuse_missing,
     refuse_other,
     refuse_unreachable,
+    refuse_unwritable,
 )
 from ecolyo_worker.store.tampering import DATABASE, refuse_strange_files
 from ecolyo_worker.store.troubles import is_disk_failure, is_trouble, translated
@@ -83,11 +84,10 @@ class Database:
         self._tell: Callable[[str | None], None] | None = None
         self._told = (False, False)
         self._loop = _running_loop()
-        # Each is written by one thread only, so that neither needs a lock.
-        self._submitted = 0
-        self._begun = 0
         self.is_closed = False
         self.snapshot: Any = None
+        self._seen: tuple[int, object] | None = None
+        """How much was written, and how many pages are free, when the snapshot was taken."""
         self._unwritten: str | None = None
         self._lost: str | None = None
         self.broken: StoreBroken | StateDamaged | None = None
@@ -131,6 +131,7 @@ class Database:
         refuse_strange_files(directory)
         owner = Owner(directory)
         try:
+            refuse_unwritable(path)
             refuse_missing(path, owner)
             if not (migrating or path.exists()):
                 raise no_database(directory)
@@ -176,14 +177,18 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run a function that only reads, on one consistent state; writing in it is an error."""
+        """Run a function that only reads, on one consistent state.
+
+        `RuntimeError`: it wrote, and nothing of that was done.
+        """
 
         def work(connection: sqlite3.Connection) -> R:
-            connection.execute("PRAGMA query_only = ON")
-            try:
-                return function(connection, *args, **kwargs)
-            finally:
-                connection.execute("PRAGMA query_only = OFF")
+            # With `PRAGMA query_only` SQLite would prepare every statement anew that is used next.
+            before = connection.total_changes
+            result = function(connection, *args, **kwargs)
+            if connection.total_changes != before:
+                raise RuntimeError(f"{function!r} writes: it must be run by `run`")
+            return result
 
         return await self._in_thread(self._transaction, "BEGIN", work)
 
@@ -192,6 +197,15 @@ class Database:
         self._lost = words = self._place.trouble()
         if words is not None:
             raise StoreUnavailable(f"the database does not work now: {words}; {LOST_ADVICE}")
+
+    async def look_for_file(self) -> None:
+        """Tell if its file was deleted or replaced, or is back, while nobody reads or writes."""
+
+        def look(_: sqlite3.Connection) -> None:
+            self._lost = self._place.trouble()
+
+        if self.broken is None:
+            await self._in_thread(look)
 
     def check_loop(self) -> None:
         """Refuse a caller in another event loop than the one it was opened in.
@@ -294,14 +308,15 @@ class Database:
             self._tell(trouble)
 
     def _look(self, connection: sqlite3.Connection) -> None:
-        """Take the snapshot; after a failure too, as the one before may have left it to this one.
-
-        Under load only the last of the waiting transactions is worth looking at.
-        """
-        if self._observe is not None and self._submitted == self._begun:
+        """Take the snapshot if something changed: whoever wrote sees it when it hears of it."""
+        if self._observe is not None:
             # A commit has happened, whether or not it can be looked at now.
             with suppress(sqlite3.Error):
-                self.snapshot = self._observe(connection)
+                # To give space back changes no row.
+                changes = connection.total_changes, _pragma(connection, "freelist_count")
+                if changes != self._seen:
+                    self.snapshot = self._observe(connection)
+                    self._seen = changes
 
     async def _in_thread(self, function: Callable[..., R], *args: object) -> R:
         """Run a function with the raw connection in aiosqlite's thread.
@@ -311,7 +326,6 @@ class Database:
         """
 
         def work(connection: sqlite3.Connection) -> R:
-            self._begun += 1
             if self.broken is not None:
                 raise type(self.broken)(*self.broken.args)
             try:
@@ -323,7 +337,6 @@ class Database:
         if self.is_closed:
             raise StoreUnavailable("the database is closed: the worker was left")
         self.check_loop()
-        self._submitted += 1
         raw = self._connection._conn  # noqa: SLF001
         execute: Callable[..., Awaitable[R]] = self._connection._execute  # noqa: SLF001
         try:

@@ -1,5 +1,6 @@
 """Which state directories and databases are refused, before a byte of them is changed."""
 
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -22,6 +23,7 @@ __all__ = [
     "refuse_missing",
     "refuse_other",
     "refuse_unreachable",
+    "refuse_unwritable",
     "unreachable",
 ]
 
@@ -70,6 +72,16 @@ def unreachable(directory: Path) -> str | None:
     except OSError as error:
         return f"{directory} cannot be looked into: {error.strerror}"
     return None
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a database that this user may not write, or make files beside."""
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
+            raise StateRefused(
+                f"{place}: cannot be written by user number {os.geteuid()}; the state must be where"
+                " it can be written"
+            )
 
 
 def opened_to(directory: Path) -> str | None:

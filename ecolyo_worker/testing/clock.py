@@ -132,7 +132,7 @@ class SimulatedClock(SteppedClock):
     _ROUNDS = 10
     # Who waits so long, on this clock, gathers what comes: it gets so long, on the machine's.
     _GATHERING_S = 0.02
-    _GATHERED_S = 0.004
+    _GATHERED_S = 0.02
 
     def __init__(self, now: datetime, *, patience_s: float = 60.0) -> None:
         """`now` is aware. `patience_s` is how long a step may take, by the machine's time."""

@@ -25,10 +25,10 @@ __all__ = ["HOMES", "DaySums", "Fetching", "FetchingReport", "HomeMeter", "fetch
 
 # Two months and a day, so that the first month can be compared with the one before.
 _HISTORY_DAYS = 62
-# Over a longer time it is enough to ask once a week, and on the first of a month of the one before.
+# Over a longer time it is enough to ask twice a month, on its first of all the one before.
 _MOST_DAYS = 31
 _HALF_HOUR = 30
-_WEEKLY = "0 12 1,8,15,22 * *"
+_TWICE_A_MONTH = "0 12 1,15 * *"
 
 
 class HomeMeter(Struct, frozen=True):
@@ -80,7 +80,7 @@ class FetchingReport(Struct, frozen=True):
 
 def fetched(settings: Settings, twin: Twin, secret_file: Path, days: int) -> Settings:
     """Let a worker fetch from a twin for so many days; `secret_file` is any file with a line."""
-    seldom = {"schedule": _WEEKLY, "spread": timedelta()} if days > _MOST_DAYS else {}
+    seldom = {"schedule": _TWICE_A_MONTH, "spread": timedelta()} if days > _MOST_DAYS else {}
     # The simulated clock waits a little, by the machine's, for whoever sleeps longer than that.
     fast = {"per_second": 100, "per_hour": 100_000}
     enedis = Enedis(

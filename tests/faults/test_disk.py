@@ -11,11 +11,13 @@ from typing import Any
 
 import anyio
 import pytest
+from structlog.testing import CapturingLogger
 
 from ecolyo_worker import Settings, StateRefused, StoreUnavailable, Worker
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.ledger import assert_balanced
+from tests.fundamentals.test_group_commit import calling
 
 Fill = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
@@ -63,6 +65,12 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
+def room(connection: sqlite3.Connection, pages: int) -> None:
+    """Let the database grow by so many pages."""
+    (size,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {size + pages}")
+
+
 def visits(first: int, count: int) -> list[dict[str, str]]:
     at = {"type": "NavigationEvent", "eventDate": "2026-11-20T10:00", "target": "gas"}
     return [{**at, "_id": f"{number:0100}"} for number in range(first, first + count)]
@@ -84,6 +92,28 @@ async def test_a_full_disk_refuses_events(disk: Disk, agree: Callable[..., Any])
         assert (await worker.record(ALICE, visits(0, 501))).accepted == 500
         assert {task.restarts for task in worker.health()} == {0}
     assert (await assert_balanced(disk.state_dir)).events == 501
+
+
+@pytest.mark.fault(20)
+async def test_a_file_that_may_not_grow_refuses_events(settings: Settings) -> None:
+    """Each of those who share a commit is told; once there is room again, all are taken."""
+    async with Worker(settings).opened() as worker:
+        await worker.record(ALICE, visits(0, 1))
+        before = worker.status().events
+        await worker.database.run(room, 0)
+        async with calling(worker) as callers:
+            for n in range(3):
+                callers.record(*(f"{n}-{m:060}" for m in range(200)))
+        assert [type(error) for error in callers.errors.values()] == [StoreUnavailable] * 3
+        assert all("full" in str(error) for error in callers.errors.values())
+        assert worker.status().events == before
+        await worker.database.run(room, 1000)
+        async with calling(worker) as callers:
+            for n in range(3):
+                callers.record(*(f"{n}-{m:060}" for m in range(200)))
+        assert list(callers.accepted.values()) == [200] * 3
+        assert [task.restarts for task in worker.health()] == [0]
+    assert (await assert_balanced(settings.directory)).events == 601
 
 
 @pytest.mark.fault(21)
@@ -111,17 +141,17 @@ FULL = (
 )
 
 
-def room(connection: sqlite3.Connection, pages: int) -> None:
-    """Let the database grow by so many pages."""
-    (size,) = connection.execute("PRAGMA page_count").fetchone()
-    connection.execute(f"PRAGMA max_page_count = {size + pages}")
-
-
 @pytest.mark.fault(21)
 async def test_a_full_disk_forgets_no_answer(fill: Fill, quick: Quick, wire: Any) -> None:
-    """While marks cannot be written nothing else leaves; then they are, and nothing left twice."""
+    """While marks cannot be written nothing else leaves; then they are, and nothing left twice.
+
+    The log says once that the database does not work and once that it does again; `status` says so
+    meanwhile.
+    """
     await fill()
-    async with Worker(quick(wire.url, concurrency=1, rate=50.0)).opened() as worker:
+    logger: Any = CapturingLogger()
+    settings = quick(wire.url, concurrency=1, rate=50.0)
+    async with Worker(settings, logger=logger).opened() as worker:
         await worker.database.run(lambda connection: connection.execute(FULL))
         await worker.database.run(room, 2)
         async with anyio.create_task_group() as running:
@@ -131,12 +161,19 @@ async def test_a_full_disk_forgets_no_answer(fill: Fill, quick: Quick, wire: Any
                     await anyio.lowlevel.checkpoint()
                 assert len(wire.requests) == 1
                 assert worker.status().outbox["in_flight"] == 1
+                assert "database or disk is full" in worker.status().advice[0]
                 await worker.database.run(room, 100_000)
                 while worker.status().outbox["sent"] < 6:
                     await anyio.lowlevel.checkpoint()
             worker.sender.stop()
         assert len(wire.requests) == 6
         assert worker.status().maybe_delivered == 0
+        assert worker.status().advice == []
+    told = [(call.method_name, call.args[0]) for call in logger.calls]
+    assert [one for one in told if "the database" in one[1]] == [
+        ("error", "the database does not work"),
+        ("info", "the database works again"),
+    ]
 
 
 @pytest.mark.fault(21)
@@ -172,6 +209,24 @@ async def test_a_start_where_nothing_can_be_written_is_refused(
     with pytest.raises(StateRefused, match="must be where it can be written"):
         async with Worker(Settings(state_dir=disk.state_dir)).reading():
             pass
+
+
+@pytest.mark.fault(23)
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("name", ["", DATABASE])
+async def test_a_start_without_a_permission_is_refused(state_dir: Path, name: str) -> None:
+    """A start is refused as well where its user may not write the directory, or the file in it."""
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        pass
+    place = state_dir / name
+    mode = place.stat().st_mode
+    place.chmod(mode & 0o500)
+    with pytest.raises(StateRefused, match="must be where it can be written"):
+        async with Worker(Settings(state_dir=state_dir)).opened():
+            pass
+    place.chmod(mode)
+    async with Worker(Settings(state_dir=state_dir)).opened():
+        pass
 
 
 @pytest.mark.fault(23)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from ecolyo_worker.configuration import read
 from ecolyo_worker.service.http import http_app
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.store.status import LEAST_FREE, make_status
+from ecolyo_worker.testing.clock import SteppedClock
 from tests.integration.conftest import commands_of, service
+from tests.nights import asleep
 
 pytestmark = pytest.mark.fault(27)
 
@@ -114,3 +117,21 @@ async def test_the_commands_say_so(state_dir: Path, lose: Loss, words: str) -> N
         found = [one async for one in diagnose(reading, SystemClock(), logger, online=False)]
         failures = [one.found for one in found if one.result == "failed"]
         assert [words in text for text in failures if "the database" in text] == [True]
+
+
+@pytest.mark.parametrize("mode", ["on", "off"])
+async def test_nobody_asks_anything_meanwhile(state_dir: Path, mode: Any) -> None:
+    """It is noticed within a minute by itself, and the log says so once; what is put back, too."""
+    logger: Any = CapturingLogger()
+    clock = SteppedClock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
+    settings, path = Settings(state_dir=state_dir, mode=mode), state_dir / DATABASE
+    async with Worker(settings, clock=clock, logger=logger) as worker:
+        await asleep(worker, clock)
+        path.rename(state_dir / "aside")
+        for _ in range(2):
+            await clock.step(clock.now() + timedelta(seconds=30))
+        (state_dir / "aside").rename(path)
+        for _ in range(2):
+            await clock.step(clock.now() + timedelta(seconds=30))
+    told = [call.args[0] for call in logger.calls if "the database" in call.args[0]]
+    assert told == ["the database does not work", "the database works again"]

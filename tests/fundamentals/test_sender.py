@@ -1,6 +1,7 @@
 """The sender by itself: it wakes, rests, gives way, stops, and forgets no answer."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -256,7 +257,8 @@ async def test_where_it_goes_fast_rows_are_marked_together(
     for n in range(20):
         await fill(f"p{n}.example")
     async with Worker(quick(echo.url, rate=10_000.0, concurrency=10)).opened() as worker:
-        before = worker.database._begun
+        said: list[str] = []
+        await worker.database.read(sqlite3.Connection.set_trace_callback, said.append)
         assert (await worker.send()).outcomes == {"delivered": 120}
-        assert worker.database._begun - before < 30
+        assert sum(words.startswith("BEGIN") for words in said) < 30
     await assert_balanced(state_dir, echo.url)

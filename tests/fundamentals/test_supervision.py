@@ -17,6 +17,7 @@ from ecolyo_worker.actors.supervisor import Supervisor
 from ecolyo_worker.clock import Clock, SystemClock
 from ecolyo_worker.errors import ActorFailed, StoreUnavailable
 from ecolyo_worker.testing.clock import SteppedClock
+from tests.machine_time import MachineTime
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -233,12 +234,28 @@ async def _when_stopping(worker: Worker, may_end: anyio.Event) -> None:
     may_end.set()
 
 
-async def test_the_grace_has_an_end() -> None:
-    """An actor that does not finish within the grace is cancelled."""
-    worker = Worker(SystemClock(), lambda _: anyio.sleep_forever())
-    async with supervised(SystemClock(), grace_s=0.01) as supervisor:
-        await supervisor.start(worker)
-    assert worker.ended == "cancelled"
+async def test_nothing_is_cancelled_before_the_grace_is_over(machine_time: MachineTime) -> None:
+    """What ends in its last minute ends by itself; all the others are cancelled after it."""
+    may_end = anyio.Event()
+    late = Worker(SystemClock(), lambda _: may_end.wait())
+    never = [Worker(SystemClock(), lambda _: anyio.sleep_forever()) for _ in range(3)]
+    workers = [late, *never]
+
+    async def host() -> None:
+        async with supervised(SystemClock(), grace_s=3600) as supervisor:
+            for worker in workers:
+                await supervisor.start(worker)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(host)
+        while not all(worker.stopping for worker in workers):
+            await anyio.lowlevel.checkpoint()
+        machine_time.skip(3540)
+        may_end.set()
+        await anyio.wait_all_tasks_blocked()
+        assert [worker.ended for worker in workers] == ["stopped", "", "", ""]
+        machine_time.skip(60)
+    assert [worker.ended for worker in never] == ["cancelled"] * 3
 
 
 async def test_a_stop_can_be_cut_short() -> None:

@@ -246,10 +246,22 @@ async def test_a_full_disk_leaves_nothing(database: Database, other: sqlite3.Con
 
 async def test_reading_may_not_write(database: Database, other: sqlite3.Connection) -> None:
     """A function that writes under `read` fails, and the next one may write under `run`."""
-    with pytest.raises(StoreUnavailable, match="readonly"):
+    with pytest.raises(RuntimeError, match="writes: it must be run by `run`"):
         await database.read(add, "a")
     assert stored(other) == []
     await assert_clean(database)
+
+
+async def test_only_what_changed_is_looked_at(state_dir: Path) -> None:
+    """A snapshot is taken once of what was written; who writes nothing takes none."""
+    async with Database.open(state_dir, observe=stored) as database:
+        await database.run(add, "a")
+        first = database.snapshot
+        await database.read(stored)
+        await database.run(stored)
+        assert database.snapshot is first
+        await database.run(add, "b")
+        assert database.snapshot == ["a", "b"]
 
 
 async def test_reading_sees_one_state(database: Database, other: sqlite3.Connection) -> None:

@@ -1,22 +1,30 @@
 """The ledger tells a lost or doubled thing from a good state; each equation can go red."""
 
+import gzip
 import re
 import socket
 import sqlite3
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from anyio.abc import ByteStream
 
-from ecolyo_worker import Settings, StateRefused, Worker
+from ecolyo_worker import CommandRefused, Settings, StateRefused, StoreUnavailable, Worker
 from ecolyo_worker.commands import Commands
+from ecolyo_worker.remote.echo import counted, received
 from ecolyo_worker.requests import ConsumptionImport, EventsImport, InstancesImport, Line
 from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing import Echo, echo_server
 from ecolyo_worker.testing.ledger import assert_balanced, check
+from tests.machine_time import MachineTime
+from tests.machine_time import machine_time as machine_time
+from tests.raw_server import Handler, served
 
 NIGHT = datetime(2026, 11, 21, 1, 0)
 
@@ -218,6 +226,54 @@ async def test_no_echo_server_is_one_sentence(
     done = await cli("reconcile", "--echo", "http://[::")
     assert done.returncode == 64
     assert b"does not answer as an echo server" in done.stderr
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BOMB = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+
+
+def answering(*pieces: bytes, then: Callable[[], object] | None = None) -> Handler:
+    """Answer with pieces; `then` comes before the last one, which is said again for ever."""
+
+    async def handle(stream: ByteStream) -> None:
+        await stream.receive()
+        for piece in pieces:
+            await stream.send(piece)
+        while then is not None:
+            then()
+            await stream.send(pieces[-1])
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(answering(CHUNKED, b"1000\r\n%4096s\r\n" % b"", then=bool), id="endless"),
+        pytest.param(answering(BOMB, gzip.compress(bytes(50_000_000))), id="bomb"),
+    ],
+)
+async def test_a_false_echo_server_fills_no_memory(handler: Handler) -> None:
+    """An answer that is too long, or unpacks to what is, is read in part and refused in words."""
+    async with served(handler) as place:
+        tracemalloc.start()
+        try:
+            with pytest.raises(CommandRefused, match="it gives more than 1,000,000 bytes"):
+                await received(f"http://{place}", longest=1_000_000)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert await counted(f"http://{place}") is None
+    assert peak < 10_000_000
+
+
+async def test_a_false_echo_server_holds_nobody_up(machine_time: MachineTime) -> None:
+    """One that goes on with a byte now and then is left at one deadline over all of its answer."""
+    drip = answering(CHUNKED, b"1\r\n \r\n", then=partial(machine_time.skip, 4))
+    async with served(drip) as place:
+        with pytest.raises(StoreUnavailable, match="/api/indicators did not answer in time"):
+            await received(f"http://{place}")
+        assert await counted(f"http://{place}") is None
 
 
 async def test_a_false_state_ends_with_one(

@@ -160,6 +160,28 @@ async def documents(cli: Cli, step: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in await lines(cli, *asked)]
 
 
+@pytest.mark.parametrize(
+    ("fluid", "step", "doctype"),
+    [
+        ("electricity", "half-hour", "com.grandlyon.enedis.minute"),
+        ("electricity", "hour", "com.grandlyon.enedis.hour"),
+        ("electricity", "day", "com.grandlyon.enedis.day"),
+        ("electricity", "month", "com.grandlyon.enedis.month"),
+        ("electricity", "year", "com.grandlyon.enedis.year"),
+        ("gas", "day", "com.grandlyon.grdf.day"),
+        ("gas", "month", "com.grandlyon.grdf.month"),
+        ("gas", "year", "com.grandlyon.grdf.year"),
+    ],
+)
+async def test_a_document_is_named_as_the_konnectors_did(
+    cli: Cli, take: Any, fluid: str, step: str, doctype: str
+) -> None:
+    """Each fluid's step has its doctype; what other steps are made of is none of it."""
+    starts = ("2025-12-31", "2026-01-01", *(f"2026-01-02T00:{n}:00+01:00" for n in ("00", "30")))
+    await take(*(reading(start, 1, fluid=fluid) for start in starts))
+    assert {item["doctype"] for item in await documents(cli, step)} == {doctype}
+
+
 async def test_what_has_no_document_is_named(cli: Cli, take: Any) -> None:
     """Water has no doctype, gas none by the hour: they are left out, and that is said."""
     await take(reading("2026-10-01", 3, fluid="water"), reading("2026-10-01", 4, fluid="gas"))

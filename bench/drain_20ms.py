@@ -10,7 +10,7 @@ from bench.measure import ROUNDS, sized, tell
 from bench.sending import bare, drained, server
 
 LANES = 20
-ROWS = sized(4_000, LANES)
+ROWS = sized(5_000, LANES)
 DELAY_S = 0.020
 
 

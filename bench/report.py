@@ -37,11 +37,11 @@ INTRODUCTION = """\
 -->
 
 `make bench` measures all of this, `make bench-report` writes this page. Each figure is a ratio of
-two things that were measured by turns in the same run, five rounds of each, for a ratio says more
-than a time: what slows the machine down slows both. The median is told, and the spread: how far the
-rounds' ratios lie apart, as a part of it. Where something is fixed, such as a rate that is set, it
-stands in place of the second. What a service is good for in people and meters is [a page of its
-own](scale.md).
+two things that were measured by turns in the same run, five rounds of each (three of the nights of
+`night_scaling`, which take minutes), for a ratio says more than a time: what slows the machine down
+slows both. The median is told, and the spread: how far the rounds' ratios lie apart, as a part of
+it. Where something is fixed, such as a rate that is set, it stands in place of the second. What a
+service is good for in people and meters is [a page of its own](scale.md).
 """
 
 BUSY = """\
@@ -103,11 +103,15 @@ class Results:
         """Give what ours came to, in the figure's unit."""
         return float(self._lines[name]["ours"])
 
+    def of(self, figure: Figure) -> dict[str, Any] | None:
+        """Give the line of a figure; None if it was not measured."""
+        return self._lines.get(figure.name)
+
     def figures(self) -> Iterator[tuple[Figure, dict[str, Any]]]:
         """Give the figures that were measured, each with its line, in the order of the report."""
         for figure in WANTED:
-            if figure.name in self._lines:
-                yield figure, self._lines[figure.name]
+            if line := self.of(figure):
+                yield figure, line
 
     def shares(self) -> dict[str, dict[str, float]]:
         """Give for each path by its title the shares of its parts."""
@@ -128,7 +132,7 @@ def performance(results: Results | None = None) -> str:
         lines += [BUSY.format(**results.machine)]
     if any(is_trial(line) for _, line in results.figures()):
         lines += [TRIED]
-    rows = [_row(figure, line) for figure, line in results.figures()]
+    rows = [_row(figure, results.of(figure)) for figure in WANTED]
     headings = ["name", "what is compared", "reached", "wanted", "", "spread", "ours", "beside it"]
     lines += ["## Figures\n", "\n".join(table(headings, rows)), "", DRAWN]
     if shares := results.shares():
@@ -171,11 +175,13 @@ def is_trial(line: dict[str, Any]) -> bool:
     return bool(line["rounds"] < least or line["size"] != 1)
 
 
-def _row(figure: Figure, line: dict[str, Any]) -> list[str]:
+def _row(figure: Figure, line: dict[str, Any] | None) -> list[str]:
+    compared = f"{figure.ours}, beside {figure.baseline}"
+    if line is None:
+        return [f"`{figure.name}`", compared, "–", figure.wanted, "not measured", "–", "–", "–"]
     met = {True: "met", False: "**missed**", None: "–"}[figure.is_met(line["ratio"])]
     met = f"trial, {line['size']:.0%}" if is_trial(line) else met
     unit = line["unit"]
-    compared = f"{figure.ours}, beside {figure.baseline}"
     found = [f"{shown(line['ours'])} {unit}", f"{shown(line['baseline'])} {unit}"]
     spread = f"{line['spread']:.0%}"
     return [

@@ -63,3 +63,15 @@ def test_every_bench_is_in_the_report() -> None:
     telling = re.compile(r"^from bench\.measure import .*\b(compare|tell)\b", re.MULTILINE)
     found = {path.stem for path in folder.glob("*.py") if telling.search(path.read_text())}
     assert found == set(BENCHES)
+
+
+def test_the_report_tells_what_was_not_measured(tmp_path: Path) -> None:
+    """Each figure has a row on the page, also one of which nothing is kept."""
+    report = import_module("bench.report")
+    kept = tmp_path / "results.ndjson"
+    lines = report.RESULTS.read_text().splitlines(keepends=True)
+    kept.write_text("".join(line for line in lines if '"name": "night_' not in line))
+    page = report.performance(report.Results(kept))
+    for figure in WANTED:
+        (row,) = re.findall(rf"^\| `{figure.name}` \| .*$", page, re.MULTILINE)
+        assert "| not measured |" in row or not figure.name.startswith("night_")

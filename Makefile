@@ -70,8 +70,12 @@ bench-report: docs
 # A service lives, under load and with faults on all sides, and is killed, again and again, for
 # SOAK_MINUTES (30). A run that fails says with which SOAK_SEED it comes again. It ends with 1 if the
 # books do not balance, and leaves the state to look at. Root has a small disk filled up, too.
+# Then every parser and whole histories are tried with PROPERTY_EXAMPLES (10) times as many inputs as
+# on every change, and others each time: a quarter of an hour or more.
+PROPERTY_EXAMPLES ?= 10
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
+	PROPERTY_EXAMPLES=$(PROPERTY_EXAMPLES) $(BIN)/pytest tests/property -k "fuzz or histories" --numprocesses $(WORKERS)
 
 # Small changes to what decides on attempts and to what counts: of each a test must become red. It takes
 # a quarter of an hour or more; one that is tried already is not tried again while its file stays

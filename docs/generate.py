@@ -136,7 +136,8 @@ ENVIRONMENT = """\
 | `ECOLYO_SECTION__KEY` | any [setting](settings.md), as in `ECOLYO_DACC__RATE=3` |
 | `STATE_DIRECTORY` | systemd's: where everything is kept, if neither an option nor a setting says |
 | `XDG_STATE_HOME` | the folder of your state folder, else `~/.local/state` |
-| `CREDENTIALS_DIRECTORY` | systemd's: where `dacc-token` and `http-token` are, without a setting |
+| `CREDENTIALS_DIRECTORY` | systemd's: where `dacc-token`, `http-token`, `enedis-client-secret`, \
+`grdf-client-secret` and `energy-key` are, without a setting |
 | `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` | systemd's: `run` tells it how it does |
 | `NO_COLOR`, `TERM`, `COLUMNS` | how things look |
 """

@@ -1,10 +1,11 @@
 """What tests of polling share: workers beside a twin that goes by their clock, and their visits."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,12 +42,17 @@ class Polling:
 
     @asynccontextmanager
     async def worker(
-        self, generation: Any = "2026", zone: str = "Europe/Paris", gas: int = 60, **enedis: Any
+        self,
+        generation: Any = "2026",
+        zone: str = "Europe/Paris",
+        gas: int = 60,
+        grdf: Mapping[str, Any] = MappingProxyType({}),
+        **enedis: Any,
     ) -> AsyncIterator[Worker]:
         """Open a worker, which fetches so many days of gas; the twin stands at the same time."""
         chosen = settings(self.state_dir, self.twin, generation, **{**DAYS, **enedis})
-        grdf = msgspec.structs.replace(chosen.grdf, history_days=gas)
-        chosen = chosen.replace(zone=zone, grdf=grdf)
+        of_gas = msgspec.structs.replace(chosen.grdf, **{"history_days": gas, **grdf})
+        chosen = chosen.replace(zone=zone, grdf=of_gas)
         await self.stand()
         logger = structlog.wrap_logger(None, processors=[self._take])
         async with Worker(chosen, clock=self.clock, logger=logger).opened() as worker:

@@ -2,11 +2,11 @@
 
     python tools/dacc_echo.py --port 0 --fault 'status=503*2,reset,latency=5s@30%' --rate 5/s
 
-It needs nothing but a bare Python. Its first line is the address for the worker's configuration,
-and that of a page which shows what arrives; then it prints a line for each request. It answers as
-the DACC does, or by faults on demand, and ``/api/`` tells what arrived. What might tell who a
-person is, is marked (``twins/dacc/leaks.py``). In a test, ``with EchoServer() as echo:`` does the
-same on a thread.
+It needs nothing but a bare Python, and what stands beside it: ``twins`` and ``dacc_echo.html``. Its
+first line is the address for the worker's configuration, and that of a page which shows what
+arrives; then it prints a line for each request. It answers as the DACC does, or by faults on
+demand, and ``/api/`` tells what arrived. What might tell who a person is, is marked
+(``twins/dacc/leaks.py``). In a test, ``with EchoServer() as echo:`` does the same on a thread.
 
 ============================  ================================================================
 ``/measure``                  the DACC itself, which takes an indicator

@@ -2,11 +2,11 @@
 
     python tools/energy_twin.py --port 0 --meter 11111111111111:holes,late --fault 'html-503*2'
 
-It needs nothing but a bare Python. Its first line has the addresses for the worker's configuration,
-which follows; then it prints a line for each request. Its data are computed from a seed, so that
-they are the same each time; what is odd about a meter is named with its number. It knows Enedis of
-v4, v5 and 2026, GRDF, their tokens and pages of consent, quotas, and errors by name. In a test,
-``with EnergyTwin() as twin:`` does the same on a thread.
+It needs nothing but a bare Python, and the folder ``twins`` beside it. Its first line has the
+addresses for the worker's configuration, which follows; then it prints a line for each request. Its
+data are computed from a seed, so that they are the same each time; what is odd about a meter is
+named with its number. It knows Enedis of v4, v5 and 2026, GRDF, their tokens and pages of consent,
+quotas, and errors by name. In a test, ``with EnergyTwin() as twin:`` does the same on a thread.
 
 ``--help`` tells the addresses, the meters, the faults and the API.
 """

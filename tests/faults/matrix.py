@@ -56,12 +56,18 @@ FAULTS: dict[str, dict[int, Fault]] = {
         18: Fault("the host cancels the task that the worker lives in"),
         19: Fault(
             "killed because memory is used up",
-            "The kernel gives the process no more memory (`RLIMIT_AS`); then the test kills it.",
+            "The kernel gives the process no more memory (`RLIMIT_AS`); then the test kills it. A"
+            " batch of the night is bounded by its people and its events; each event is bounded in"
+            " bytes.",
         ),
     },
     "Disk and file": {
         20: Fault("the disk is full when events come in"),
-        21: Fault("the disk is full when an answer or a night is stored"),
+        21: Fault(
+            "the disk is full when an answer or a night is stored",
+            "A night meets a disk that is full. For an answer SQLite lets the file grow no further,"
+            " so that it is full at that very moment.",
+        ),
         22: Fault(
             "an I/O error, or a sync that fails",
             "The sync fails by a library between the worker and the kernel.",
@@ -118,14 +124,23 @@ FAULTS: dict[str, dict[int, Fault]] = {
         54: Fault("an event that intake takes and counting fails on"),
         55: Fault("input that is huge, deep, no number, no text, no time, or unknown"),
         56: Fault("events twice, late, and in any order"),
-        57: Fault("a full queue; a million rows that wait"),
+        57: Fault(
+            "a full queue; a million rows that wait",
+            "Not seconds are measured, but the steps that SQLite takes: a start, and the sending of"
+            " a row, takes as many with 40,000 rows as with 200.",
+        ),
         58: Fault("a group value that is not allowed"),
     },
     "Consents of Enedis and GRDF": {
         59: Fault("two tasks renew a token at once"),
         60: Fault("a grant that has ended (`invalid_grant`)"),
         61: Fault("a token revoked early, a wrong clock, no `expires_in`"),
-        62: Fault("the quota used up, a maintenance window, a part of a day"),
+        62: Fault(
+            "the quota used up, a maintenance window, a part of a day",
+            "`coverage` lists the gaps of an account, day by day. `status` tells the last day"
+            " that is held, of all accounts together, why nothing is asked for now, and of how many"
+            " days what came cannot be read, or contradicts itself.",
+        ),
         63: Fault("a consent that was withdrawn"),
     },
 }

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from anyio.abc import ByteStream
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.requests import OutboxDocument
@@ -21,6 +22,7 @@ from ecolyo_worker.testing.ledger import assert_balanced
 from tests.fundamentals.conftest import OK, PAGES
 from tests.fundamentals.outcomes import assert_outcome, attempt
 from tests.machine_time import MachineTime
+from tests.raw_server import served
 
 Filled = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
@@ -29,25 +31,35 @@ Rows = Callable[..., Awaitable[list[OutboxDocument]]]
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 
 
+async def _gone(stream: ByteStream) -> None:
+    await stream.receive()
+
+
 @pytest.mark.fault(41)
+@pytest.mark.parametrize("how", ["refused", "no such name", "TLS breaks off"])
 async def test_an_address_where_nobody_is(
-    fill: Filled, quick: Quick, rows: Rows, free_tcp_port: int
+    fill: Filled, quick: Quick, rows: Rows, free_tcp_port: int, how: str
 ) -> None:
-    """Indicators wait, and no attempt is counted; after five refusals none leaves for a minute.
+    """Indicators wait, and no attempt is counted; after five failures none leaves for a minute.
 
     Then one does, to find out.
     """
     await fill()
     clock = FakeClock(NOW)
-    settings = quick(f"http://127.0.0.1:{free_tcp_port}", concurrency=1)
-    async with Worker(settings, clock=clock).opened() as worker:
-        assert (await worker.send()).outcomes == {"unavailable": 5}
-        (native,) = worker.status().destinations
-        assert (native.state, native.next_try) == ("open", "2026-11-21T02:01:00Z")
-        assert "ConnectError" in str(native.reason)
-        found = {(row.state, row.counted_attempts) for row in await rows(worker)}
-        assert found == {("pending", 0)}
-        assert (await worker.send(until_empty=True, timeout_s=59)).attempts == 1
+    async with served(_gone) as place:
+        urls = {
+            "refused": f"http://127.0.0.1:{free_tcp_port}",
+            "no such name": "https://nobody.invalid",
+            "TLS breaks off": f"https://{place}",
+        }
+        async with Worker(quick(urls[how], concurrency=1), clock=clock).opened() as worker:
+            assert (await worker.send()).outcomes == {"unavailable": 5}
+            (native,) = worker.status().destinations
+            assert (native.state, native.next_try) == ("open", "2026-11-21T02:01:00Z")
+            assert "ConnectError" in str(native.reason)
+            found = {(row.state, row.counted_attempts) for row in await rows(worker)}
+            assert found == {("pending", 0)}
+            assert (await worker.send(until_empty=True, timeout_s=59)).attempts == 1
 
 
 @pytest.mark.fault(42)

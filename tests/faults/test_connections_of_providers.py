@@ -1,5 +1,6 @@
 """Enedis and GRDF out of reach, cut off or silent: whatever comes, or does not, is one reply."""
 
+import gzip
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -108,6 +109,16 @@ async def test_readings_that_cannot_be_read(
     assert words in text
     assert METER not in text
     assert TOKEN not in text
+
+
+@pytest.mark.fault(48)
+async def test_readings_that_unpack_to_something_huge(client: EnergyClient, wire: Any) -> None:
+    """Of readings that came packed no more is unpacked than is read; they are asked for again."""
+    bomb = gzip.compress(b" " * 33_554_433, 1)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    wire.answer = lambda _: head.encode() + bomb
+    reply = await client.ask(Ask(url=wire.url), 30)
+    assert "more than 33554432 bytes" in happened(reply)
 
 
 @pytest.mark.fault(42)

@@ -175,6 +175,18 @@ async def test_a_day_of_which_a_part_came(polling: Polling) -> None:
         assert minutes == 24 * 60
 
 
+@pytest.mark.fault(62)
+async def test_a_day_that_cannot_be_read(polling: Polling) -> None:
+    """`status` tells the last day that is held, and of how many days what came cannot be read."""
+    await polling.twin.set_meter(PCE, "gas", "torn=2026-11-05")
+    async with polling.worker() as worker:
+        await visit(worker, await add(worker, "grdf", PCE))
+        status = worker.status()
+        assert status.unread_days == 2
+        assert status.held_through["grdf"].least == "2026-11-19"
+        assert "of which what came cannot be read: 2" in " ".join(status.advice)
+
+
 @pytest.mark.fault(63)
 async def test_a_consent_that_was_withdrawn_at_enedis(polling: Polling) -> None:
     """One request tells it; then that account is silent, with one line in the log; others go on."""
@@ -199,7 +211,10 @@ async def test_a_consent_that_was_withdrawn_at_enedis(polling: Polling) -> None:
 async def test_what_was_fetched_before_a_consent_was_withdrawn(
     polling: Polling, provider: Any
 ) -> None:
-    """Readings stay until the account is removed; `status` and `coverage` tell of the consent."""
+    """Readings stay until the account is removed; `status` and `coverage` tell of the consent.
+
+    One call learns of it, and there is none after it.
+    """
     meter, day = (PRM, "2026-11-19") if provider == "enedis" else (PCE, "2026-11-10")
     series: Any = "daily" if provider == "enedis" else "gas_days"
     async with polling.worker() as worker:
@@ -209,6 +224,8 @@ async def test_what_was_fetched_before_a_consent_was_withdrawn(
         await polling.later(days=1)
         await polling.twin.revoke(meter)
         assert (await visit(worker, account))[1].kind == "consent"
+        assert (await visit(worker, account))[1].kind == "gone"
+        assert await polling.twin.after_revocation(meter) == 1
         assert await held(worker, account, series, day) == before != [None]
         status = worker.status()
         assert status.accounts["needs_consent"] == 1

@@ -203,6 +203,31 @@ async def test_an_answer_that_is_compressed_unasked(
     assert {request.headers["accept-encoding"] for request in wire.requests} == {"identity"}
 
 
+LENGTHS = TAKEN.replace(b"Connection: close", b"Content-Length: 9")
+
+
+@pytest.mark.fault(48)
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"\x00\x01 garbage\r\n\r\n", id="garbage"),
+        pytest.param(TAKEN[:-4], id="cut"),
+        pytest.param(TAKEN.replace(b"201 CREATED", b"400 NO")[:-4], id="cut-400"),
+        pytest.param(b"HTTP/1.1 201 CREATED\r\n", id="cut-in-the-head"),
+        pytest.param(CHUNKED + b"x\r\n", id="no-chunk"),
+        pytest.param(LENGTHS, id="two-lengths"),
+    ],
+)
+async def test_an_answer_that_is_none(
+    state_dir: Path, wire: Any, answer: bytes, target: str
+) -> None:
+    """What is no HTTP, or not to its end, tells nothing: the indicator may have arrived."""
+    wire.answer, wire.closes = lambda _: answer, True
+    tried = await attempt(state_dir, url=wire.url, target=target)
+    assert_outcome(tried, "unknown", "RemoteProtocolError: ")
+
+
 @pytest.fixture(scope="module")
 def bomb() -> bytes:
     """Pack so much into less than is read of an answer."""

@@ -50,3 +50,9 @@ async def test_the_wait_that_is_asked_for(
     wire.answer = lambda _: head.encode()
     tried = await attempt(state_dir, url=wire.url)
     assert_outcome(tried, "throttled", f"{status}: ", until)
+
+
+async def test_a_wait_without_a_moment(state_dir: Path, wire: Any) -> None:
+    """A 429 that tells no moment at all leaves it to the backoff."""
+    wire.answer = lambda _: b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n"
+    assert_outcome(await attempt(state_dir, url=wire.url), "throttled", "429: ", BACKOFF)

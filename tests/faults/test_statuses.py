@@ -139,10 +139,18 @@ async def test_a_token_that_is_refused(
 
 @pytest.mark.fault(50)
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_row_that_is_refused(state_dir: Path, wire: Any, status: int) -> None:
+async def test_a_row_that_is_refused(
+    fill: Filled, quick: Quick, wire: Any, rows: Rows, status: int
+) -> None:
     """400, 413, 422: the indicator is dead, with what was answered; the others go on."""
-    wire.answer = lambda _: http(status, b'{"error": "no"}')
-    assert_outcome(await attempt(state_dir, url=wire.url), "rejected", f'{status}: {{"error"')
+    await fill()
+    wire.answer = lambda _: OK if len(wire.requests) > 1 else http(status, b'{"error": "no"}')
+    async with Worker(quick(wire.url, concurrency=1), clock=FakeClock(NOW)).opened() as worker:
+        assert (await worker.send()).outcomes == {"delivered": 5, "rejected": 1}
+        assert Counter(row.state for row in await rows(worker)) == {"sent": 5, "dead": 1}
+        (dead,) = await rows(worker, "dead")
+        assert str(dead.answer).startswith(f'{status}: {{"error"')
+        assert [one.state for one in worker.status().destinations] == ["ready"]
 
 
 @pytest.mark.fault(50)

@@ -145,12 +145,29 @@ async def test_stopped_under_load_with_a_slow_dacc(run: Run, cli: Cli, state_dir
         await assert_balanced(state_dir, echo.url)
 
 
-@pytest.mark.fault(15)
+async def _refused(service: Any) -> None:
+    """Post events until the service takes none any more."""
+    async with service.client() as client:
+        with anyio.fail_after(30):
+            for batch in range(1, 10_000):
+                try:
+                    answer = await client.post("/v1/events", json=events(0, batch))
+                except httpx.TransportError:
+                    return
+                if answer.status_code == 503:
+                    return
+                assert answer.json()["accepted"] == 50
+
+
+@pytest.mark.fault(14, 15)
 @pytest.mark.parametrize("second", [SIGTERM, SIGINT, SIGKILL])
 async def test_a_second_signal_waits_for_nothing(
     run: Run, cli: Cli, state_dir: Path, second: Signals
 ) -> None:
-    """Told twice, or killed, it waits for no grace; what was on its way is sent again later."""
+    """Told to stop, it takes no event more; told twice, it ends at once; what hung is sent again.
+
+    A kill is no worse than a second signal.
+    """
     async with echo_server("--fault", "latency=1h*4") as echo:
         async with run(**FAST, ECOLYO_DACC__URL=echo.url, ECOLYO_WORKER__GRACE="1h") as service:
             async with service.client() as client:
@@ -159,6 +176,8 @@ async def test_a_second_signal_waits_for_nothing(
             await echo.wait(4)
             service.process.send_signal(SIGTERM)
             await service.log("stopping")
+            await _refused(service)
+            assert count(state_dir, IN_FLIGHT) >= LANES
             service.process.send_signal(second)
             assert await service.end() == (-SIGKILL if second == SIGKILL else 0)
         await echo.set_fault("ok")

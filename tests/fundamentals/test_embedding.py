@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import pickle
+import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from ecolyo_worker import CommandRefused, Settings, StoreOwned, StoreUnavailable
 from ecolyo_worker.actors.actor import Actor
 from ecolyo_worker.errors import ActorFailed
 from ecolyo_worker.facts import check_facts
+from ecolyo_worker.settings import Dacc
 from ecolyo_worker.testing.clock import SteppedClock
 
 Event = Callable[..., dict[str, Any]]
@@ -201,3 +204,19 @@ async def test_a_failed_part_does_not_hide_the_hosts_error(state_dir: Path) -> N
     assert caught.value is error
     (note,) = error.__notes__
     assert note.startswith("meanwhile the worker failed, too: odd ended by itself")
+
+
+async def test_parts_that_have_nothing_to_do_write_nothing(state_dir: Path) -> None:
+    """Who looks whether something is due only reads: others may write meanwhile."""
+    clock = SteppedClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    url = "http://127.0.0.1:9/"  # where nobody is asked
+    async with Worker(Settings(state_dir=state_dir, dacc=Dacc(url=url)), clock=clock) as worker:
+        parts = len(worker.health()) - 1  # intake goes by the machine's time
+        await clock.sleepers(parts)
+        said: list[str] = []
+        await worker.database.read(sqlite3.Connection.set_trace_callback, said.append)
+        for _ in range(5):
+            await clock.step(clock.now() + timedelta(minutes=1), sleepers=parts)
+        begun = Counter(words for words in said if words.startswith("BEGIN"))
+    assert begun["BEGIN"] >= 5
+    assert begun["BEGIN IMMEDIATE"] == 0

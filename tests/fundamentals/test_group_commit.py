@@ -206,31 +206,6 @@ async def test_a_batch_larger_than_all_that_may_wait(narrow: Settings) -> None:
         assert receipt.accepted == 50
 
 
-async def test_a_full_disk_is_a_refusal(worker: Worker, state_dir: Path) -> None:
-    """Every caller is told, nothing is half stored, and when there is space again all goes on."""
-
-    def limit(connection: sqlite3.Connection, more: int) -> None:
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count = {pages + more}").fetchall()
-
-    async with calling(worker) as callers:
-        callers.record("before")
-    before = worker.status().events
-    await worker.database.run(limit, 0)
-    async with calling(worker) as callers:
-        for n in range(3):
-            callers.record(*(f"{n}-{m:060}" for m in range(200)))
-    assert [type(error) for error in callers.errors.values()] == [StoreUnavailable] * 3
-    assert all("full" in str(error) for error in callers.errors.values())
-    assert (stored_ids(state_dir), worker.status().events) == (["before"], before)
-    await worker.database.run(limit, 1000)
-    async with calling(worker) as callers:
-        for n in range(3):
-            callers.record(*(f"{n}-{m:060}" for m in range(200)))
-    assert list(callers.accepted.values()) == [200] * 3
-    assert [task.restarts for task in worker.health()] == [0]
-
-
 Cancelling = Callable[[Callable[[], Coroutine[Any, Any, Any]], Hold], Coroutine[Any, Any, None]]
 
 

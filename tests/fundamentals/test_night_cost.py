@@ -85,11 +85,11 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Forgetful:
     def forget(broken: str | None = None) -> list[int]:
         threads: list[int] = []
 
-        def noting(text: str) -> Any:
+        def noting(text: str, **options: bool) -> Any:
             threads.append(threading.get_ident())
             if text == broken:
                 raise RecursionError(text)
-            return classify(text)
+            return classify(text, **options)
 
         monkeypatch.setattr(device_detector, "DeviceDetector", noting)
         monkeypatch.setattr(devices, "_known", {})

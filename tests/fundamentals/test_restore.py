@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -24,7 +25,7 @@ Event = Callable[..., dict[str, Any]]
 Quick = Callable[..., Settings]
 
 ALICE = "alice.example"
-TODAY = SystemClock().now()
+TODAY = SystemClock().now().astimezone(ZoneInfo("Europe/Paris"))
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 
 

@@ -1,5 +1,7 @@
 """What is kept no longer: only what is finished, only when the time is sure, and counted."""
 
+import re
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from ecolyo_worker import Settings, Worker
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.requests import Aggregate, OutboxList
 from ecolyo_worker.settings import Retention
+from ecolyo_worker.store import totals
 from ecolyo_worker.testing import Echo
 from ecolyo_worker.testing.clock import FakeClock, SteppedClock
 from ecolyo_worker.testing.ledger import assert_balanced
@@ -19,6 +22,14 @@ Agree = Callable[..., Awaitable[None]]
 
 ALICE = {"instance": "alice.example"}
 HOUR = timedelta(hours=1)
+
+# As the first row that was sent.
+SENT_ROWS = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+INSERT INTO outbox (key, measure, start_date, body_hmac, state, shuffle, created, attempted)
+SELECT randomblob(16), measure, start_date, body_hmac, state, shuffle, created, attempted
+FROM n, (SELECT * FROM outbox WHERE state = 'sent' LIMIT 1)
+"""
 
 
 @pytest.fixture
@@ -57,6 +68,27 @@ async def test_old_sent_rows_go(sent: Settings, state_dir: Path, echo: Echo) -> 
         assert worker.status().removed == {"outbox.sent": 4}
     ledger = await assert_balanced(state_dir, echo.url)
     assert (ledger.indicators, ledger.received) == (6, 4)
+
+
+async def test_many_old_rows_go_in_small_transactions(sent: Settings) -> None:
+    """One round deletes them all, at most 500 in a transaction: intake waits for no more."""
+
+    def add(connection: sqlite3.Connection) -> None:
+        connection.execute(SENT_ROWS, (1_196,))
+        totals.add(connection, {"outbox.sent": 1_196})
+
+    said: list[str] = []
+    clock = SteppedClock(datetime.now(UTC) + timedelta(days=91))
+    async with Worker(sent, clock=clock) as worker:
+        await clock.sleepers(len(worker.health()) - 1)  # intake goes by the machine's time
+        await worker.database.run(add)
+        assert _rows(worker)["sent"] == 1_200
+        await worker.database.read(sqlite3.Connection.set_trace_callback, said.append)
+        await clock.step(clock.now() + HOUR)
+        assert "sent" not in _rows(worker)
+    transactions = "\n".join(said).split("BEGIN IMMEDIATE")
+    gone = [len(set(re.findall(r"DELETE FROM outbox .*", words))) for words in transactions]
+    assert (sum(gone), max(gone)) == (1_200, 500)
 
 
 @pytest.mark.parametrize(("days_later", "left"), [(2, {"sent"}), (60, set())])

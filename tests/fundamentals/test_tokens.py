@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from ecolyo_worker import Settings, Worker
+from ecolyo_worker.actors.series import End
 from ecolyo_worker.actors.tokens import NoToken
 from ecolyo_worker.commands import Commands
 from ecolyo_worker.secret import Secret
@@ -20,6 +21,7 @@ from ecolyo_worker.store.accounts import Account
 from ecolyo_worker.testing.clock import FakeClock
 from ecolyo_worker.testing.energy import Twin
 from tests.energy_accounts import PCE, PRM, SECRET, add, again, consent, settings
+from tests.energy_polling import Polling, visit
 
 LIFE_S = 12_600
 EARLY_S = 300
@@ -142,6 +144,32 @@ async def test_a_first_token_is_for_no_data_yet(
     found = [one.reveal() for one in (first, second, third)]
     assert shreds(state_dir, *found) == []
     assert opened.lines == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "meter", "renewed"),
+    [("enedis", PRM, ("refresh_token", 2)), ("grdf", PCE, ("client_credentials", 3))],
+)
+async def test_a_proxy_gives_no_refresh_token(
+    polling: Polling, provider: Any, meter: str, renewed: tuple[str, int]
+) -> None:
+    """It renews by the first one as long as it is asked, by tokens that are good for data."""
+    proxy = f"{polling.twin.url}/proxy"
+    by_proxy: Any = {
+        "token_url": f"{proxy}/enedis/token",
+        "grdf": {"token_url": f"{proxy}/grdf/token"},
+    }
+    async with polling.worker("v4", **by_proxy) as worker:
+        account = await consent(worker, await add(worker, provider), meter)
+        found = {(await bearer(worker, account)).reveal()}
+        for _ in range(2):
+            await polling.later(hours=4)
+            found.add((await bearer(worker, account)).reveal())
+        assert len(found) == 3
+        assert (await visit(worker, account))[1] == End("done")
+    grant, count = renewed
+    expected = {("authorization_code", 200): 1, (grant, 200): count}
+    assert await requests(polling.twin) == expected
 
 
 async def test_a_refresh_that_a_crash_lost_ends_the_consent(

@@ -1,10 +1,13 @@
 """`accounts`: added, listed, consented to and removed, with a twin of Enedis and GRDF."""
 
+import io
 import json
 import os
+import pty
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -135,7 +138,11 @@ async def test_an_id_token_comes_in_a_file(
 
 
 async def test_it_listens_for_the_browser(
-    cli: Cli, environment: dict[str, str], state_dir: Path, free_tcp_port: int
+    cli: Cli,
+    environment: dict[str, str],
+    state_dir: Path,
+    free_tcp_port: int,
+    overheard: list[str],
 ) -> None:
     """With an address of this machine the answer is taken as the browser comes.
 
@@ -151,7 +158,8 @@ async def test_it_listens_for_the_browser(
         assert process.stderr is not None
         stdout, stderr = TextReceiveStream(process.stdout), TextReceiveStream(process.stderr)
         url = (await stdout.receive()).strip()
-        assert "this waits at" in await stderr.receive()
+        overheard.append(await stderr.receive())
+        assert "this waits at" in overheard[-1]
         callback = await visit(url, usage_point_id=PRM, redirect_uri=back)
         async with httpx.AsyncClient(trust_env=False) as browser:
             doubled = f"{callback.removeprefix(f'http://127.0.0.1:{free_tcp_port}')}&state=x"
@@ -163,6 +171,34 @@ async def test_it_listens_for_the_browser(
         assert "Thank you" in answer.text
         assert re.search(r"meter_known, meter …111", await stdout.receive())
         assert await process.wait() == 0
+        overheard.extend([text async for text in stderr])
+
+
+async def test_an_address_is_pasted_into_a_terminal(
+    cli: Cli, environment: dict[str, str], state_dir: Path, overheard: list[str]
+) -> None:
+    """Where nothing can listen, the line that is typed is what the page led back to."""
+    await cli("accounts", "add", "enedis", "--instance", ALICE, env=environment)
+    command = [sys.executable, "-m", "ecolyo_worker", "accounts", "authorize", "1"]
+    command += ["--state-dir", str(state_dir)]
+    ours, theirs = pty.openpty()
+    with closing(io.FileIO(ours, "w")) as keyboard, closing(io.FileIO(theirs)):
+        env = {**_plain(), **environment}
+        async with await anyio.open_process(command, stdin=theirs, env=env) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            stdout, stderr = TextReceiveStream(process.stdout), TextReceiveStream(process.stderr)
+            with anyio.fail_after(60):
+                url = (await stdout.receive()).strip()
+                overheard.append(await stderr.receive())
+                assert "paste the address" in overheard[-1]
+                callback = await visit(url, usage_point_id=PRM)
+                keyboard.write(f"{callback}\n".encode())
+                assert await process.wait() == 0
+            assert "meter_known, meter …111" in await stdout.receive()
+            overheard.extend([text async for text in stderr])
+    (account,) = await listed(cli)
+    assert account["state"] == "meter_known"
 
 
 async def _patient(browser: httpx.AsyncClient, url: str) -> httpx.Response:

@@ -1,6 +1,7 @@
 """Energy accounts in `status`, `/metrics` and `doctor`; no meter is in any of them."""
 
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
@@ -67,7 +68,9 @@ async def test_the_status_tells_of_accounts(cli: Cli, state_dir: Path) -> None:
         "enedis": {"least": "2026-11-12", "most": "2026-11-20"},
         "grdf": {"least": "2026-11-18", "most": "2026-11-18"},
     }
-    everything = text + screen + json.dumps(found)
+    listed = (await cli("accounts", "list")).stdout.decode()
+    assert re.search(r"enedis .* needs_consent .*the consent is gone\n", listed)
+    everything = text + screen + json.dumps(found) + listed
     assert not any(meter in everything for meter in (PRM, PCE, "GI123456"))
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ecolyo_worker import Settings, StoreUnavailable, Worker
 from ecolyo_worker.commands import Commands
-from ecolyo_worker.requests import InstancesImport, Line
+from ecolyo_worker.requests import AccountAdd, InstancesImport, Line
 from ecolyo_worker.service import asgi
 from ecolyo_worker.service.metrics import METRICS
 from ecolyo_worker.settings import Aggregation, Dacc
@@ -169,10 +169,12 @@ def keyed(label: str, counts: dict[str, int]) -> dict[Key, float]:
     return {((label, name),): count for name, count in counts.items()}
 
 
-async def fill(worker: Worker, name: str = "alice.example") -> None:
+async def fill(
+    worker: Worker, name: str = "alice.example", own_page: str = "Alice's own page"
+) -> None:
     fact = {"instance": name, "consent": CONSENT}
     await Commands(worker).instances_import(InstancesImport([Line(1, json.dumps(fact).encode())]))
-    pages = ("gas", "water", "Alice's own page")
+    pages = ("gas", "water", own_page)
     await worker.record(
         name, [{"type": "NavigationEvent", "eventDate": AT, "target": page} for page in pages]
     )
@@ -260,6 +262,32 @@ async def test_nothing_of_a_person_is_in_them(state_dir: Path) -> None:
             assert "alice" in str(worker.status())
             found = await scrape(worker)
     assert not re.search(r"(?i)alice|127\.0\.0\.1|own page|http", str(found))
+
+
+async def test_many_people_make_no_more_samples(state_dir: Path) -> None:
+    """Of one person and of thirty, each with a destination, an account and pages, there are alike.
+
+    Their names and labels are the same ones: no label grows with what there is.
+    """
+    found = []
+    async with echo_server("--fault", "status=401*99") as echo:
+        dacc = Dacc(url=f"{echo.url}/{{instance}}", target="cozy-v2", rate=1000)
+        for people in (1, 30):
+            settings = Settings(state_dir=state_dir / str(people), dacc=dacc)
+            async with Worker(settings).opened() as worker:
+                for person in range(people):
+                    name, meter = f"p{person}.example", f"111111111111{person:02}"
+                    await fill(worker, name, f"own page of {name}")
+                    await Commands(worker).accounts_add(AccountAdd("enedis", name, meter))
+                await worker.run_once(datetime(2026, 11, 21, 1, 0))
+                await worker.send()
+                told = await scrape(worker)
+            assert sum(told["ecolyo_destinations"].samples.values()) == people
+            assert sum(told["ecolyo_accounts"].samples.values()) == people
+            other = {"measure": "navigation-count-daily", "group": "page"}
+            assert one(told, "ecolyo_values_other_total", **other) == people
+            found.append({name: set(family.samples) for name, family in told.items()})
+    assert found[0] == found[1]
 
 
 async def test_labels_are_escaped(state_dir: Path, tmp_path: Path) -> None:

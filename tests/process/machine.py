@@ -16,19 +16,20 @@ from subprocess import DEVNULL, PIPE
 
 import pytest
 
-__all__ = ["Machine", "booted", "require", "why_not"]
+__all__ = ["PROGRAMS", "Machine", "booted", "require", "why_not"]
 
 ROOT = Path(__file__).parents[2]
 CHECKOUT = "/opt/checkout"
 """Where this checkout is seen from inside."""
 
 _NAMESPACES = ["--mount", "--uts", "--ipc", "--net", "--cgroup", "--pid"]
-_PROGRAMS = {
+PROGRAMS = {
     "systemctl": "systemd",
     "unshare": "util-linux",
     "curl": "curl",
     "dbus-daemon": "dbus",
 }
+"""What it needs, and Debian's package that has it."""
 _TRY_OUT = """
 mount -t tmpfs tmpfs /tmp
 mkdir /tmp/{upper,work,new}
@@ -87,7 +88,7 @@ def why_not() -> str | None:
     """Say why no machine can be made here, None if one can."""
     if os.geteuid() != 0:
         return "needs root, to make namespaces"
-    for program, package in _PROGRAMS.items():
+    for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             return f"needs Debian's package {package}"
     try_out = ["unshare", *_NAMESPACES, "--fork", "bash", "-euc", _TRY_OUT]

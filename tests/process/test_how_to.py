@@ -328,9 +328,10 @@ async def type_in(
         ["bash", "-euo", "pipefail", "-c", exported + step.code],
         cwd=checkout, env=env, check=False,
     )  # fmt: skip
+    sys.stderr.write(done.stderr.decode())  # it is searched for secrets at the end of the test
     lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
     shown = "\n".join(lines).strip().replace(url or page_url, page_url)
-    assert done.returncode == 0, f"{step.code}{shown}{done.stderr.decode()}"
+    assert done.returncode == 0, f"{step.code}{shown}"
     if step.printed is not None:
         assert re.fullmatch(pattern(step.printed), shown), f"{step.code}{shown}"
 

@@ -1,5 +1,6 @@
 """Installed from its wheel into an empty environment, elsewhere, it does all it should."""
 
+import ast
 import json
 import re
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import tarfile
 import venv
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from importlib.metadata import distribution, distributions, packages_distributions
 from pathlib import Path
 from signal import SIGTERM
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -28,6 +32,10 @@ LIBRARY = {
 """The core's packages and theirs; some only on some versions of Python."""
 PYTEST = {"iniconfig", "packaging", "pluggy", "pytest"}
 """What pytest needs, but for what is there anyway."""
+PARTS = {"service": ("cli", "service"), "energy": ("energy", "store")}
+"""Which subpackages may import what an extra names; all others import the core's packages."""
+OF_OTHERS = {"docstring_parser", "h11", "pytest"}
+"""What is imported and not named: cyclopts and uvicorn bring theirs, the fixtures are a host's."""
 
 RECORD = """
 import asyncio, sys
@@ -158,6 +166,69 @@ def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Pat
         archive.extractall(tmp_path / "source", filter="data")
     (source,) = (tmp_path / "source").iterdir()
     assert contents(build(source, tmp_path / "again", "wheel")) == contents(wheel)
+
+
+def named(wheel: Path, *extras: str) -> list[Requirement]:
+    """Give what a wheel itself names, with some of its extras."""
+    (of_wheel,) = distributions(path=[str(wheel)])
+    return list(holding(of_wheel.requires or [], extras))
+
+
+def holding(lines: Iterable[str], extras: Iterable[str]) -> Iterator[Requirement]:
+    """Give the requirements that hold on the oldest Python, whichever runs this."""
+    oldest = {"python_version": "3.11", "python_full_version": "3.11.0"}
+    for one in map(Requirement, lines):
+        mark = one.marker
+        if mark is None or any(mark.evaluate({**oldest, "extra": e}) for e in ("", *extras)):
+            yield one
+
+
+def resolved(todo: list[Requirement]) -> set[str]:
+    """Give the names of packages and of all that they need, as those that are installed here."""
+    seen: set[str] = set()
+    while todo:
+        one = todo.pop()
+        if str(one) not in seen:
+            seen.add(str(one))
+            todo += holding(distribution(one.name).requires or [], one.extras)
+    return {canonicalize_name(Requirement(one).name) for one in seen}
+
+
+def imported(code: bytes) -> set[str]:
+    """Give the packages that a module imports, anywhere in it, but those of Python and its own."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {one.name.partition(".")[0] for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(str(node.module).partition(".")[0])
+    return found - sys.stdlib_module_names - {"ecolyo_worker"}
+
+
+def test_the_lock_is_what_the_wheel_and_its_extras_need(wheel: Path) -> None:
+    """What they name, and what that needs, is locked; besides there is only what builds a wheel."""
+    lock = (REQUIREMENTS / "run.lock").read_text()
+    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    lines = (REQUIREMENTS / "build.in").read_text().splitlines()
+    building = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert resolved(named(wheel, "service", "energy")) | resolved(building) == locked
+
+
+def test_what_a_part_imports_is_named_by_its_extra(wheel: Path) -> None:
+    """Who installs an extra gets all that its part imports; the core needs no extra."""
+    owners = packages_distributions()
+    core, named_by = named(wheel), {extra: named(wheel, extra) for extra in PARTS}
+    for name, code in contents(wheel).items():
+        part = name.split("/")[1]
+        if not name.endswith(".py") or part == "tools":  # which need nothing but Python
+            continue
+        extras = [extra for extra, parts in PARTS.items() if part in parts]
+        there = {one.name for one in sum((named_by[extra] for extra in extras), core)}
+        for package in imported(code) - OF_OTHERS:
+            owner = {canonicalize_name(one) for one in owners[package]}
+            assert owner & there, (
+                f"{name} imports {package}, named by neither the core nor {extras}"
+            )
 
 
 def test_the_library_alone_counts_an_event(library: Place) -> None:

@@ -1,4 +1,4 @@
-"""A test that lets a token or the number of a meter get into a log fails by itself."""
+"""A test that lets a token or the number of a meter get into a log or a screen fails by itself."""
 
 import shutil
 import sys
@@ -11,7 +11,12 @@ import logging, os, subprocess, sys
 
 import pytest
 
-@pytest.mark.parametrize("text", ["at 11111111111111", "pce/GI123456/x", "twin." + "aB3-" * 8])
+from tests.process.conftest import Service
+from tests.raw_server import served
+
+@pytest.mark.parametrize(
+    "text", ["at 11111111111111", "pce/GI123456/x", "twin." + "aB3-" * 8, "eyJh.eyJ1.s-_"]
+)
 def test_stderr(text):
     print(text, file=sys.stderr)
 
@@ -32,6 +37,24 @@ async def test_command(cli):
     done = await cli("accounts", "list", "--instance", "11111111111111", "--11111111111111")
     assert done.returncode
 
+async def test_status(cli, state_dir):
+    await cli("migrate")
+    named = state_dir.rename(state_dir.with_name("11111111111111"))
+    done = await cli("status", "--state-dir", named)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+@pytest.mark.parametrize("path", ["/metrics", "/v1/status"])
+async def test_monitoring(path, overheard):
+    async def answer(stream):
+        await stream.receive()
+        await stream.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 8\\r\\n\\r\\nGI123456")
+
+    async with served(answer) as address:
+        service = Service(None, None, overheard)
+        service.url = f"http://{address}"
+        async with service.client() as client:
+            await client.get(path)
+
 def test_nothing(capsys):
     print("meter ...111, 1790805600000, 0.12345678901234", file=sys.stderr)
     assert capsys.readouterr().err
@@ -39,12 +62,12 @@ def test_nothing(capsys):
 
 
 async def test_what_leaks_fails(tmp_path: Path) -> None:
-    """Stderr of the test and of its processes, what it read of it itself, and logs: all of them."""
+    """Stderr of the test and of its processes, what it read itself, logs, and shared screens."""
     shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
     (tmp_path / "test_leaking.py").write_text(LEAKS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = await anyio.run_process(command, cwd=tmp_path, check=False)
     said = done.stdout.decode()
-    assert "8 failed, 1 passed in" in said, said
-    assert "a token, or the number of a meter, was written to stderr: at 11111111111111" in said
+    assert "12 failed, 1 passed in" in said, said
+    assert "a token, or the number of a meter, was said: at 11111111111111" in said

@@ -1,9 +1,11 @@
-"""Every command of every page is run by a test: a followed page's by its own, all others here.
+"""The commands of the pages are run by tests: a followed page's by its own, most others here.
 
 What is followed is typed block by block (`test_how_to.py`, `test_readme.py`). All else that begins
-with `ecolyo-worker` is run here, each on a state of its own in which there is something of all.
+with `ecolyo-worker` is run here, each on a state of its own in which there is something of all. The
+rest stands in a short list, with the reason.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -29,7 +31,7 @@ from ecolyo_worker.testing import echo_server
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?:ecolyo-worker|python3?|make|systemctl|pip) [^`]+")
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:ecolyo-worker|python3?|make|systemctl|pip|pytest) [^`]+")
 # A command's name and what it takes, as the page of all commands shows it first.
 FORM = re.compile(r"ecolyo-worker .*(\[|…| [A-Z]{2,})")
 
@@ -40,7 +42,7 @@ ELSEWHERE = {
     "ecolyo-worker demo --days 30": "test_demo runs it, and reads what it prints",
     "make bench": "takes half an hour; test_benches runs each bench with little",
     "make bench-report": "test_docs runs docs/generate.py",
-    "make soak": "takes half an hour; test_soak runs a minute of it",
+    "make soak": "takes most of an hour; test_soak runs a minute of it",
     "make audit": "asks a database of vulnerabilities, which is not reachable everywhere",
     "make check": "it is what runs these tests",
     "make test": "it is what runs these tests",
@@ -53,6 +55,9 @@ ELSEWHERE = {
     "python3 tools/energy_twin.py": "test_energy_twin_script starts it",
     "make check-pythons": "takes half an hour; test_pythons tries how it finds them",
     "make test-oldest": "CI runs a part of it",
+    "CREDENTIALS_DIRECTORY=/etc/ecolyo-worker ecolyo-worker check-config": "test_unit_file does",
+    "PROPERTY_EXAMPLES=100 pytest tests/property -k fuzz": "takes long; tests do a hundredth of it",
+    "pytest FILE": "it is what runs any of these tests",
 }
 """What is run neither by a follower nor here, and why, or by which test."""
 ENDS = {
@@ -69,10 +74,14 @@ MENTIONED = ("systemctl ", "python3 -m venv")
 
 
 def followed() -> set[str]:
-    """Give the names of the pages of which tests type every block."""
+    """Give the pages of which tests type every block, by their paths in the checkout."""
     code = "".join((ROOT / "tests" / "process" / name).read_text() for name in FOLLOWERS)
-    found = re.findall(r'(?:follow|follow_there|steps)\("(?:\.\./)?([\w-]+\.md)"', code)
-    return {*found, "README.md"}
+    found = re.findall(r'(?:follow|follow_there|steps)\("([\w./-]+\.md)"', code)
+    return {"README.md", *(os.path.normpath(f"docs/how-to/{name}") for name in found)}
+
+
+def path(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 def commands(text: str) -> Iterator[str]:
@@ -98,7 +107,7 @@ def to_run() -> list[str]:
     for page in PAGES:
         blocks, inline = told(page)
         others |= inline
-        if page.name in followed():
+        if path(page) in followed():
             typed |= blocks
         else:
             others |= {one for one in blocks if not FORM.search(one)}
@@ -111,6 +120,7 @@ HELP = [one for one in to_run() if re.fullmatch(r"python3? tools/\S+ --help", on
 
 def test_no_command_is_forgotten() -> None:
     """A command of a page is run by a test, or stands in a short list with its reason."""
+    assert followed() <= {path(page) for page in PAGES}
     rest = [one for one in to_run() if one not in RUN + HELP]
     assert [one for one in rest if not one.startswith(MENTIONED)] == []
     everything = {one for page in PAGES for group in told(page) for one in group}
@@ -205,6 +215,5 @@ async def test_a_command_of_a_page_works(
         "ECOLYO_DACC__URL": url,
     }
     done = await anyio.run_process(["bash", "-euc", typed], cwd=home, env=env, check=False)
-    assert done.returncode == ENDS.get(command, 0), (
-        f"{typed}\n{done.stdout.decode()}{done.stderr.decode()}"
-    )
+    sys.stderr.write(done.stderr.decode())  # it is searched for secrets at the end of the test
+    assert done.returncode == ENDS.get(command, 0), f"{typed}\n{done.stdout.decode()}"

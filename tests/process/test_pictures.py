@@ -123,6 +123,8 @@ async def test_the_calendar_is_as_its_picture_shows(tmp_path: Path, state_dir: P
         async with Worker(chosen, clock=clock).opened() as worker:
             await worker.supervise(ControlSocket(worker))
             screen = await typed(tmp_path, 80, "coverage", "--state-dir", state_dir.name)
+    for colour, cell in ((32, "m"), (33, "L"), (31, "X"), ("1;31", "E")):
+        assert f"\x1b[{colour}m{cell}" in screen
     shown = re.sub(r"\x1b\[[0-9;]*m", "", screen)
     for legend in ("m measured", "M half-hours missing", "L late", "X missing", "E error"):
         assert f"  {legend} " in shown

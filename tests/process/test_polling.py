@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,10 +20,13 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio import to_thread
 
 from ecolyo_worker.crashpoints import VARIABLE
 from ecolyo_worker.testing import Twin, energy_server
+from tests.process.terminal import run_in_terminal
 
+ROOT = Path(__file__).parents[2]
 PRM, ODD, PCE = "11111111111111", "12222222222222", "GI123456"
 CONFIG = """
 [enedis]
@@ -102,10 +106,11 @@ async def load(state_dir: Path, twin: Twin, day: str, point: str = "") -> int:
     found = await anyio.run_process(
         [*command, str(state_dir), twin.url, day, PRM],
         env={**os.environ, VARIABLE: point} if point else None,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         check=False,
     )
-    assert found.returncode in (0, -9, 137), found.stderr
+    sys.stderr.write(found.stderr.decode())  # it is searched for secrets at the end of the test
+    assert found.returncode in (0, -9, 137)
     return found.returncode
 
 
@@ -236,6 +241,21 @@ async def test_poll_says_what_came_of_it(poll: Run, twin: Twin) -> None:
         assert not any(meter.encode() in told.stdout + told.stderr for meter in (PRM, PCE))
 
 
+async def test_a_terminal_shows_how_far_it_is(
+    poll: Run, twin: Twin, state_dir: Path, tmp_path: Path, overheard: list[str]
+) -> None:
+    """A bar for each series counts its windows, and tells the day that it is back to."""
+    await add(poll, "enedis", PRM)
+    command = [sys.executable, "-m", "ecolyo_worker", "poll", "--state-dir", str(state_dir)]
+    command += ["--config", str(tmp_path / "config.toml")]
+    run = partial(run_in_terminal, command, os.environ, ROOT, columns=80, rows=24)
+    overheard.append(await to_thread.run_sync(run))
+    screen = re.sub(r"\x1b\[[0-9;?]*\w", "", overheard[-1])
+    for series, words, count in (("daily", "days", 1), ("curve", "half-hours", 2)):
+        first = min(call["start"] for call in await twin.calls(PRM, series))
+        assert re.search(rf"account 1: {words} +━+ {count}/{count} back to {first}", screen)
+
+
 async def test_a_chosen_part_is_fetched(poll: Run, twin: Twin) -> None:
     """Days that are chosen are asked for, and by force also those that are there."""
     await add(poll, "enedis", PRM)
@@ -268,6 +288,7 @@ async def test_a_load_that_is_broken_off_goes_on(
         assert await process.wait() == 130
         assert process.stderr is not None
         said = b"".join([chunk async for chunk in process.stderr]).decode()
+    sys.stderr.write(said)  # it is searched for secrets at the end of the test
     words = (
         r"interrupted: 3 windows with \d+ new values stored; the next `ecolyo-worker poll` goes on"
     )
@@ -295,6 +316,7 @@ async def test_a_consent_that_is_broken_off_goes_on(
                     if said.endswith("leads back to:\n"):
                         process.send_signal(signal.SIGINT)
             assert await process.wait() == 130
+    sys.stderr.write(said)  # it is searched for secrets at the end of the test
     assert said.splitlines()[-1] == (
         "interrupted: nothing is stored; the page is good for an hour:"
         " ecolyo-worker accounts authorize 1 --callback ADDRESS"

@@ -12,9 +12,9 @@ import pytest
 
 from ecolyo_worker import Settings
 from ecolyo_worker.errors import CommandRefused, ConfigurationError
-from tests.process.machine import CHECKOUT, Machine, booted, require
+from tests.process.machine import CHECKOUT, PROGRAMS, ROOT, Machine, booted, require
 
-UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "ecolyo-worker.service"
+UNIT = ROOT / "deploy" / "systemd" / "ecolyo-worker.service"
 NAME = "ecolyo-worker.service"
 START = "ExecStart=/opt/ecolyo-worker/bin/ecolyo-worker run"
 
@@ -113,6 +113,12 @@ def test_it_fits_the_program() -> None:
     assert int(unit["TimeoutStopSec"].removesuffix("s")) > Settings().grace.total_seconds() + 30
     codes = {CommandRefused.exit_code, ConfigurationError.exit_code}
     assert {int(code) for code in unit["RestartPreventExitStatus"].split()} == codes
+
+
+def test_ci_installs_what_a_machine_needs() -> None:
+    """Each program without which no machine is made is among those that `.ci/run` looks for."""
+    looked_for = dict(re.findall(r"\[([\w-]+)\]=([\w-]+)", (ROOT / ".ci" / "run").read_text()))
+    assert PROGRAMS.items() <= looked_for.items()
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +240,8 @@ def test_root_is_told_that_all_is_well(fresh: Machine) -> None:
 def test_before_a_start_root_sees_the_tokens_that_the_unit_names(fresh: Machine) -> None:
     """While it is stopped, `check-config` and `doctor` look at the files of `LoadCredential=`.
 
-    A file that is missing is named, and a line that takes the others back is heeded.
+    A file that is missing is named, and a line that takes the others back is heeded. A folder that
+    is named is looked at instead.
     """
     configure(fresh)
     fresh.run("""
@@ -243,6 +250,10 @@ def test_before_a_start_root_sees_the_tokens_that_the_unit_names(fresh: Machine)
     """)
     fresh.run("ecolyo-worker check-config > /run/said && exit 1; test $? = 78")
     assert "http.token_file: found none" in fresh.run("cat /run/said")
+    fresh.run("cp -p /etc/ecolyo-worker/of-hosts /etc/ecolyo-worker/http-token")
+    typed = "CREDENTIALS_DIRECTORY=/etc/ecolyo-worker ecolyo-worker check-config"
+    assert "all right" in fresh.run(typed)
+    fresh.run(f"rm /etc/ecolyo-worker/http-token; {typed} > /run/said && exit 1; test $? = 78")
     write = f"printf '[Service]\n%s\n' > /etc/systemd/system/{NAME}.d/of-hosts.conf"
     for lines in ("", "LoadCredential=other:/etc/hosts\n"):
         fresh.run(

@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 
 from ecolyo_worker.events import END_TYPES, EVENT_TYPES
 
-__all__ = ["FIRST_DAY", "events", "limits", "nights", "odd_texts", "texts", "tried"]
+__all__ = [
+    "FIRST_DAY",
+    "TIMES_AS_MANY",
+    "events",
+    "limits",
+    "nights",
+    "odd_texts",
+    "texts",
+    "tried",
+]
 
 FIRST_DAY = datetime(2026, 10, 29)
 """The first day on which something happens; a month ends soon after it."""
 
 TIMES_AS_MANY = int(os.environ.get("PROPERTY_EXAMPLES", "1"))
-"""How many times as many examples to try as on every change: for a long search by hand."""
+"""How many times as many examples to try as on every change: for a long search."""
 
 WORDS = ["gas", "electricity", "day", "CHALLENGE0001", "QUIZ2", "enedis", "grdf-x", "egl"]
 NUMBERS = ["0", "999", "1000", "240", "٣", "007", "+5", "1e3", "²", "1_0", "5.0", "-0"]

@@ -1,6 +1,7 @@
 """Whatever comes in is taken or refused in words: for events, for hosts' facts, for lines."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -87,6 +88,7 @@ def test_any_facts_are_taken_or_refused(found: dict[str, Any], zone: ZoneInfo) -
 @example("alice.example\n")
 @example("alice.example:٣")
 @example("a.example:65536")
+@example("_")
 def test_any_name_is_an_instance_or_refused(name: str) -> None:
     """A name that is taken is a lower-case host name in ASCII, which a URL can hold as it is."""
     try:
@@ -97,7 +99,7 @@ def test_any_name_is_an_instance_or_refused(name: str) -> None:
         host, _, port = name.partition(":")
         assert name.isascii()
         assert name == name.strip().lower()
-        assert all(label.replace("-", "").replace("_", "").isalnum() for label in host.split("."))
+        assert all(re.fullmatch("[a-z0-9_-]+", label) for label in host.split("."))
         assert port.isdigit() or name == host
 
 

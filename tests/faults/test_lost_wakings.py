@@ -24,6 +24,7 @@ class Deaf(Channel):
         type(self).lost += 1
 
 
+@pytest.mark.fault(4)
 async def test_all_messages_are_lost(
     monkeypatch: pytest.MonkeyPatch,
     state_dir: Path,
@@ -31,7 +32,10 @@ async def test_all_messages_are_lost(
     event: Callable[..., dict[str, Any]],
     agree: Callable[..., Awaitable[None]],
 ) -> None:
-    """With nobody ever woken, events are stored, counted and delivered all the same, by looking."""
+    """With nobody ever woken, the sender finds the night's rows by looking, and delivers them.
+
+    Intake and the night find what they have to do in the same way.
+    """
     monkeypatch.setattr(Actor, "channel", Deaf)
     monkeypatch.setattr(Actor, "LOOK_S", 0.01)  # of the machine's time, for intake
     clock = SteppedClock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))

@@ -30,7 +30,7 @@ _QUIET_HOUR = 3
 
 
 class Janitor(Actor):
-    """Goes round every hour, and looks more often whether the database's file is still there.
+    """Goes round every hour, and looks more often whether the database still works.
 
     Nothing goes because a clock says that it is old, before it has said so for an hour: a clock
     that was set forward by mistake must not delete anything. What time it was then stands in the
@@ -53,7 +53,7 @@ class Janitor(Actor):
             if self._clock.monotonic() >= due:
                 due = self._clock.monotonic() + _ROUND.total_seconds()
                 await self._go_round()
-            await self._context.database.look_for_file()
+            await self._context.database.probe()
             await self.rest(due - self._clock.monotonic())
 
     async def _go_round(self) -> None:

@@ -133,16 +133,11 @@ class Sender(Actor):
                 self._pass.end()
             await self._context.database.run(_allow_all)
             while True:
-                delivered = outcomes["delivered"]
-                if not await self._take_turn(deadline):
+                found = await self._drain_once(deadline)
+                if found is None:
                     return await self._report(outcomes)
-                try:
-                    if self._target.is_set:
-                        await self._prepare()
-                        outcomes.update(await self._send(deadline, draining=True))
-                finally:
-                    self._turn.release()
-                if outcomes["delivered"] > delivered:
+                outcomes.update(found)
+                if found["delivered"]:
                     begin = self._clock.monotonic()
                 patience = begin + _PATIENCE_S if timeout_s is None else deadline
                 wait, look = await self._wait_s()
@@ -155,6 +150,18 @@ class Sender(Actor):
             if not self._drains:
                 self._idle.set()
             self.wake()
+
+    async def _drain_once(self, deadline: float) -> Counter[str] | None:
+        """Make a pass when no other is under way; None if its time is over before."""
+        if not await self._take_turn(deadline):
+            return None
+        try:
+            if not self._target.is_set:
+                return Counter()
+            await self._prepare()
+            return await self._send(deadline, draining=True)
+        finally:
+            self._turn.release()
 
     async def _take_turn(self, deadline: float) -> bool:
         """Wait until no other pass is under way; False at the deadline, or when it is stopped."""

@@ -198,14 +198,15 @@ class Database:
         if words is not None:
             raise StoreUnavailable(f"the database does not work now: {words}; {LOST_ADVICE}")
 
-    async def look_for_file(self) -> None:
-        """Tell if its file was deleted or replaced, or is back, while nobody reads or writes."""
-
-        def look(_: sqlite3.Connection) -> None:
-            self._lost = self._place.trouble()
-
-        if self.broken is None:
-            await self._in_thread(look)
+    async def probe(self) -> None:
+        """Notice that its file is gone or back, or can be written again, while nobody uses it."""
+        if self.broken is not None:
+            return
+        with suppress(StoreUnavailable):
+            if self._unwritten is None:
+                await self._in_thread(lambda _: self.check_file())
+            else:
+                await self.run(_touch)
 
     def check_loop(self) -> None:
         """Refuse a caller in another event loop than the one it was opened in.
@@ -278,13 +279,16 @@ class Database:
     def _written(
         self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], R]
     ) -> R:
+        before = connection.total_changes
         try:
             result = self._transaction(connection, "BEGIN IMMEDIATE", work)
         except sqlite3.DatabaseError as error:
             if is_trouble(error):
                 self._unwritten = str(error)
             raise
-        self._unwritten = None
+        # A full disk takes what writes nothing.
+        if connection.total_changes != before:
+            self._unwritten = None
         return result
 
     def _transaction(
@@ -343,6 +347,12 @@ class Database:
             return await execute(work, raw)
         finally:
             self._tell_trouble()
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Write, and leave all as it was."""
+    connection.execute("INSERT INTO meta VALUES ('probe', '')")
+    connection.execute("DELETE FROM meta WHERE key = 'probe'")
 
 
 def _whole(

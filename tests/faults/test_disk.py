@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from structlog.testing import CapturingLogger
 
 from ecolyo_worker import Settings, StateRefused, StoreUnavailable, Worker
 from ecolyo_worker.store.database import DATABASE
-from ecolyo_worker.testing.clock import FakeClock
+from ecolyo_worker.testing.clock import FakeClock, SteppedClock
 from ecolyo_worker.testing.ledger import assert_balanced
 from tests.fundamentals.test_group_commit import calling
+from tests.nights import asleep
 
 Fill = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
@@ -86,6 +87,7 @@ async def test_a_full_disk_refuses_events(disk: Disk, agree: Callable[..., Any])
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="full"):
                 await worker.record(ALICE, visits(1, 500))
+        await worker.database.run(lambda _: None)  # a full disk takes what writes nothing
         assert worker.status().events["waiting"] == 1
         assert "database or disk is full" in worker.status().advice[0]
         disk.free()
@@ -114,6 +116,25 @@ async def test_a_file_that_may_not_grow_refuses_events(settings: Settings) -> No
         assert list(callers.accepted.values()) == [200] * 3
         assert [task.restarts for task in worker.health()] == [0]
     assert (await assert_balanced(settings.directory)).events == 601
+
+
+@pytest.mark.fault(20)
+async def test_room_is_noticed_while_nothing_comes_in(settings: Settings) -> None:
+    """Within a minute the log and `status` say that the database works again."""
+    clock = SteppedClock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
+    logger: Any = CapturingLogger()
+    async with Worker(settings, clock=clock, logger=logger) as worker:
+        await worker.database.run(room, 0)
+        with pytest.raises(StoreUnavailable, match="full"):
+            await worker.record(ALICE, visits(0, 500))
+        assert "database or disk is full" in worker.status().advice[0]
+        await worker.database.run(room, 1000)
+        await asleep(worker, clock)
+        for _ in range(2):
+            await clock.step(clock.now() + timedelta(seconds=30))
+        assert worker.status().advice == []
+    told = [call.args[0] for call in logger.calls if "the database" in call.args[0]]
+    assert told == ["the database does not work", "the database works again"]
 
 
 @pytest.mark.fault(21)

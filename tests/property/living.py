@@ -29,6 +29,8 @@ __all__ = ["Around", "Living", "surroundings"]
 MARCH = datetime(2027, 3, 1, 10, tzinfo=UTC)
 FOREVER = 3650
 FAST = Path("/dev/shm")
+# What is answered is marked after so many turns of the loop and the database, at most.
+_ROUNDS = 8
 T = TypeVar("T")
 
 
@@ -78,6 +80,7 @@ class Crash:
         self._copy = copy
         self._left: int | None = None
         self._is_answered = False
+        self.worker: Worker
         self.passed: list[str] = []
         """The rows that the DACC took, from the arming on."""
 
@@ -94,14 +97,20 @@ class Crash:
         self._left, self._is_answered = requests, answered
         self.passed.clear()
 
-    def reach(self, *, answered: bool) -> None:
+    async def reach(self, *, answered: bool) -> None:
         """Say that a request is there; raises `ConnectError` where the process has ended."""
         if self._left is not None and answered is self._is_answered and not self.has_come:
             self._left -= 1
             if self._left < 0:
+                await self._settle()
                 self.come()
         if self.has_come and not answered:
             raise httpx.ConnectError("the process has ended")
+
+    async def _settle(self) -> None:
+        """Let what is under way in the database end, so that the same history leaves the same."""
+        for _ in range(_ROUNDS):
+            await self.worker.database.read(lambda _: None)
 
     def come(self) -> None:
         """Copy the files, under a reader that lets the log not be begun anew meanwhile."""
@@ -124,11 +133,11 @@ class Wire(httpx.AsyncBaseTransport):
         self._crash = crash
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self._crash.reach(answered=False)
+        await self._crash.reach(answered=False)
         answer = await self._inner.handle_async_request(request)
         if answer.status_code < 300:
             self._crash.passed.append(line(request.content))
-        self._crash.reach(answered=True)
+        await self._crash.reach(answered=True)
         return answer
 
     async def aclose(self) -> None:
@@ -155,14 +164,14 @@ class Living:
     def _open(self) -> None:
         after = Path(self._directory.name, f"life-{self._lives + 1}")
         self.crashing = Crash(self._state_dir, after)
-        worker = Worker(
+        self.worker = self.crashing.worker = Worker(
             self._around.settings.replace(state_dir=self._state_dir),
             clock=self.clock,
             random=Half(1),
             http=lambda: httpx.AsyncClient(transport=Wire(self.crashing)),
         )
-        self._opened = self._around.portal.wrap_async_context_manager(worker.opened())
-        self.worker = self._opened.__enter__()
+        self._opened = self._around.portal.wrap_async_context_manager(self.worker.opened())
+        self._opened.__enter__()
         self.commands = Commands(self.worker)
         self.age = 0
 

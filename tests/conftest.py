@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -16,6 +17,8 @@ from ecolyo_worker.testing import dacc_echo as dacc_echo
 from ecolyo_worker.testing import energy_twin as energy_twin
 from tests.forking import COMMAND_LINE, Forks
 
+# Who is begun in the background may have been told to heed no Ctrl-C, and so would be its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests that run side by side have a screen's width set, and commands would fold their tables to it.
 os.environ.pop("COLUMNS", None)
 # The tests start some thousand processes; without compiled modules each of them starts three times

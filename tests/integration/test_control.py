@@ -166,6 +166,7 @@ def told(text: str, state_dir: Path, echo: Echo) -> str:
     """
     text = text.replace(str(state_dir), "STATE").replace(echo.url, "ECHO")
     text = re.sub(r'(?m)^task .*\n(  .*\n)*|"tasks":\[.*?\],?', "", text)
+    text = re.sub(r"(?m)^state .*", "state", text)  # a long path is cut
     text = re.sub(r'[0-9.]+ MB|"bytes":\d+|"sizes":{.*?}', "SIZE", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)", "INSTANT", text)
 

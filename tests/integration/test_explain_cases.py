@@ -171,7 +171,10 @@ async def test_what_was_deleted_is_said_to_be(asking: Asking, ann: Any, state_di
     (row,) = counting.rows
     assert (row.state, row.events) == ("pending", [])
     assert msgspec.json.decode(row.indicator)["value"] == 60
-    change(state_dir, "UPDATE outbox SET state = 'sent', body = NULL WHERE body IS NOT NULL")
+    change(
+        state_dir,
+        "UPDATE outbox SET state = 'sent', waits = NULL, body = NULL WHERE body IS NOT NULL",
+    )
     (row,) = (await ann.one("session-duration", "2026-11-20", "ann.example")).rows
     assert (row.state, bytes(row.indicator)) == ("sent", b"null")
     assert (await ann.event("c1")).notes[0].startswith("other events of its counting are deleted")
@@ -367,7 +370,10 @@ async def test_a_row_made_otherwise_tells_only_what_is_certain(
         assert (row.others, row.events) == ([], [])
         (told,) = [row for row in (await asked.event("n1")).rows if row.measure == name]
         assert (told.others, told.of) == ([], 0)
-        change(state_dir, "UPDATE outbox SET state = 'sent', body = NULL WHERE body IS NOT NULL")
+        change(
+            state_dir,
+            "UPDATE outbox SET state = 'sent', waits = NULL, body = NULL WHERE body IS NOT NULL",
+        )
         (row,) = (await asked.one(name, "2026-11-20", "ann.example")).rows
         assert bytes(row.indicator) == b"null"
 

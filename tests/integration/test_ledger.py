@@ -78,11 +78,13 @@ UNCOUNTED = "DELETE FROM countings WHERE day = 20775"
 OTHER_TYPE = "UPDATE events SET type = 'DuelLaunchEvent' WHERE id = 'alice-20'"
 OTHER_PAGE = "UPDATE events SET target = 'faq' WHERE id = 'bob-11'"
 LOST_ROW = "DELETE FROM outbox WHERE id = 5"
-DEAD_ROW = "UPDATE outbox SET state = 'dead', body = x'00', destination = 1 WHERE id = 5"
+DEAD_ROW = (
+    "UPDATE outbox SET state = 'dead', waits = NULL, body = x'00', destination = 1 WHERE id = 5"
+)
 DOUBLED_ROW = (
-    "INSERT INTO outbox (key, destination, measure, start_date, body_hmac, state, shuffle, created)"
-    " SELECT randomblob(16), destination, measure, start_date, body_hmac, state, shuffle, created"
-    " FROM outbox WHERE id = 5"
+    "INSERT INTO outbox (key, destination, measure, start_date, body_hmac, state, waits, shuffle,"
+    " created) SELECT randomblob(16), destination, measure, start_date, body_hmac, state, waits,"
+    " shuffle, created FROM outbox WHERE id = 5"
 )
 LOST_ATTEMPT = "DELETE FROM attempts WHERE row = 5"
 FALSE_ATTEMPT = "UPDATE attempts SET outcome = 'failed' WHERE row = 5"

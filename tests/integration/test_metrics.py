@@ -248,6 +248,7 @@ async def test_the_files_and_the_disk(state_dir: Path) -> None:
             await worker.record("alice.example", many)
         assert one(await scrape(worker), "ecolyo_database_writable") == 0
         await worker.database.run(limit, 2**30)
+        await worker.database.probe()
         assert one(await scrape(worker), "ecolyo_database_writable") == 1
 
 

@@ -45,7 +45,7 @@ def fill(connection: sqlite3.Connection) -> None:
     ]
     outbox.insert(connection, made, sink)
     outbox.interrupt(connection, dict.fromkeys(range(1, ROWS + 1), 7_000), retrying=True)
-    connection.execute("UPDATE outbox SET state = 'dead' WHERE id = ?", (ROWS,))
+    connection.execute("UPDATE outbox SET state = 'dead', waits = NULL WHERE id = ?", (ROWS,))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The tokens that systemd hands to the service, as root's checks may see them."""
+"""The tokens and secrets that systemd hands to the service, as root's checks may see them."""
 
 import os
 import re
@@ -13,12 +13,20 @@ __all__ = ["see_credentials"]
 
 _UNIT = "ecolyo-worker.service"
 _HANDED_OVER = Path("/run/credentials") / _UNIT
-_LINE = re.compile(r"^LoadCredential=(?:(dacc-token|http-token):(/.*))?$", re.MULTILINE)
+_LINE = re.compile(r"^LoadCredential=(?:([a-z-]+):(/.*))?$", re.MULTILINE)
+_SETTINGS = {
+    "dacc-token": ("dacc", "token_file"),
+    "http-token": ("http", "token_file"),
+    "enedis-client-secret": ("enedis", "client_secret_file"),
+    "grdf-client-secret": ("grdf", "client_secret_file"),
+    "energy-key": ("energy", "key_file"),
+}
+"""The section and key of the setting in whose place each credential stands."""
 _PATIENCE_S = 5
 
 
 def see_credentials(reading: Reading) -> Reading:
-    """Give the settings with the tokens of the service at hand, as far as this user may see them.
+    """Give the settings with what the service is handed at hand, as far as this user may see it.
 
     While it runs, these are where systemd put them, and `CREDENTIALS_DIRECTORY` says so from here
     on. While it is stopped, root sees the files that its unit names, in place of settings not
@@ -31,13 +39,12 @@ def see_credentials(reading: Reading) -> Reading:
         return reading
     if os.geteuid() != 0:
         return reading
-    files, settings = _files_of(_unit()), reading.settings
-    dacc = settings.dacc.token_file or files.get("dacc-token")
-    http = settings.http.token_file or files.get("http-token")
-    settings = settings.replace(
-        dacc=msgspec.structs.replace(settings.dacc, token_file=dacc),
-        http=msgspec.structs.replace(settings.http, token_file=http),
-    )
+    settings = reading.settings
+    for name, path in _files_of(_unit()).items():
+        section, key = _SETTINGS[name]
+        found = getattr(settings, section)
+        if getattr(found, key) is None:
+            settings = settings.replace(**{section: msgspec.structs.replace(found, **{key: path})})
     return msgspec.structs.replace(reading, settings=settings)
 
 
@@ -54,11 +61,11 @@ def _unit() -> str:
 
 
 def _files_of(unit: str) -> dict[str, Path]:
-    """Give the file of each token; a line without a value takes back those before it."""
+    """Give the file of each credential; a line without a value takes back those before it."""
     files: dict[str, Path] = {}
     for name, path in _LINE.findall(unit):
-        if name:
+        if name in _SETTINGS:
             files[name] = Path(path.strip())
-        else:
+        elif not name:
             files.clear()
     return files

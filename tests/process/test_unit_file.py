@@ -268,6 +268,16 @@ def test_before_a_start_root_sees_the_tokens_that_the_unit_names(fresh: Machine)
     fresh.run(write.replace("%s", "LoadCredential=http-token:/etc/hosts\nLoadCredential="))
     fresh.run("ecolyo-worker check-config > /run/said || true")
     assert "http.token_file: found none" in fresh.run("cat /run/said")
+    fresh.run("""
+        printf '[enedis]\nclient_id = "the-applicati0n"\n' >> /etc/ecolyo-worker/config.toml
+        (umask 077; echo s3cret-0f-the-applicati0n > /etc/ecolyo-worker/of-enedis)
+    """)
+    told = fresh.run("ecolyo-worker doctor || true")
+    assert "enedis.client_secret_file: there is no secret" in told
+    line = "LoadCredential=enedis-client-secret:/etc/ecolyo-worker/of-enedis"
+    fresh.run(write.replace("%s", line))
+    told = fresh.run("ecolyo-worker doctor || true")
+    assert "enedis.client_secret_file: /etc/ecolyo-worker/of-enedis, which others cannot" in told
     fresh.run(f"rm /etc/systemd/system/{NAME}.d/of-hosts.conf")
 
 

@@ -38,8 +38,8 @@ def indicators(connection: sqlite3.Connection) -> tuple[int, int]:
 def send(connection: sqlite3.Connection) -> None:
     """Let all that waits have been sent."""
     connection.execute(
-        "UPDATE outbox SET state = 'sent', body = NULL, instance = NULL, destination = NULL,"
-        " shuffle = 0 WHERE state = 'pending'"
+        "UPDATE outbox SET state = 'sent', waits = NULL, body = NULL, instance = NULL,"
+        " destination = NULL, shuffle = 0 WHERE state = 'pending'"
     )
 
 

@@ -81,8 +81,9 @@ def fill(connection: sqlite3.Connection, rows: int) -> None:
     connection.execute(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac,"
-        " state, shuffle, created) SELECT randomblob(16), ?, ?, 'quiz-stars', '2026-11-20',"
-        " randomblob(150), randomblob(32), iif(i % 10, 'pending', 'dead'), random() >> 2, i FROM n",
+        " state, waits, shuffle, created) SELECT randomblob(16), ?, ?, 'quiz-stars', '2026-11-20',"
+        " randomblob(150), randomblob(32), iif(i % 10, 'pending', 'dead'), iif(i % 10, 1, NULL),"
+        " random() >> 2, i FROM n",
         (rows, person, home),
     )
     totals.add(connection, {"outbox.pending": rows - rows // 10, "outbox.dead": rows // 10})

@@ -253,6 +253,7 @@ CREATE TABLE outbox (
     body_hmac       BLOB NOT NULL,
     state           TEXT NOT NULL CHECK (state IN
                         ('pending', 'in_flight', 'sent', 'sent?', 'dead', 'local', 'discarded')),
+    waits           INTEGER DEFAULT 1,              -- 1 until it is known what became of it
     due             INTEGER NOT NULL DEFAULT 0,     -- 0: at once
     shuffle         INTEGER NOT NULL,               -- the random place in the draw
     attempts        INTEGER NOT NULL DEFAULT 0,     -- those that count
@@ -263,14 +264,16 @@ CREATE TABLE outbox (
     created         INTEGER NOT NULL,
     attempted       INTEGER,                        -- when the last attempt ended
     CHECK ((body IS NULL) = (state IN ('sent', 'sent?', 'discarded'))),
-    CHECK (destination IS NOT NULL OR state NOT IN ('pending', 'dead', 'local'))
+    CHECK (destination IS NOT NULL OR state NOT IN ('pending', 'dead', 'local')),
+    CHECK ((waits IS NULL) = (state NOT IN ('pending', 'in_flight')))
 ) STRICT;
 
 -- Finding the next rows costs the same whatever else the table holds.
 CREATE INDEX outbox_draw ON outbox (destination, shuffle) WHERE state = 'pending' AND due = 0;
 CREATE INDEX outbox_due ON outbox (due) WHERE state = 'pending' AND due != 0;
 CREATE INDEX outbox_finished ON outbox (attempted) WHERE state IN ('sent', 'sent?', 'discarded');
-CREATE INDEX outbox_oldest ON outbox (created) WHERE state = 'pending';
+-- By `waits`, for a claim changes nothing in it: its rows lie far apart, each on a page of its own.
+CREATE INDEX outbox_oldest ON outbox (created) WHERE waits IS NOT NULL;
 CREATE INDEX outbox_in_flight ON outbox (id) WHERE state = 'in_flight';
 CREATE INDEX outbox_of_instance ON outbox (instance) WHERE instance IS NOT NULL;
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ecolyo_worker.store import destinations, totals
 from ecolyo_worker.store.destinations import Standing
-from ecolyo_worker.store.outbox import Claimed
+from ecolyo_worker.store.outbox import Claimed, waits
 
 __all__ = ["Claims", "Draw", "Drawn", "Verdict", "claim", "hasten", "next_moment"]
 
@@ -240,8 +240,8 @@ def _judge(connection: sqlite3.Connection, drawn: list[Drawn], judge: Judge) -> 
             leaving.append(row.claimed)
             continue
         connection.execute(
-            "UPDATE outbox SET state = ?, due = ?, answer = ? WHERE id = ?",
-            (verdict.state, verdict.due, verdict.answer, row.claimed.id),
+            "UPDATE outbox SET state = ?, waits = ?, due = ?, answer = ? WHERE id = ?",
+            (verdict.state, waits(verdict.state), verdict.due, verdict.answer, row.claimed.id),
         )
         if verdict.state == "dead":
             changes["outbox.dead"] += 1

@@ -44,11 +44,13 @@ __all__ = [
     "remove_unsent",
     "rescue",
     "retry",
+    "waits",
 ]
 
 STATES = ("pending", "in_flight", "sent", "sent?", "dead", "local", "discarded")
 """What a row can be. Each is exactly one of them."""
 
+_WAITING = frozenset({"pending", "in_flight"})
 _FINISHED = frozenset({"sent", "sent?", "discarded"})
 
 _NEW = Ladder(
@@ -62,6 +64,7 @@ _NEW = Ladder(
         "body",
         "body_hmac",
         "state",
+        "waits",
         "due",
         "shuffle",
         "created",
@@ -166,6 +169,11 @@ def body_hmac(key: bytes, body: bytes) -> bytes:
     return hmac.digest(key, body, "sha256")
 
 
+def waits(state: str) -> int | None:
+    """Give the mark of rows of which it is not known yet what becomes of them; others have none."""
+    return 1 if state in _WAITING else None
+
+
 def insert(connection: sqlite3.Connection, rows: Sequence[NewRow], sink: Sink) -> None:
     """Put checked indicators into the outbox, each under its key, which is new."""
     if not rows:
@@ -187,6 +195,7 @@ def insert(connection: sqlite3.Connection, rows: Sequence[NewRow], sink: Sink) -
             body,
             body_hmac(sink.hmac_key, body),
             sink.state,
+            waits(sink.state),
             sink.due,
             shuffle >> 2,  # SQLite's integers have a sign
             sink.now,
@@ -234,8 +243,9 @@ def _mark_delivered(connection: sqlite3.Connection, marks: Sequence[Mark]) -> Co
     attempts.blank(connection, ids)
     attempts.note(connection, [Attempt(one.row, at, "delivered", one.status) for one in marks])
     rows = connection.execute(
-        "UPDATE outbox SET state = 'sent', body = NULL, instance = NULL, destination = NULL,"
-        " due = 0, failing_since = NULL, answer = NULL, shuffle = 0, attempted = ?"
+        "UPDATE outbox SET state = 'sent', waits = NULL, body = NULL, instance = NULL,"
+        " destination = NULL, due = 0, failing_since = NULL, answer = NULL, shuffle = 0,"
+        " attempted = ?"
         " WHERE state = 'in_flight' AND id IN (SELECT value FROM json_each(?))",
         (at, json.dumps(ids)),
     ).rowcount
@@ -324,8 +334,8 @@ def doubt(
     totals.add(connection, {"outbox.maybe_delivered": rows})
     if not retrying:
         kept = connection.execute(
-            "UPDATE outbox SET state = 'sent?', body = NULL, instance = NULL, destination = NULL,"  # noqa: S608
-            " due = 0, shuffle = 0, answer = NULL"
+            "UPDATE outbox SET state = 'sent?', waits = NULL, body = NULL, instance = NULL,"  # noqa: S608
+            " destination = NULL, due = 0, shuffle = 0, answer = NULL"
             f" WHERE {which} AND state = 'pending' RETURNING id",
             values,
         ).fetchall()
@@ -361,7 +371,7 @@ def ids_of(connection: sqlite3.Connection, instance: int) -> list[int]:
 def retry(connection: sqlite3.Connection, ident: int | None) -> int:
     """Make one dead row, or all of them, pending again, as if never tried; give how many."""
     cursor = connection.execute(
-        "UPDATE outbox SET state = 'pending', due = 0, attempts = 0, tries = 0,"
+        "UPDATE outbox SET state = 'pending', waits = 1, due = 0, attempts = 0, tries = 0,"
         " failing_since = NULL WHERE state = 'dead' AND (:id IS NULL OR id = :id)",
         {"id": ident},
     )
@@ -439,9 +449,10 @@ def _move(connection: sqlite3.Connection, ident: int, state: str) -> None:
     if state in _FINISHED:
         attempts.blank(connection, [ident])
         connection.execute(
-            "UPDATE outbox SET state = ?, body = NULL, instance = NULL, destination = NULL,"
-            " answer = NULL WHERE id = ?",
+            "UPDATE outbox SET state = ?, waits = NULL, body = NULL, instance = NULL,"
+            " destination = NULL, answer = NULL WHERE id = ?",
             (state, ident),
         )
     else:
-        connection.execute("UPDATE outbox SET state = ? WHERE id = ?", (state, ident))
+        values = (state, waits(state), ident)
+        connection.execute("UPDATE outbox SET state = ?, waits = ? WHERE id = ?", values)

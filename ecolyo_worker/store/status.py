@@ -282,7 +282,7 @@ _SNAPSHOT = """
                         SELECT i.name, d.state, d.reason, d.not_before, d.last_delivered
                           FROM destinations AS d JOIN instances AS i ON i.id = d.instance
                          WHERE d.reason IS NOT NULL ORDER BY d.state, d.id LIMIT ?))),
-           (SELECT min(created) FROM outbox WHERE state = 'pending'),
+           (SELECT min(created) FROM outbox WHERE waits IS NOT NULL),
            (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size),
            (SELECT json_group_object(provider, json_array(
                     (SELECT min(held_through) FROM accounts

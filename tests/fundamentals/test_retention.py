@@ -26,8 +26,9 @@ HOUR = timedelta(hours=1)
 # As the first row that was sent.
 SENT_ROWS = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-INSERT INTO outbox (key, measure, start_date, body_hmac, state, shuffle, created, attempted)
-SELECT randomblob(16), measure, start_date, body_hmac, state, shuffle, created, attempted
+INSERT INTO outbox
+(key, measure, start_date, body_hmac, state, waits, shuffle, created, attempted)
+SELECT randomblob(16), measure, start_date, body_hmac, state, waits, shuffle, created, attempted
 FROM n, (SELECT * FROM outbox WHERE state = 'sent' LIMIT 1)
 """
 

@@ -135,6 +135,6 @@ async def test_a_row_that_was_never_tried_goes_too(settings: Settings) -> None:
 
 def kill(connection: sqlite3.Connection) -> None:
     """Let a row be dead as one is whose bytes were changed: nothing was sent."""
-    connection.execute("UPDATE outbox SET state = 'dead' WHERE id = 1")
+    connection.execute("UPDATE outbox SET state = 'dead', waits = NULL WHERE id = 1")
     connection.execute("UPDATE totals SET count = count - 1 WHERE name = 'outbox.pending'")
     connection.execute("INSERT OR REPLACE INTO totals VALUES ('outbox.dead', 1)")

@@ -186,7 +186,7 @@ class Worker:
         Raises `IntakeRefused` if none was good, `IntakeFull` if too much waits to be stored, and
         `StoreUnavailable` if nothing can be stored now.
         """
-        self._check_here()
+        self._check_entered()  # intake looks whether it is the right event loop
         if isinstance(events, list):
             batch: list[tuple[object, object]] = [(instance, event) for event in events]
         else:

@@ -17,14 +17,13 @@ from ecolyo_worker import Settings, StateRefused, StoreUnavailable, Worker
 from ecolyo_worker.store.database import DATABASE
 from ecolyo_worker.testing.clock import FakeClock, SteppedClock
 from ecolyo_worker.testing.ledger import assert_balanced
-from tests.fundamentals.test_group_commit import calling
+from tests.callers import ALICE, calling
 from tests.nights import asleep
 
 Fill = Callable[..., Awaitable[None]]
 Quick = Callable[..., Settings]
 Run = Any
 
-ALICE = "alice.example"
 NIGHT = datetime(2026, 11, 21, 1)
 PAGES = ("electricity", "gas", "water", "faq", "options", "analysis")
 

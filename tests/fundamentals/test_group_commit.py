@@ -13,11 +13,11 @@ import pytest
 from anyio import to_thread
 
 from ecolyo_worker import IntakeFull, Settings, StoreUnavailable, Worker
-from ecolyo_worker.actors.intake import Intake, Receipt
+from ecolyo_worker.actors.intake import Intake
 from ecolyo_worker.settings import Intake as IntakeSettings
+from tests.callers import ALICE, Callers, calling, navigation
 
 LIMIT_S = 10
-ALICE = "alice.example"
 
 
 class Hold:
@@ -52,36 +52,6 @@ async def held(worker: Worker, statement: str = "COMMIT") -> AsyncIterator[Hold]
         await worker.database._in_thread(lambda c: c.set_trace_callback(None))
 
 
-class Callers:
-    """Callers in a task group, each with one batch; `receipts` and `errors` are by batch."""
-
-    def __init__(self, worker: Worker, tasks: anyio.abc.TaskGroup) -> None:
-        self._worker = worker
-        self._tasks = tasks
-        self.receipts: dict[str, Receipt] = {}
-        self.errors: dict[str, Exception] = {}
-
-    def record(self, *idents: str) -> None:
-        self._tasks.start_soon(self.recorded, *idents)
-
-    async def recorded(self, *idents: str) -> None:
-        key = " ".join(idents)
-        try:
-            self.receipts[key] = await self._worker.record(ALICE, [navigation(i) for i in idents])
-        except Exception as error:  # noqa: BLE001  the test says which it expects
-            self.errors[key] = error
-
-    @property
-    def accepted(self) -> dict[str, int]:
-        return {key: receipt.accepted for key, receipt in self.receipts.items()}
-
-
-@asynccontextmanager
-async def calling(worker: Worker) -> AsyncIterator[Callers]:
-    async with anyio.create_task_group() as tasks:
-        yield Callers(worker, tasks)
-
-
 @pytest.fixture
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with Worker(settings).opened() as worker:
@@ -92,10 +62,6 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
 def narrow(state_dir: Path) -> Settings:
     """Settings with which three events may wait."""
     return Settings(state_dir=state_dir, intake=IntakeSettings(max_waiting=3))
-
-
-def navigation(ident: str) -> dict[str, Any]:
-    return {"_id": ident, "type": "NavigationEvent", "eventDate": "2026-11-20T18:00:00Z"}
 
 
 def stored_ids(state_dir: Path) -> list[str]:

@@ -61,6 +61,10 @@ A bar that reaches the line is as wanted; one that ends at 2 × is twice as good
 tenth and at ten times.
 """
 
+MISSED = """\
+## What is missed, and why
+"""
+
 WHERE = """\
 ## Where the time goes
 
@@ -135,6 +139,8 @@ def performance(results: Results | None = None) -> str:
     rows = [_row(figure, results.of(figure)) for figure in WANTED]
     headings = ["name", "what is compared", "reached", "wanted", "", "spread", "ours", "beside it"]
     lines += ["## Figures\n", "\n".join(table(headings, rows)), "", DRAWN]
+    if missed := list(_missed(results)):
+        lines += [MISSED, "\n".join(missed), ""]
     if shares := results.shares():
         lines += [WHERE]
         lines += [WHERE_TRIED] if results["where_intake"]["size"] != 1 else []
@@ -193,6 +199,16 @@ def _row(figure: Figure, line: dict[str, Any] | None) -> list[str]:
         spread,
         *found,
     ]
+
+
+def _missed(results: Results) -> Iterator[str]:
+    """Say why figures are missed, once for those with the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for figure, line in results.figures():
+        if figure.is_met(line["ratio"]) is False and not is_trial(line):
+            reasons.setdefault(figure.why, []).append(f"`{figure.name}`")
+    for why, names in reasons.items():
+        yield f"- {', '.join(names)}: {why or 'not looked into yet.'}"
 
 
 def _shares(paths: dict[str, dict[str, float]]) -> Iterator[str]:

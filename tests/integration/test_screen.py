@@ -141,10 +141,11 @@ MANY = """
     INSERT INTO {} SELECT {} FROM n
 """
 ROW = (
-    """outbox (key, instance, destination, measure, start_date, body, body_hmac, state, shuffle,
-    created)""",
+    """outbox (key, instance, destination, measure, start_date, body, body_hmac, state, waits,
+    shuffle, created)""",
     """randomblob(16), 1, 1, 'x', '2026-11-20', x'00', x'00',
-    CASE i % 4 WHEN 0 THEN 'dead' WHEN 1 THEN 'local' ELSE 'pending' END, i, 5000000 - i""",
+    CASE i % 4 WHEN 0 THEN 'dead' WHEN 1 THEN 'local' ELSE 'pending' END, iif(i % 4 < 2, NULL, 1),
+    i, 5000000 - i""",
 )
 
 

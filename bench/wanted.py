@@ -181,6 +181,7 @@ WANTED = (
     Figure("idle", "idle_wakeups", "wake-ups of an idle worker", "1 a second", most=1.0),
     Figure("status_1m", "status_1m", "runs/s of `status`, 1,000,000 rows", "1 s each", 1.0),
     Figure("status_1m", "status_1m_service", "the same beside a service", "1 s each", 1.0),
+    Figure("status_1m", "status_1m_start", "starts/s of a service with them", "2 s each", 1.0),
     Figure("page_filter", "page_filter", "filters/s of the echo page", "200 ms each", 1.0),
     Figure("echo_start", "echo_start", "starts/s of the echo server", "1 s each", 1.0),
     Figure("disk", "disk_event", "bytes of a stored event", "its JSON"),

@@ -349,16 +349,16 @@ def moment(life: Life) -> accounts.Moment:
 async def helped(life: Life, account: Any, words: str, mend: Callable[[], object]) -> None:
     """Visit an account in vain, put a file right, and see it help before long."""
     async with anyio.create_task_group() as living:
-        living.start_soon(life.to, paris(f"{MONDAY}T06:01"))
+        living.start_soon(life.to, paris(f"{MONDAY}T06:02"))
         while (found := await again(life.worker, account)).word is None:
             await anyio.lowlevel.checkpoint()
         assert (found.state, found.word) == ("meter_known", "LOGIN_FAILED")
         assert words in str(found.reason)
         mended = life.clock.now()
         mend()
-    found = await again(life.worker, account)
-    assert (found.state, found.reason) == ("active", None)
-    assert life.clock.now() - mended < timedelta(minutes=1)
+        while found.word is not None and life.clock.now() - mended < timedelta(minutes=1):
+            found = await again(life.worker, account)
+        assert (found.state, found.reason) == ("active", None)
 
 
 async def test_a_secret_that_is_put_right_helps_at_once(life: Life) -> None:

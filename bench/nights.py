@@ -7,6 +7,7 @@ how much memory the process had at most, in KiB.
 """
 
 import json
+import os
 import re
 import sqlite3
 import sys
@@ -67,7 +68,9 @@ def _store(connection: sqlite3.Connection, made: list[tuple[str, Event]], alike:
 def copied(state: Path) -> Iterator[Path]:
     """Give a copy of a state, in a file of its own, as a database is found in the morning."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ecolyo-bench-") as directory:
-        yield copytree(state, Path(directory) / "state")
+        copy = copytree(state, Path(directory) / "state")
+        os.sync()  # else what is still written of it would hold every commit up
+        yield copy
 
 
 class Ticker:

@@ -356,8 +356,10 @@ async def helped(life: Life, account: Any, words: str, mend: Callable[[], object
         assert words in str(found.reason)
         mended = life.clock.now()
         mend()
-        while found.word is not None and life.clock.now() - mended < timedelta(minutes=1):
+        while life.clock.now() - mended < timedelta(minutes=1):
             found = await again(life.worker, account)
+            if found.word is None:
+                break
         assert (found.state, found.reason) == ("active", None)
 
 

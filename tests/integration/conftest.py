@@ -1,6 +1,7 @@
 """A worker whose HTTP face listens, and clients for it; a worker that explains; an echo server."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -117,6 +118,17 @@ async def everything(stream: SocketStream) -> bytes:
             found += await stream.receive()
     except (anyio.EndOfStream, anyio.BrokenResourceError):
         return found
+
+
+async def one_answer(stream: SocketStream) -> bytes:
+    """Read an answer whose length is told; its head may come before its body."""
+    found = b""
+    while True:
+        found += await stream.receive()
+        head, blank, body = found.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if blank and length is not None and len(body) >= int(length[1]):
+            return found
 
 
 def code_of(answer: bytes) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from ecolyo_worker.service.web import Bounds
 from ecolyo_worker.settings import Http
 from ecolyo_worker.testing.clock import SteppedClock
 
-from .conftest import TOKEN, Serve, code_of, everything
+from .conftest import TOKEN, Serve, code_of, everything, one_answer
 
 AUTH = f"Host: h\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 POST = b"POST /v1/events?instance=a.example HTTP/1.1\r\n" + AUTH
@@ -181,7 +181,7 @@ async def test_nonsense_behind_an_answer_ends_the_connection(serve: Serve) -> No
     asyncio.get_running_loop().set_exception_handler(lambda _, context: caught.append(context))
     async with serve() as served, await served.connect() as stream:
         await stream.send(b"POST /v1/events HTTP/1.1\r\nHost: h\r\n" + CHUNKED + b"\r\n")
-        ((status, _),) = answers(await stream.receive())
+        ((status, _),) = answers(await one_answer(stream))
         assert status == 401
         await stream.send(b"nonsense\r\n")
         assert await everything(stream) == b""
@@ -228,7 +228,7 @@ async def test_the_date_is_that_of_the_answer(state_dir: Path, token_file: Path)
                 for second, request in enumerate((LIVEZ, LIVEZ, LIVEZ + b" folded: x\r\n"), 1):
                     await clock.step(datetime(2026, 11, 21, 1, 0, second, tzinfo=UTC), jump=True)
                     await stream.send(request + b"\r\n")
-                    found = await stream.receive()
+                    found = await one_answer(stream)
                     assert b"date: Sat, 21 Nov 2026 01:00:0%d GMT\r\n" % second in found
             face.stop()
 

@@ -61,7 +61,7 @@ async def make_state(directory: Path, count: int) -> None:
 def _store(connection: sqlite3.Connection, made: list[tuple[str, Event]], alike: int) -> None:
     batch = [(f"{group}-{name}", event) for group in range(alike) for name, event in made]
     ids = instances.identify_all(connection, (name for name, _ in batch))
-    events.insert(connection, [(ids[name], event) for name, event in batch])
+    events.insert(connection, [ids[name] for name, _ in batch], [event for _, event in batch])
 
 
 @contextmanager

@@ -52,6 +52,7 @@ DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  civil time has no zone
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.date().toordinal()
 _MS = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -99,7 +100,7 @@ class SystemClock:
 
 def utc_ms(instant: datetime) -> int:
     """Give an instant as whole milliseconds since 1970 in UTC, for the due times of sending."""
-    return (instant.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // _MS
+    return (instant - _EPOCH_UTC) // _MS
 
 
 def instant_of_ms(ms: int) -> datetime:

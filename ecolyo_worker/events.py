@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,6 +22,7 @@ from ecolyo_worker.clock import (
     day_of,
     parse_civil,
     parse_day,
+    utc_ms,
 )
 from ecolyo_worker.errors import EventRefused, InputRefused, kind_of, quote
 
@@ -69,6 +70,8 @@ _MAX_ID = 128
 _MAX_TEXT = 256
 _TYPES = frozenset(EVENT_TYPES)
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_TEXT)]
+
 
 class UsageEvent(
     msgspec.Struct,
@@ -90,6 +93,26 @@ class UsageEvent(
     start_date: str | datetime | None = None
     aggregated: bool | None = None
     id: str | None = None
+
+
+class _Usual(
+    msgspec.Struct,
+    gc=False,
+    rename={"id": "_id", "event_date": "eventDate", "start_date": "startDate"},
+):
+    """An event as the app writes it, whose fields msgspec reads at once.
+
+    All of what it takes is taken field by field as well, and is the same then.
+    """
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_ID)]
+    type: str
+    event_date: datetime
+    target: _Name | None = None
+    context: _Name | None = None
+    result: _Name | None = None
+    start_date: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    aggregated: bool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -154,15 +177,17 @@ def check_event(found: object, zone: ZoneInfo, event_clock: str) -> Event:
 
     Fields of CouchDB and Cozy (`_rev`, `cozyMetadata`, …) are ignored. Raises `EventRefused`.
     """
+    wall = event_clock == "wall"
+    if type(found) is dict and (event := _usual_event(found, zone, wall=wall)) is not None:
+        return event
     if isinstance(found, UsageEvent):
         found = msgspec.structs.asdict(found) | {
             "_id": found.id,
             "eventDate": found.event_date,
             "startDate": found.start_date,
         }
-    if not isinstance(found, (dict, Mapping)):  # the plain `dict` is told apart at once
+    if not isinstance(found, Mapping):
         raise EventRefused("", f"found {kind_of(found)}; allowed: an event as an object")
-    wall = event_clock == "wall"
     start = found.get("startDate")
     return Event(
         id=_text(found.get("_id"), "_id", _MAX_ID) or secrets.token_hex(16),
@@ -189,6 +214,44 @@ def event_document(event: Event) -> dict[str, object]:
         "startDate": event.start_text,
         "aggregated": event.aggregated,
     }
+
+
+def _usual_event(found: dict[str, Any], zone: ZoneInfo, *, wall: bool) -> Event | None:
+    """Check an event that is as most are; None for another, which may be as good."""
+    try:
+        usual = msgspec.convert(found, _Usual)
+        if usual.type not in _TYPES or not _is_plain(usual, found["eventDate"]):
+            return None
+        when, start = usual.event_date, usual.start_date
+        time = utc_ms(when) if wall else civil_from_instant(when, zone)
+    except (msgspec.ValidationError, UnicodeEncodeError, OverflowError):
+        return None
+    return Event(
+        usual.id,
+        usual.type,
+        time,
+        usual.target,
+        usual.context,
+        usual.result,
+        start,
+        None if start is None else _start(start, zone, wall=wall),
+        usual.aggregated or False,
+    )
+
+
+def _is_plain(usual: _Usual, date: object) -> bool:
+    """Tell whether the date is written as the app writes it, and all other texts are ASCII."""
+    return (
+        isinstance(date, str)
+        and len(date) == len("2026-11-20T18:04:31.123Z")
+        and date[10] == "T"
+        and date[23] == "Z"
+        and usual.id.isascii()
+        and (usual.target is None or usual.target.isascii())
+        and (usual.context is None or usual.context.isascii())
+        and (usual.result is None or usual.result.isascii())
+        and (usual.start_date is None or usual.start_date.isascii())
+    )
 
 
 def _type(found: object) -> str:

@@ -187,12 +187,9 @@ class Worker:
         `StoreUnavailable` if nothing can be stored now.
         """
         self._check_entered()  # intake looks whether it is the right event loop
-        if isinstance(events, list):
-            batch: list[tuple[object, object]] = [(instance, event) for event in events]
-        else:
-            batch = [(instance, events)]
-        receipt = await self.intake.take(batch)
-        if receipt.refused and len(receipt.refused) == len(batch):
+        given = events if isinstance(events, list) else [events]
+        receipt = await self.intake.take([(instance, event) for event in given])
+        if receipt.refused and len(receipt.refused) == len(given):
             raise IntakeRefused(receipt.refused)
         return receipt
 

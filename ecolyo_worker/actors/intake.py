@@ -5,9 +5,10 @@ and while it runs the next list grows: the price of a commit is shared by all wh
 """
 
 import sqlite3
-from asyncio import Future, get_running_loop
-from collections.abc import Sequence
+from asyncio import Future
+from collections.abc import Coroutine, Sequence
 from itertools import islice
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -31,8 +32,6 @@ from ecolyo_worker.store import events, instances
 
 __all__ = ["Intake", "IntakeStatistics", "Receipt"]
 
-_Events = list[tuple[str, Event]]
-
 
 class Receipt(Struct, frozen=True, gc=False):
     """What became of a batch: how many are on disk now, were there before, or were refused."""
@@ -54,20 +53,42 @@ class IntakeStatistics(Struct, frozen=True):
     """Transactions that came to nothing."""
 
 
-class _Part(Struct, frozen=True, eq=False, gc=False):
-    """What one caller handed over; it is told how many of its events are new."""
+class _Caller(Struct, frozen=True, eq=False, gc=False):
+    """Who handed over so many events, and is told how many of them are new."""
 
-    events: _Events
+    count: int
     answer: "Future[int]"
 
     def tell(self, accepted: int) -> None:
-        """Answer the caller, unless it has gone: then nobody asks."""
+        """Answer, unless the caller has gone: then nobody asks."""
         if not self.answer.done():
             self.answer.set_result(accepted)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+
+
+class _Group(Struct):
+    """What one transaction stores, and who waits for it.
+
+    Each name belongs to the event in the same place, and the events of one caller stand behind
+    those of the one before: few objects for a caller, for Python's garbage collector visits all
+    that live while many wait.
+    """
+
+    names: list[str] = []
+    events: list[Event] = []
+    callers: list[_Caller] = []
+
+    def halves(self) -> "tuple[_Group, _Group]":
+        """Part it between two callers."""
+        middle = len(self.callers) // 2
+        cut = sum(caller.count for caller in self.callers[:middle])
+        return (
+            _Group(self.names[:cut], self.events[:cut], self.callers[:middle]),
+            _Group(self.names[cut:], self.events[cut:], self.callers[middle:]),
+        )
 
 
 class Intake(Actor):
@@ -82,13 +103,12 @@ class Intake(Actor):
         self._settings = context.settings
         self._zone = context.settings.civil_zone
         self._event_clock = context.settings.intake.event_clock
-        self._parts: list[_Part] = []
-        self._waiting = 0
+        self._group = _Group()
         self._commits = 0
         self._full = 0
         self._failed = 0
 
-    async def take(self, batch: Sequence[tuple[object, object]]) -> Receipt:
+    def take(self, batch: Sequence[tuple[object, object]]) -> Coroutine[Any, Any, Receipt]:
         """Store the good ones of (instance's name, event) pairs; say why others are refused.
 
         Raises `IntakeRefused` only for all of them, when the mode is `off`; `IntakeFull` when too
@@ -97,22 +117,25 @@ class Intake(Actor):
         """
         self._database.check_loop()
         self._refuse(len(batch))
-        good: _Events = []
+        names: list[str] = []
+        good: list[Event] = []
         refused: list[Refusal] = []
         for index, (instance, event) in enumerate(batch):
             try:
                 name = check_instance(instance)
-                good.append((name, check_event(event, self._zone, self._event_clock)))
+                good.append(check_event(event, self._zone, self._event_clock))
             except InputRefused as error:
                 refused.append(Refusal(index, error.field, error.reason))
-        accepted = await self._enter(good) if good else 0
-        return Receipt(accepted, len(good) - accepted, tuple(refused))
+            else:
+                names.append(name)
+        answer = self._enter(names, good) if good else None
+        return self._receipt(answer, len(good), tuple(refused))
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Store what waits, again and again; after `stop`, what still waits, and return."""
         task_status.started()
         while True:
-            while self._parts:
+            while self._group.callers:
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 await self._commit()
             if self.stopping:
@@ -131,13 +154,13 @@ class Intake(Actor):
     def close(self) -> None:
         """Take nothing more, and tell those that still wait, for nothing runs any more."""
         self.stop()
-        parts, self._parts, self._waiting = self._parts, [], 0
-        for part in parts:
-            part.fail(StoreUnavailable("the worker has stopped: nothing of it was stored"))
+        group, self._group = self._group, _Group()
+        for caller in group.callers:
+            caller.fail(StoreUnavailable("the worker has stopped: nothing of it was stored"))
 
     def statistics(self) -> IntakeStatistics:
         """Tell how much is waiting, and how it went so far."""
-        return IntakeStatistics(self._waiting, self._commits, self._full, self._failed)
+        return IntakeStatistics(len(self._group.events), self._commits, self._full, self._failed)
 
     def _refuse(self, new: int) -> None:
         """Refuse a batch before anything of it is looked at."""
@@ -147,62 +170,75 @@ class Intake(Actor):
         if self.stopping:
             raise StoreUnavailable("the worker is stopping: nothing more is taken")
         most = self._settings.intake.max_waiting
-        if self._parts and self._waiting + new > most:
+        waiting = len(self._group.events)
+        if waiting and waiting + new > most:
             self._full += 1
             raise IntakeFull(
-                f"{self._waiting} events wait to be stored, and {most} may (intake.max_waiting):"
+                f"{waiting} events wait to be stored, and {most} may (intake.max_waiting):"
                 f" nothing of these {new} was taken; try again in a moment"
             )
 
-    def _enter(self, good: _Events) -> "Future[int]":
-        answer: Future[int] = get_running_loop().create_future()
-        if not self._parts:  # else it was woken for those before, and takes all
+    def _enter(self, names: list[str], good: list[Event]) -> "Future[int]":
+        answer: Future[int] = self._database.loop.create_future()
+        group = self._group
+        if not group.callers:  # else it was woken for those before, and takes all
             self.wake()
-        self._parts.append(_Part(good, answer))
-        self._waiting += len(good)
+        group.names += names
+        group.events += good
+        group.callers.append(_Caller(len(good), answer))
         return answer
+
+    async def _receipt(
+        self, answer: "Future[int] | None", taken: int, refused: tuple[Refusal, ...]
+    ) -> Receipt:
+        accepted = 0 if answer is None else await answer
+        return Receipt(accepted, taken - accepted, refused)
 
     async def _commit(self) -> None:
         """Store all that waits, and answer; whatever happens, none of it is left unanswered."""
-        parts, self._parts, self._waiting = self._parts, [], 0
+        group, self._group = self._group, _Group()
         try:
             # The transaction happens anyway: stopping here would only forget whom to tell.
             with anyio.CancelScope(shield=True):
-                await self._store(parts)
+                await self._store(group)
         except BaseException:
             reason = "interrupted while it was stored: hand it over again, nothing is stored twice"
-            for part in parts:
-                part.fail(StoreUnavailable(reason))
+            for caller in group.callers:
+                caller.fail(StoreUnavailable(reason))
             raise
 
-    async def _store(self, parts: list[_Part]) -> None:
+    async def _store(self, group: _Group) -> None:
         """Store in one transaction, in halves if that fails: only the guilty one sees its error."""
+        counts = [caller.count for caller in group.callers]
         try:
-            accepted = await self._database.run(_store, [part.events for part in parts])
+            accepted = await self._database.run(_store, group.names, group.events, counts)
         except (StoreUnavailable, StateRefused) as error:
             self._failed += 1
-            for part in parts:
-                part.fail(type(error)(*error.args))
+            for caller in group.callers:
+                caller.fail(type(error)(*error.args))
         except Exception as error:  # noqa: BLE001  it goes to the caller whose event it is
             self._failed += 1
-            if len(parts) == 1:
-                parts[0].fail(error)
+            if len(group.callers) == 1:
+                group.callers[0].fail(error)
                 return
-            middle = len(parts) // 2
-            await self._store(parts[:middle])
-            await self._store(parts[middle:])
+            for half in group.halves():
+                await self._store(half)
         else:
             reach("intake.committed")
             self._commits += 1
             self.succeeded()
-            for part, count in zip(parts, accepted, strict=True):
-                part.tell(count)
+            for caller, count in zip(group.callers, accepted, strict=True):
+                caller.tell(count)
 
 
-def _store(connection: sqlite3.Connection, parts: Sequence[_Events]) -> list[int]:
-    """Store the events of some callers; give how many of each are new."""
-    good = [item for part in parts for item in part]
-    ids = instances.identify_all(connection, (name for name, _ in good))
-    accepted = iter(events.insert(connection, [(ids[name], event) for name, event in good]))
+def _store(
+    connection: sqlite3.Connection, names: list[str], found: list[Event], counts: list[int]
+) -> list[int]:
+    """Store the events of callers who handed over so many each; give how many of each are new."""
+    ids = instances.identify_all(connection, names)
+    are_new = events.insert(connection, [ids[name] for name in names], found)
     reach("intake.stored")
-    return [sum(islice(accepted, len(part))) for part in parts]
+    if all(are_new):
+        return counts
+    left = iter(are_new)
+    return [sum(islice(left, count)) for count in counts]

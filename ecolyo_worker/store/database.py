@@ -83,7 +83,8 @@ class Database:
         self._observe = observe
         self._tell: Callable[[str | None], None] | None = None
         self._told = (False, False)
-        self._loop = _running_loop()
+        self.loop = _running_loop()
+        """The event loop that it was opened in."""
         self.is_closed = False
         self.snapshot: Any = None
         self._seen: tuple[int, object] | None = None
@@ -213,7 +214,7 @@ class Database:
 
         Such a caller is in another thread, or in a forked process. Raises `CommandRefused`.
         """
-        if _running_loop() is not self._loop:
+        if _running_loop() is not self.loop:
             raise CommandRefused(
                 "the worker was entered in another event loop: call it there, from another thread"
                 " by asyncio.run_coroutine_threadsafe; a forked process cannot use it"

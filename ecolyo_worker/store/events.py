@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, Final
 
 import msgspec
@@ -121,21 +121,31 @@ def select_with_state(columns: str) -> str:
     return _WITH_STATE.format(columns=columns)
 
 
-def insert(connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]]) -> list[bool]:
+def insert(
+    connection: sqlite3.Connection, instances: Sequence[int], found: Sequence[Event]
+) -> list[bool]:
     """Store events, each with its instance's id; False for those that were known before.
 
     The facts that rest on "ever stored" are kept in the same breath, so that deleting old events
     never changes a value.
     """
     highest = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
-    stored, last = _EVENTS.insert(connection, _values(batch))
-    if stored == len(batch):  # all are new, and AUTOINCREMENT has numbered them one by one
-        _keep(connection, batch, range(last - stored + 1, last + 1))
+    places = [
+        (instance, event.time // DAY_MS) for instance, event in zip(instances, found, strict=True)
+    ]
+    stored, last = _EVENTS.insert(connection, _values(places, found))
+    if stored == len(found):  # all are new, and AUTOINCREMENT has numbered them one by one
+        _keep(connection, places, found, range(last - stored + 1, last + 1))
         return [True] * stored
-    seqs = _new_seqs(connection, batch, highest or 0)
-    taken = [item for item, seq in zip(batch, seqs, strict=True) if seq is not None]
-    _keep(connection, taken, [seq for seq in seqs if seq is not None])
-    return [seq is not None for seq in seqs]
+    seqs = _new_seqs(connection, instances, found, highest or 0)
+    are_new = [seq is not None for seq in seqs]
+    _keep(
+        connection,
+        list(compress(places, are_new)),
+        list(compress(found, are_new)),
+        [seq for seq in seqs if seq is not None],
+    )
+    return are_new
 
 
 def of_ranges(connection: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[Event]]:
@@ -259,38 +269,48 @@ def _remove(connection: sqlite3.Connection, which: str, values: Sequence[int]) -
     return states
 
 
-def _values(batch: Sequence[tuple[int, Event]]) -> list[Any]:
-    """Give the values of all rows, one behind the other."""
+def _values(places: Sequence[tuple[int, int]], found: Sequence[Event]) -> list[Any]:
+    """Give the values of all rows, one behind the other; a place is an instance and a day."""
     values: list[Any] = []
-    for instance, event in batch:
-        values += (instance, event.time // DAY_MS)
+    for place, event in zip(places, found, strict=True):
+        values += place
         values += astuple(event)[:-1]  # all but `seq`
     return values
 
 
 def _new_seqs(
-    connection: sqlite3.Connection, batch: Sequence[tuple[int, Event]], highest: int
+    connection: sqlite3.Connection, instances: Sequence[int], found: Sequence[Event], highest: int
 ) -> list[int | None]:
     """Give the place of each event that is behind the highest before; of equal ones, the first."""
     rows = connection.execute("SELECT instance, id, seq FROM events WHERE seq > ?", (highest,))
     places = {(instance, ident): seq for instance, ident, seq in rows}
-    return [places.pop((instance, event.id), None) for instance, event in batch]
+    return [
+        places.pop((instance, event.id), None)
+        for instance, event in zip(instances, found, strict=True)
+    ]
 
 
 def _keep(
-    connection: sqlite3.Connection, taken: Sequence[tuple[int, Event]], seqs: Sequence[int]
+    connection: sqlite3.Connection,
+    places: Sequence[tuple[int, int]],
+    taken: Sequence[Event],
+    seqs: Sequence[int],
 ) -> None:
     """Keep what is known of new events beside their rows."""
-    _keep_days(connection, taken)
-    kept = [(seq, *item) for seq, item in zip(seqs, taken, strict=True) if item[1].type in _KEPT]
+    _keep_days(connection, places, taken)
+    kept = [
+        (seq, instance, event)
+        for seq, (instance, _), event in zip(seqs, places, taken, strict=True)
+        if event.type in _KEPT
+    ]
     _keep_facts(connection, kept)
 
 
-def _keep_days(connection: sqlite3.Connection, taken: Sequence[tuple[int, Event]]) -> None:
+def _keep_days(
+    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], taken: Sequence[Event]
+) -> None:
     """Keep on which days something waits, and how much that is."""
-    waiting = [
-        (instance, event.time // DAY_MS) for instance, event in taken if not event.aggregated
-    ]
+    waiting = list(compress(places, [not event.aggregated for event in taken]))
     _WAITING_DAYS.insert(connection, list(chain.from_iterable(dict.fromkeys(waiting))))
     totals.add(
         connection,

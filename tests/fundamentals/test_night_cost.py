@@ -207,9 +207,9 @@ async def test_a_long_day_is_read_in_steps_by_the_event(
             {"_id": f"e{n}", "type": "NavigationEvent", "eventDate": f"{time:%FT%T}"}
             for n, time in enumerate(times)
         ]
-        batch = [(number, check_event(one, zone, "wall")) for one in made]
-        await worker.database.run(events.insert, batch)
-        found, cost = await worker.database.read(_read_day, number, batch[0][1].day)
+        checked = [check_event(one, zone, "wall") for one in made]
+        await worker.database.run(events.insert, [number] * many, checked)
+        found, cost = await worker.database.read(_read_day, number, checked[0].day)
         assert [event.id for event in found] == [one["_id"] for one in made]
         steps.append(cost)
     assert steps[1] < 2.2 * steps[0]

@@ -50,7 +50,9 @@ def make(draw: random.Random, count: int, ids: int) -> list[tuple[str, Event]]:
 
 def store(connection: sqlite3.Connection, batch: Batch) -> list[bool]:
     ids = instances.identify_all(connection, (name for name, _ in batch))
-    return events.insert(connection, [(ids[name], event) for name, event in batch])
+    return events.insert(
+        connection, [ids[name] for name, _ in batch], [event for _, event in batch]
+    )
 
 
 def store_singly(connection: sqlite3.Connection, batch: Batch) -> list[bool]:

@@ -1,10 +1,13 @@
 """Usage events: what is taken, what is refused, and what the refusal says."""
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from ecolyo_worker.clock import civil_text
@@ -25,6 +28,15 @@ EMOJI = "\N{HOUSE WITH GARDEN}"
 
 def checked(event_clock: str = "wall", **fields: Any) -> Event:
     return check_event({**GOOD, **fields}, PARIS, event_clock)
+
+
+def answer(found: Mapping[str, Any], event_clock: str) -> object:
+    """Give the event, or why it is refused; an id that was made anew is left out."""
+    try:
+        event = check_event(found, PARIS, event_clock)
+    except EventRefused as refused:
+        return refused.field, refused.reason
+    return event if found["_id"] else msgspec.structs.replace(event, id="")
 
 
 def without(field: str) -> dict[str, str]:
@@ -340,3 +352,25 @@ def test_a_document_gives_the_event_again(kind: str) -> None:
     )
     assert check_event(event_document(event), PARIS, "wall") == event
     assert (kind in END_TYPES) == (kind.endswith("EndEvent"))
+
+
+@pytest.mark.parametrize("event_clock", ["wall", "utc"])
+@pytest.mark.parametrize(
+    "field",
+    ["_id", "type", "eventDate", "target", "context", "result", "startDate", "aggregated", "_rev"],
+)
+def test_an_event_is_read_at_once_as_it_is_field_by_field(field: str, event_clock: str) -> None:
+    """A plain `dict`, as most are, gives what another mapping gives, whatever is in a field."""
+    texts = ["", "é", EMOJI, "\ud800", "x" * 128, "x" * 129, "x" * 256, "x" * 257, "QuizEndEvent"]
+    dates = [
+        *("2026-11-20T18:04:31.123Z", "2026-11-20t18:04:31.123Z", "2026-11-20T18:04:31.123z"),
+        *("2026-11-20 18:04:31.123Z", "2026-11-20T18:04:31,123Z", "2026-11-20T18:04:31.9999999Z"),
+        *("2026-11-20T18:04:31.99999999Z", "2026-11-20T18:04:31Z", "2026-11-20T24:00:00.000Z"),
+        *("2026-11-20T18:04:31-01:00", "2026-02-29T18:04:31.123Z"),
+        *("9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00.000Z"),
+        *("0000-01-01T00:00:00.000Z", "2026-11-20T18:04:60.000Z", "2026-11-20", "2026-11-20T18:04"),
+        *(datetime(2026, 11, 20, 18), datetime.max.replace(tzinfo=UTC), date(2026, 11, 20)),
+    ]
+    for value in [*texts, *dates, None, True, False, 0, 4, 4.5, 2**9999, [], {}, b"x"]:
+        found = GOOD | {"startDate": "2026-11-13", field: value}
+        assert answer(found, event_clock) == answer(MappingProxyType(found), event_clock), value

@@ -104,7 +104,8 @@ def parse_listen(text: str) -> Tcp | Unix | None:
 def bound_tcp(address: Tcp) -> Iterator[socket.socket]:
     """Give a bound socket that does not listen yet; raises `OSError`."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
+    # Unless TCP is named asyncio does not set TCP_NODELAY, and answers wait up to 40 ms.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
 import socket
-from contextlib import closing
+import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 from ecolyo_worker import Settings, Worker
 from ecolyo_worker.service.listen import Tcp
@@ -323,6 +327,41 @@ async def test_who_does_not_read_keeps_no_stop_waiting(state_dir: Path, tmp_path
                 with anyio.fail_after(30):
                     while await anyio.Path(tmp_path / "s").exists():
                         await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_answers_are_sent_at_once(serve: Serve, token_file: Path, host: str) -> None:
+    """No part of an answer waits until the client has acknowledged the part before.
+
+    Clients may take 40 ms for that. What the system is told of a connection is looked at in the
+    face's own socket, which is a file of this process.
+    """
+    http = Http(listen=f"{host}:0", token_file=token_file)
+    async with serve(http=http) as served, await served.connect() as stream:
+        await stream.send(LIVEZ + b"\r\n")
+        await one_answer(stream)
+        client = stream.extra(SocketAttribute.local_address)
+        told = [
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for sock in own_sockets()
+            if is_connected_to(sock, client)
+        ]
+    assert told == [1]
+
+
+def own_sockets() -> Iterator[socket.socket]:
+    """Give the sockets that this process has open, each as long as it is looked at."""
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(file.stat().st_mode):
+                with socket.socket(fileno=os.dup(int(file.name))) as sock:
+                    yield sock
+
+
+def is_connected_to(sock: socket.socket, address: object) -> bool:
+    with suppress(OSError):
+        return sock.family != socket.AF_UNIX and sock.getpeername()[:2] == address
+    return False
 
 
 async def until_served(path: Path) -> None:

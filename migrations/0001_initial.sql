@@ -270,7 +270,7 @@ CREATE TABLE outbox (
 
 -- Finding the next rows costs the same whatever else the table holds.
 CREATE INDEX outbox_draw ON outbox (destination, shuffle) WHERE state = 'pending' AND due = 0;
-CREATE INDEX outbox_due ON outbox (due) WHERE state = 'pending' AND due != 0;
+CREATE INDEX outbox_due ON outbox (due, shuffle) WHERE state = 'pending' AND due != 0;
 CREATE INDEX outbox_finished ON outbox (attempted) WHERE state IN ('sent', 'sent?', 'discarded');
 -- By `waits`, for a claim changes nothing in it: its rows lie far apart, each on a page of its own.
 CREATE INDEX outbox_oldest ON outbox (created) WHERE waits IS NOT NULL;

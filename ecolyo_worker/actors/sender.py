@@ -31,6 +31,8 @@ _PATIENCE_S = 60.0
 _SECRET_PATIENCE_S = 2.0
 # So many secrets are looked at in one go; the others come next.
 _MOST_SECRETS = 200
+# So many rows are made due in one go: more would hold everything up.
+_MOST_HASTENED = 10_000
 _FIRST_RETRY_S = 0.5
 # What is due by then is due now.
 _NOW_S = 0.001
@@ -131,7 +133,7 @@ class Sender(Actor):
         try:
             if self._pass is not None and self._drains == 1:
                 self._pass.end()
-            await self._context.database.run(_allow_all)
+            await self._allow_all()
             while True:
                 found = await self._drain_once(deadline)
                 if found is None:
@@ -150,6 +152,13 @@ class Sender(Actor):
             if not self._drains:
                 self._idle.set()
             self.wake()
+
+    async def _allow_all(self) -> None:
+        """Let what waits for its moment go at once, and one row of what is held back."""
+        database = self._context.database
+        await database.run(destinations.allow_probes)
+        while await database.run(draw.hasten, _MOST_HASTENED):
+            pass
 
     async def _drain_once(self, deadline: float) -> Counter[str] | None:
         """Make a pass when no other is under way; None if its time is over before."""
@@ -348,12 +357,6 @@ def _longest_wait(settings: Dacc) -> int:
     """Give how far ahead a moment can lie, in ms; one beyond is a clock's that was wrong."""
     waits = (settings.backoff_cap, settings.unknown_retry, settings.auth_retry, settings.spread)
     return max(*waits, timedelta(hours=1)) // timedelta(milliseconds=1)
-
-
-def _allow_all(connection: sqlite3.Connection) -> None:
-    """Let what waits for its moment go at once, and one row of what is held back."""
-    destinations.allow_probes(connection)
-    draw.hasten(connection)
 
 
 def _why_waiting(connection: sqlite3.Connection, now: int, latest: int) -> tuple[int, str]:

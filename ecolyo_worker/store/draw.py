@@ -1,7 +1,8 @@
 """The draw: which rows leave next, at random over all people and all destinations.
 
-What a claim costs does not grow with the rows that wait, nor with those of a destination that is
-held back: it is one look into an index for each destination that has rows.
+What a claim costs does not grow with the rows that wait, nor with those that become due at once,
+nor with those of a destination that is held back: it is one look into an index for each destination
+that has rows, and for each moment that has come.
 """
 
 import json
@@ -19,6 +20,8 @@ __all__ = ["Claims", "Draw", "Drawn", "Verdict", "claim", "hasten", "next_moment
 
 # One transaction looks at no more rows than these, however few of them may leave.
 _MOST_LOOKS = 1000
+# One transaction makes no more rows due at once than these, whose moments have come.
+_MOST_PROMOTED = 2000
 # So many destinations that are held back are looked at for when the next may be tried.
 _MOST_HELD = 1000
 
@@ -72,10 +75,10 @@ def claim(connection: sqlite3.Connection, draw: Draw, judge: Judge) -> Claims:
     `judge` says of each what it is good for. A destination that is held back gives one row, when
     its time has come.
     """
-    _promote(connection, draw)
     claimed: list[Claimed] = []
     looks, more = 0, True
     while more and looks < _MOST_LOOKS and len(claimed) < draw.limit:
+        _promote(connection, draw)
         probing = {*draw.probing, *(row.destination for row in claimed if row.is_probe)}
         drawn = _draw(connection, draw, draw.limit - len(claimed), probing)
         claimed += _judge(connection, drawn, judge)
@@ -85,13 +88,19 @@ def claim(connection: sqlite3.Connection, draw: Draw, judge: Judge) -> Claims:
     return Claims(claimed, destinations.standings(connection, ids), more)
 
 
-def hasten(connection: sqlite3.Connection) -> None:
-    """Make rows due at once that only wait for the moment their run was given."""
-    connection.execute(
+def hasten(connection: sqlite3.Connection, most: int) -> bool:
+    """Make rows due at once that only wait for the moment their run was given.
+
+    No more than `most` of them; gives whether there may be others.
+    """
+    hastened = connection.execute(
+        "UPDATE outbox SET due = 0 WHERE id IN ("
         # Without saying so SQLite looks at all that wait.
-        "UPDATE outbox INDEXED BY outbox_due SET due = 0"
-        " WHERE state = 'pending' AND due != 0 AND tries = 0"
-    )
+        "SELECT id FROM outbox INDEXED BY outbox_due"
+        " WHERE state = 'pending' AND due != 0 AND tries = 0 LIMIT ?)",
+        (most,),
+    ).rowcount
+    return hastened == most
 
 
 def next_moment(connection: sqlite3.Connection, now: int, latest: int) -> int | None:
@@ -110,13 +119,34 @@ def next_moment(connection: sqlite3.Connection, now: int, latest: int) -> int | 
 
 
 def _promote(connection: sqlite3.Connection, draw: Draw) -> None:
+    """Let rows be drawn whose moment has come: of each moment, the first by their random place.
+
+    No others of that moment could be drawn now. So many may have one, for a run gives all of its
+    rows the same, that all at once would hold everything up.
+    """
     # Two statements, for the index finds either range, and would pass over every row for both.
     for condition, moment in (("<=", draw.due), (">", draw.latest)):
-        connection.execute(
-            "UPDATE outbox SET due = 0"  # noqa: S608  a condition of ours
-            f" WHERE state = 'pending' AND due != 0 AND due {condition} ?",
-            (moment,),
-        )
+        values = {"moment": moment, "limit": draw.limit, "most": _MOST_PROMOTED}
+        connection.execute(_PROMOTE.format(condition=condition), values)
+
+
+# The moments that have come, each found by one look into the index, and the first rows of each.
+_PROMOTE = """
+    WITH RECURSIVE come (due) AS (
+        SELECT min(due) FROM outbox
+         WHERE state = 'pending' AND due != 0 AND due {condition} :moment
+         UNION ALL
+        SELECT (SELECT min(due) FROM outbox
+                 WHERE state = 'pending' AND due != 0 AND due > come.due
+                   AND due {condition} :moment)
+          FROM come WHERE due IS NOT NULL LIMIT :most)
+    UPDATE outbox SET due = 0 WHERE id IN (
+        SELECT o.id FROM come
+          JOIN outbox AS o ON o.id IN (
+                SELECT id FROM outbox WHERE state = 'pending' AND due != 0 AND due = come.due
+                 ORDER BY shuffle LIMIT :limit)
+         LIMIT :most)
+"""
 
 
 def _draw(

@@ -1,5 +1,6 @@
 """Drawing rows costs the same whatever else waits."""
 
+import random
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,15 @@ def wait(
     """Put so many pending rows of a destination into the outbox, with places from one on."""
     instance = instances.identify(connection, "alice.example")
     connection.execute(WAITING, (rows, instance, destination, due, place))
+
+
+def wait_singly(connection: sqlite3.Connection, moments: int, each: int) -> None:
+    """Put rows into the outbox, so many due at each of so many moments, all of which have come.
+
+    No clock that goes right can give them, as after one that was set back.
+    """
+    wait(connection, moments * each, 1)
+    connection.execute("UPDATE outbox SET due = 2001 + id / ?", (each,))
 
 
 def steps_of_a_claim(connection: sqlite3.Connection) -> int:
@@ -58,6 +68,45 @@ async def test_a_claim_costs_the_same_with_many_rows_waiting(tmp_path: Path) -> 
     assert costs[1] <= 1.2 * costs[0]
 
 
+async def test_a_claim_costs_the_same_with_many_rows_that_become_due(tmp_path: Path) -> None:
+    """A run's rows, which become due at once, make a claim no more work if they are many."""
+    costs = []
+    for rows in (200, 20_000):
+        async with Database.open(tmp_path / str(rows)) as database:
+            await database.run(destinations.identify, None)
+            for moment in (900, 2_001):  # that has come; that no clock which goes right can give
+                await database.run(wait, rows, moment)
+            costs.append(await database.run(steps_of_a_claim))
+    assert costs[1] <= 1.2 * costs[0]
+
+
+async def test_a_claim_makes_a_bounded_number_of_rows_due(tmp_path: Path) -> None:
+    """Ten times as many moments that have come, or four rows of each, make a claim no more work."""
+    costs = []
+    for moments, each in ((4_000, 1), (40_000, 1), (4_000, 4)):
+        async with Database.open(tmp_path / f"{moments}-{each}") as database:
+            await database.run(destinations.identify, None)
+            await database.run(wait_singly, moments, each)
+            costs.append(await database.run(steps_of_a_claim))
+    assert max(costs) <= 1.2 * costs[0]
+
+
+async def test_rows_that_may_not_leave_keep_no_others_of_their_moment(tmp_path: Path) -> None:
+    """A claim goes on to the next rows of a moment where the first ones may not leave."""
+
+    def refusing(drawn: Sequence[draw.Drawn]) -> list[draw.Verdict]:
+        return [
+            draw.Verdict("in_flight" if row.claimed.id > 10 else "pending", due=1_500)
+            for row in drawn
+        ]
+
+    async with Database.open(tmp_path) as database:
+        await database.run(destinations.identify, None)
+        await database.run(wait, 20, 900)
+        claims = await database.run(draw.claim, DRAW, refusing)
+    assert [row.id for row in claims.rows] == [11, 12, 13, 14]
+
+
 async def test_rows_of_a_paused_destination_cost_nothing(tmp_path: Path) -> None:
     """40,000 rows that are held back make a claim of others no more work than a few of them do."""
     async with Database.open(tmp_path) as database:
@@ -83,6 +132,24 @@ async def test_a_claim_looks_once_at_each_destination(tmp_path: Path) -> None:
     assert costs[1] <= 1.2 * costs[0]
 
 
+async def test_the_draw_is_one_over_all_moments_that_have_come(tmp_path: Path) -> None:
+    """Whenever rows became due, those with the smallest random places leave first, claim by claim.
+
+    Those whose moment has not come yet do not leave.
+    """
+    draws = random.Random(3)
+    rows = [(draws.choice((0, 300, 400, 1_000, 1_500, 2_001)), n) for n in range(200)]
+    draws.shuffle(rows)
+    drawn: list[int] = []
+    async with Database.open(tmp_path) as database:
+        await database.run(destinations.identify, None)
+        for due, place in rows:
+            await database.run(wait, 1, due, 1, place)
+        while claims := (await database.run(draw.claim, DRAW, leaving)).rows:
+            drawn += [await database.run(place_of, row.id) for row in claims]
+    assert drawn == sorted(place + 1 for due, place in rows if due != 1_500)
+
+
 async def test_the_draw_is_one_over_all_destinations(tmp_path: Path) -> None:
     """The rows with the smallest random places leave first, whosever they are."""
     async with Database.open(tmp_path) as database:
@@ -97,6 +164,13 @@ async def test_the_draw_is_one_over_all_destinations(tmp_path: Path) -> None:
 def leaving(drawn: Sequence[draw.Drawn]) -> list[draw.Verdict]:
     """Let every row leave."""
     return [draw.Verdict("in_flight")] * len(drawn)
+
+
+def place_of(connection: sqlite3.Connection, ident: int) -> int:
+    """Give a row's random place."""
+    place: int
+    (place,) = connection.execute("SELECT shuffle FROM outbox WHERE id = ?", (ident,)).fetchone()
+    return place
 
 
 def two_destinations(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -60,7 +60,8 @@ async def test_rows_of_a_run_may_be_due_later(tmp_path: Path) -> None:
     async with Database.open(tmp_path) as database:
         assert await database.run(fill, 3, due=500) == []
         assert await database.read(draw.next_moment, 10, 10_000) == 500
-        await database.run(draw.hasten)
+        assert await database.run(draw.hasten, 2)
+        assert not await database.run(draw.hasten, 2)
         assert await database.read(draw.next_moment, 10, 10_000) == 10
 
 

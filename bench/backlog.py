@@ -1,7 +1,8 @@
 """Claiming a hundred due rows out of a million that wait, beside claiming them out of a thousand.
 
-Each claim is a transaction that is on disk before it is measured. The ratio is of times, so at 1 a
-claim costs the same whatever waits.
+`backlog` is of rows that are due, `backlog_moment` of rows that become due with the first claim,
+all at one moment, as those of a night do. Each claim is a transaction that is on disk before it is
+measured. The ratio is of times, so at 1 a claim costs the same whatever waits.
 """
 
 import sqlite3
@@ -28,11 +29,11 @@ _DRAW = draw.Draw(now=10**15, due=10**15, latest=10**16, limit=LIMIT)
 
 
 @asynccontextmanager
-async def waiting(rows: int) -> AsyncIterator[Worker]:
-    """Open a worker with so many rows, nine tenths of which may leave."""
+async def waiting(rows: int, due: int) -> AsyncIterator[Worker]:
+    """Open a worker with so many rows that are due at a moment, nine tenths of which may leave."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ecolyo-bench-") as directory:
         async with Worker(Settings(state_dir=Path(directory))).opened() as worker:
-            await worker.database.run(fill, rows)
+            await worker.database.run(fill, rows, due)
             yield worker
 
 
@@ -41,30 +42,35 @@ def leaving(drawn: Sequence[draw.Drawn]) -> list[draw.Verdict]:
     return [draw.Verdict("in_flight")] * len(drawn)
 
 
-def put_back(connection: sqlite3.Connection) -> None:
-    """Let what is in flight wait again, at its random place."""
-    connection.execute("UPDATE outbox SET state = 'pending' WHERE state = 'in_flight'")
+def put_back(connection: sqlite3.Connection, due: int) -> None:
+    """Let what was claimed, or became due, wait again, at its random place."""
+    connection.execute(
+        "UPDATE outbox SET state = 'pending', due = ?1 WHERE state = 'in_flight'"
+        " OR state = 'pending' AND due != ?1",
+        (due,),
+    )
 
 
-async def measured(worker: Worker) -> float:
+async def measured(worker: Worker, due: int) -> float:
     """Claim some times; give the ms that one takes."""
+    await worker.database.run(put_back, due)
     took = []
     for _ in range(CLAIMS):
         begin = perf_counter()
         claims = await worker.database.run(draw.claim, _DRAW, leaving)
         took.append((perf_counter() - begin) * 1000)
         assert len(claims.rows) == LIMIT
-    await worker.database.run(put_back)
     return median(took)
 
 
 async def main() -> None:
     """Measure and print."""
-    async with waiting(MANY) as many, waiting(FEW) as few:
-        for worker in (many, few):
-            await measured(worker)  # what is read once is not the claim's doing
-        found = [(await measured(many), await measured(few)) for _ in range(ROUNDS)]
-    tell("backlog", [one for one, _ in found], [other for _, other in found], "ms")
+    for name, due in (("backlog", 0), ("backlog_moment", 10**14)):
+        async with waiting(MANY, due) as many, waiting(FEW, due) as few:
+            for worker in (many, few):
+                await measured(worker, due)  # what is read once is not the claim's doing
+            found = [(await measured(many, due), await measured(few, due)) for _ in range(ROUNDS)]
+        tell(name, [one for one, _ in found], [other for _, other in found], "ms")
 
 
 if __name__ == "__main__":

@@ -74,17 +74,20 @@ def indicator(n: int) -> Indicator:
     )
 
 
-def fill(connection: sqlite3.Connection, rows: int) -> None:
-    """Let so many rows wait, a tenth of them dead: quickly, and with bodies that are noise."""
+def fill(connection: sqlite3.Connection, rows: int, due: int = 0) -> None:
+    """Let so many rows wait, a tenth of them dead: quickly, and with bodies that are noise.
+
+    They are due at once, or at an instant in ms of UTC.
+    """
     person = instances.identify(connection, "alice.example")
     home = destinations.identify(connection, None)
     connection.execute(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO outbox (key, instance, destination, measure, start_date, body, body_hmac,"
-        " state, waits, shuffle, created) SELECT randomblob(16), ?, ?, 'quiz-stars', '2026-11-20',"
-        " randomblob(150), randomblob(32), iif(i % 10, 'pending', 'dead'), iif(i % 10, 1, NULL),"
-        " random() >> 2, i FROM n",
-        (rows, person, home),
+        " state, waits, due, shuffle, created) SELECT randomblob(16), ?, ?, 'quiz-stars',"
+        " '2026-11-20', randomblob(150), randomblob(32), iif(i % 10, 'pending', 'dead'),"
+        " iif(i % 10, 1, NULL), ?, random() >> 2, i FROM n",
+        (rows, person, home, due),
     )
     totals.add(connection, {"outbox.pending": rows - rows // 10, "outbox.dead": rows // 10})
 

@@ -38,12 +38,16 @@ from ecolyo_worker.store import countings, instances, outbox, slots
 
 __all__ = ["Aggregator"]
 
-# Intake's commits wait in the same thread: so the counting of a batch is to take this long, and
-# storing what it made takes about as long again.
-_COUNTING_S = 0.01
+# All else that is stored waits in the same thread: so the counting of a batch is to take no longer
+# than this, and storing what it made takes about as long again, and its commit. Where others need
+# the database too, it takes the shorter time, and the night is slower for it.
+_ALONE_S = 0.01
+_SHARED_S = 0.002
+# So long after others needed it they may need it again.
+_SHARED_FOR_S = 1.0
 _MOST_PEOPLE = 500
 _MOST_EVENTS = 4_000
-_FEWEST_EVENTS = 100
+_FEWEST_EVENTS = 10
 _YEAR = 366
 # So long a clock must go evenly before it is believed that everything that waits is too old.
 _SURE_S = 3600.0
@@ -201,10 +205,16 @@ class Aggregator(Actor):
         """
         begin: _Begin | None = _Begin()
         classifier = Classifier()
+        shared_until = 0.0
         try:
             while begin is not None:
                 batch = await self._classifying(step, begin, classifier)
+                now = self._context.clock.monotonic()
+                if batch.is_shared:
+                    shared_until = now + _SHARED_FOR_S
                 begin = batch.following
+                if begin is not None:
+                    begin = begin.paced(_SHARED_S if now < shared_until else _ALONE_S)
                 self.sign()
                 reach("aggregation.committed")
                 yield batch
@@ -220,8 +230,9 @@ class Aggregator(Actor):
         """
         while True:
             self._check_going()
+            calls = self._context.database.calls
             try:
-                return await step(begin)
+                batch = await step(begin)
             except UnseenDevices as unseen:
                 names = sorted(unseen.names)
                 for first in range(0, len(names), _NAMES):
@@ -230,6 +241,9 @@ class Aggregator(Actor):
                     self.sign()
                 # So that it ends, even if they are more than can be remembered.
                 begin = msgspec.structs.replace(begin, learned=begin.learned | unseen.names)
+            else:
+                batch.is_shared = self._context.database.calls > calls + 1
+                return batch
 
     def _check_going(self) -> None:
         """Raise `StoreUnavailable` once it is being stopped: the next run counts what is left."""
@@ -274,7 +288,7 @@ class Aggregator(Actor):
             people += 1
             batch.add(found)
             took = self._context.clock.monotonic() - started
-            if took > 2 * _COUNTING_S:  # months, or a machine that has much else to do
+            if took > 2 * begin.seconds:  # months, or a machine that has much else to do
                 break
         if people < len(ids) or people == begin.people:
             batch.following = begin.following(ids[people - 1], people, took)
@@ -299,6 +313,8 @@ class _Begin(Struct, frozen=True):
     """The most instances that it has."""
     events: int = 100
     """The most events that it has, unless one instance alone has more."""
+    seconds: float = _ALONE_S
+    """How long counting it is to take."""
     learned: frozenset[str] = frozenset()
     """The names of devices that were classified for it."""
 
@@ -307,9 +323,14 @@ class _Begin(Struct, frozen=True):
 
         It grows to twice as much at most: how much work the next ones are is not known.
         """
-        speed = _COUNTING_S / max(took, _COUNTING_S / 2)
+        speed = self.seconds / max(took, self.seconds / 2)
         events = max(int(self.events * speed), _FEWEST_EVENTS)
-        return _Begin(last, min(2 * people, _MOST_PEOPLE), min(events, _MOST_EVENTS))
+        return _Begin(last, min(2 * people, _MOST_PEOPLE), min(events, _MOST_EVENTS), self.seconds)
+
+    def paced(self, seconds: float) -> "_Begin":
+        """Give the same, whose counting is to take so long; it grows to more by and by."""
+        events = int(self.events * min(seconds / self.seconds, 1))
+        return msgspec.structs.replace(self, seconds=seconds, events=max(events, _FEWEST_EVENTS))
 
 
 class _Batch:
@@ -321,6 +342,8 @@ class _Batch:
         """Whose event broke a measure, its `seq`, and how."""
         self.tally = Tally()
         self.following: _Begin | None = None
+        self.is_shared = False
+        """Whether others needed the database meanwhile."""
 
     def add(self, found: InstanceNight | Without) -> None:
         """Add what became of an instance."""

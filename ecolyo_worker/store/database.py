@@ -86,6 +86,8 @@ class Database:
         self.loop = _running_loop()
         """The event loop that it was opened in."""
         self.is_closed = False
+        self.calls = 0
+        """How often it was asked for something, by which one may know that others need it too."""
         self.snapshot: Any = None
         self._seen: tuple[int, object] | None = None
         """How much was written, and how many pages are free, when the snapshot was taken."""
@@ -342,6 +344,7 @@ class Database:
         if self.is_closed:
             raise StoreUnavailable("the database is closed: the worker was left")
         self.check_loop()
+        self.calls += 1
         raw = self._connection._conn  # noqa: SLF001
         execute: Callable[..., Awaitable[R]] = self._connection._execute  # noqa: SLF001
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import anyio
 import device_detector
 import pytest
 
@@ -189,6 +190,43 @@ async def test_a_day_of_many_events_is_one_counting(worker: Worker) -> None:
     report = await worker.run_once(NIGHT)
     assert (report.days, report.events) == (1, {"counted": 4400})
     assert await worker.database.read(_values, "navigation-count-daily") == [4400]
+
+
+class LaboringClock(SteppedClock):
+    """Stands still, but that half a millisecond passes each time it is looked at."""
+
+    looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return super().monotonic() + self.looks * 0.0005
+
+
+async def test_a_night_takes_short_turns_where_others_need_the_database(tmp_path: Path) -> None:
+    """It has several times as many transactions, so that who records waits less for each."""
+    batches = []
+    for is_shared in (False, True):
+        clock = LaboringClock(datetime.fromisoformat("2026-11-22T12:00Z"))
+        settings = Settings(state_dir=tmp_path / str(is_shared))
+        async with Worker(settings, clock=clock).opened() as worker:
+            await fill(worker, 200, 4)
+            calls = worker.database.calls
+            recorded = 0
+
+            async def keep_recording(worker: Worker = worker) -> None:
+                nonlocal recorded
+                while True:
+                    recorded += 1
+                    await worker.record("other.example", day(1))
+
+            async with anyio.create_task_group() as others:
+                if is_shared:
+                    others.start_soon(keep_recording)
+                await worker.run_once(NIGHT)
+                others.cancel_scope.cancel()
+            batches.append(worker.database.calls - calls - recorded)
+    alone, shared = batches
+    assert shared > 3 * alone, batches
 
 
 @pytest.mark.parametrize("seconds", [1, 0])

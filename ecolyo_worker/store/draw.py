@@ -78,12 +78,12 @@ def claim(connection: sqlite3.Connection, draw: Draw, judge: Judge) -> Claims:
     claimed: list[Claimed] = []
     looks, more = 0, True
     while more and looks < _MOST_LOOKS and len(claimed) < draw.limit:
-        _promote(connection, draw)
+        promoted = _promote(connection, draw)
         probing = {*draw.probing, *(row.destination for row in claimed if row.is_probe)}
         drawn = _draw(connection, draw, draw.limit - len(claimed), probing)
         claimed += _judge(connection, drawn, judge)
-        looks += len(drawn)
-        more = bool(drawn)
+        looks += max(len(drawn), promoted)
+        more = bool(drawn or promoted)
     ids = {row.destination for row in claimed}
     return Claims(claimed, destinations.standings(connection, ids), more)
 
@@ -118,16 +118,19 @@ def next_moment(connection: sqlite3.Connection, now: int, latest: int) -> int | 
     return min(moments, default=None)
 
 
-def _promote(connection: sqlite3.Connection, draw: Draw) -> None:
+def _promote(connection: sqlite3.Connection, draw: Draw) -> int:
     """Let rows be drawn whose moment has come: of each moment, the first by their random place.
 
-    No others of that moment could be drawn now. So many may have one, for a run gives all of its
-    rows the same, that all at once would hold everything up.
+    Others of that moment are not drawn before these, but for those of a destination that is held
+    back. All at once would hold everything up, for a run gives all of its rows the same moment.
+    Gives how many there were.
     """
+    before = connection.total_changes
     # Two statements, for the index finds either range, and would pass over every row for both.
     for condition, moment in (("<=", draw.due), (">", draw.latest)):
         values = {"moment": moment, "limit": draw.limit, "most": _MOST_PROMOTED}
         connection.execute(_PROMOTE.format(condition=condition), values)
+    return connection.total_changes - before
 
 
 # The moments that have come, each found by one look into the index, and the first rows of each.

@@ -107,6 +107,30 @@ async def test_rows_that_may_not_leave_keep_no_others_of_their_moment(tmp_path: 
     assert [row.id for row in claims.rows] == [11, 12, 13, 14]
 
 
+async def test_rows_that_are_held_back_keep_no_others_of_their_moment(tmp_path: Path) -> None:
+    """A claim finds the rows that may leave behind a hundred that become due and are held back."""
+    async with Database.open(tmp_path) as database:
+        held, free = await database.run(two_destinations)
+        await database.run(wait, 100, 900, held)
+        await database.run(wait, 4, 900, free, 100)
+        claims = await database.run(draw.claim, DRAW, leaving)
+    assert [row.destination for row in claims.rows] == [free] * 4
+
+
+async def test_a_claim_tells_that_there_may_be_more(tmp_path: Path) -> None:
+    """It looks at a bounded number of rows that become due, and says that it did not see all."""
+    async with Database.open(tmp_path) as database:
+        held, free = await database.run(two_destinations)
+        await database.run(wait, 40_000, 900, held)
+        await database.run(wait, 4, 900, free, 40_000)
+        claims = await database.run(draw.claim, DRAW, leaving)
+        first = claims
+        while claims.more and not claims.rows:
+            claims = await database.run(draw.claim, DRAW, leaving)
+    assert first.rows == []
+    assert [row.destination for row in claims.rows] == [free] * 4
+
+
 async def test_rows_of_a_paused_destination_cost_nothing(tmp_path: Path) -> None:
     """40,000 rows that are held back make a claim of others no more work than a few of them do."""
     async with Database.open(tmp_path) as database:

@@ -105,7 +105,7 @@ def utc_ms(instant: datetime) -> int:
 
 def instant_of_ms(ms: int) -> datetime:
     """Give milliseconds since 1970 in UTC as an aware instant."""
-    return (_EPOCH + timedelta(milliseconds=ms)).replace(tzinfo=UTC)
+    return _EPOCH_UTC + timedelta(milliseconds=ms)
 
 
 def instant_text(ms: int) -> str:

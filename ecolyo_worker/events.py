@@ -70,7 +70,7 @@ _MAX_ID = 128
 _MAX_TEXT = 256
 _TYPES = frozenset(EVENT_TYPES)
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_TEXT)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_TEXT)]
 
 
 class UsageEvent(
@@ -108,9 +108,9 @@ class _Usual(
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_ID)]
     type: str
     event_date: datetime
-    target: _Name | None = None
-    context: _Name | None = None
-    result: _Name | None = None
+    target: _Text | None = None
+    context: _Text | None = None
+    result: _Text | None = None
     start_date: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     aggregated: bool | None = None
 
@@ -240,7 +240,10 @@ def _usual_event(found: dict[str, Any], zone: ZoneInfo, *, wall: bool) -> Event 
 
 
 def _is_plain(usual: _Usual, date: object) -> bool:
-    """Tell whether the date is written as the app writes it, and all other texts are ASCII."""
+    """Tell whether the date is written as the app writes it, and all other texts are ASCII.
+
+    Other dates msgspec may take that are refused here, or round where digits are cut off.
+    """
     return (
         isinstance(date, str)
         and len(date) == len("2026-11-20T18:04:31.123Z")

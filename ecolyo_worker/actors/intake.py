@@ -111,9 +111,10 @@ class Intake(Actor):
     def take(self, batch: Sequence[tuple[object, object]]) -> Coroutine[Any, Any, Receipt]:
         """Store the good ones of (instance's name, event) pairs; say why others are refused.
 
-        Raises `IntakeRefused` only for all of them, when the mode is `off`; `IntakeFull` when too
-        much is waiting, and `StoreUnavailable`: nothing was taken, try again later. Events of a
-        caller that is cancelled may be stored: handing them over again stores nothing twice.
+        They are checked and queued at once; what is given waits until they are on disk. Raises
+        `IntakeRefused` only for all of them, when the mode is `off`; `IntakeFull` when too much is
+        waiting, and `StoreUnavailable`: nothing was taken, try again later. Events of a caller that
+        is cancelled may be stored: handing them over again stores nothing twice.
         """
         self._database.check_loop()
         self._refuse(len(batch))

@@ -125,7 +125,7 @@ def _promote(connection: sqlite3.Connection, draw: Draw) -> int:
     back. All at once would hold everything up, for a run gives all of its rows the same moment.
     Gives how many there were.
     """
-    before = connection.total_changes
+    before = connection.total_changes  # `rowcount` knows nothing of what begins with `WITH`
     # Two statements, for the index finds either range, and would pass over every row for both.
     for condition, moment in (("<=", draw.due), (">", draw.latest)):
         values = {"moment": moment, "limit": draw.limit, "most": _MOST_PROMOTED}

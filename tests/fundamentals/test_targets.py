@@ -208,10 +208,11 @@ async def test_a_change_of_the_target_moves_what_waits(
     async with Worker(quick(wire.url)).opened() as worker:
         await worker.send()
         assert worker.status().destination_states["paused"] == 1
+    before = len(wire.requests)
     async with Worker(quick(wire.url + "/{instance}", target="cozy-v1")).opened() as worker:
         assert worker.status().destination_states == {"ready": 2, "paused": 0, "open": 0}
         await worker.send()
-    assert {one.path.split("/")[1] for one in wire.requests[-4:]} <= {
+    assert {one.path.split("/")[1] for one in wire.requests[before:]} == {
         "alice.example",
         "bob.example",
     }
